@@ -1,0 +1,50 @@
+"""Where files that belong to the course are: one function, for a checkout and for a wheel alike."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from medsr_course.runtime import CourseError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def checkout():
+    """Root folder of the course's checkout, or None when only the wheel is installed."""
+    root = _PACKAGE.parent
+    return root if (root / "notebooks").is_dir() and (root / "pyproject.toml").is_file() else None
+
+
+def path(*parts):
+    """Path of a file or folder under ``data/``.
+
+    A checkout has it beside the package; a wheel carries a copy inside it.
+
+    >>> path("weights").name
+    'weights'
+
+    Raises
+    ------
+    CourseError
+        If there is no such file: the installation is incomplete.
+    """
+    root = checkout()
+    base = root / "data" if root else _PACKAGE / "_data"
+    found = base.joinpath(*parts)
+    if not found.exists():
+        raise CourseError(f"{'/'.join(parts)} is missing from {base}: reinstall the course")
+    return found
+
+
+def template(name):
+    """Path of one of nilearn's ICBM 2009a files: ``"t1"``, ``"gm"`` or ``"wm"``.
+
+    Found without importing nilearn, which takes seconds.
+    """
+    spec = find_spec("nilearn")
+    if spec is None:
+        raise CourseError("nilearn is not installed: run `make lab`, or `pip install medsr-course`")
+    folder = Path(spec.origin).parent / "datasets" / "data"
+    found = folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+    if not found.exists():
+        raise CourseError(f"this nilearn has no {found.name}: install the version in requirements.lock")
+    return found

@@ -1,0 +1,143 @@
+"""Profile, seed, null run, cache folder, progress: how a chapter is being run.
+
+A notebook says once, in its first cell, ``runtime.start(PROFILE, SEED)``; everything else asks here.
+"""
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+PROFILES = ("smoke", "lesson", "full")
+
+
+class CourseError(RuntimeError):
+    """Something the reader can mend: one or two lines that say what was wrong and what to do.
+
+    Shown without a traceback by the command line and in notebooks.
+    """
+
+    def _render_traceback_(self):
+        return [f"{type(self).__name__}: {self}"]
+
+
+@dataclass
+class _State:
+    profile: str = "lesson"
+    seed: int = 0
+
+
+_state = _State()
+
+
+def start(profile="lesson", seed=0):
+    """Set the profile and the seed of this kernel, and keep the frameworks quiet.
+
+    Parameters
+    ----------
+    profile : {"smoke", "lesson", "full"}
+        How long trainings last: see :func:`steps`.
+    seed : int
+        Seed of NumPy's global generator and, when a network is built, of Keras. The package itself
+        never draws from global generators: see :func:`rng`.
+    """
+    if profile not in PROFILES:
+        raise CourseError(f"profile {profile!r} is unknown: choose one of {', '.join(PROFILES)}")
+    _state.profile, _state.seed = profile, int(seed)
+    np.random.seed(_state.seed)
+    quiet_frameworks()
+    from medsr_course import claims
+
+    claims.reset()
+
+
+def quiet_frameworks():
+    """Silence start-up chatter of TensorFlow and known-harmless warnings of its dependencies."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN rounds differently per machine
+    warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)
+
+
+def profile():
+    """The profile of this run: ``"smoke"``, ``"lesson"`` or ``"full"``."""
+    return _state.profile
+
+
+def seed():
+    """The seed given to :func:`start`."""
+    return _state.seed
+
+
+def is_null():
+    """True in a null run (``MEDSR_NULL=1``): nothing is trained, shipped weights are re-initialised.
+
+    A claim that still holds then was never evidence of learning.
+    """
+    return os.environ.get("MEDSR_NULL", "") not in ("", "0")
+
+
+def steps(*, smoke, lesson, full):
+    """Training length for the current profile; 0 in a null run.
+
+    >>> start("smoke")
+    >>> steps(smoke=10, lesson=1000, full=100000)
+    10
+    """
+    if is_null():
+        return 0
+    return {"smoke": smoke, "lesson": lesson, "full": full}[_state.profile]
+
+
+def rng(*key):
+    """An independent random generator for a purpose.
+
+    Parameters
+    ----------
+    *key : int or str
+        What the numbers are for; the same key gives the same numbers. With no key, the seed of the
+        run alone.
+
+    Returns
+    -------
+    numpy.random.Generator
+
+    >>> float(rng("noise", 3).random()) == float(rng("noise", 3).random())
+    True
+    """
+    words = [_state.seed]
+    for part in key:
+        words += [part] if isinstance(part, int) else list(str(part).encode())
+    return np.random.default_rng(np.random.SeedSequence(words))
+
+
+def cache_dir():
+    """Folder for downloads and the generated cohort: ``MEDSR_CACHE``, else the system's user cache."""
+    chosen = os.environ.get("MEDSR_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("medsr-course", appauthor=False)
+
+
+def progress(iterable, description="", total=None, unit="it"):
+    """Wrap a loop in a progress bar with time left (Jupyter or terminal).
+
+    ``MEDSR_PROGRESS=0`` turns all bars off, as the tests and the website do.
+    """
+    off = os.environ.get("MEDSR_PROGRESS", "1") == "0"
+    if off:
+        return iterable
+    from tqdm.auto import tqdm
+
+    return tqdm(iterable, desc=description, total=total, unit=unit, leave=False)
+
+
+def cpu_count():
+    """Processor cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
