@@ -111,11 +111,9 @@ def declared(notebook):
         if "claim" not in cell["metadata"].get("tags", []):
             continue
         tree = ast.parse("".join(cell["source"]))
-        calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-        for call in calls:
-            if isinstance(call.func, ast.Attribute) and call.func.attr in ("check", "skip") and call.args:
-                if getattr(call.func.value, "id", "") == "claims":
-                    names.append(ast.literal_eval(call.args[0]))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in ("claims.check", "claims.skip"):
+                names.append(ast.literal_eval(node.args[0]))
     return list(dict.fromkeys(names))
 
 
@@ -148,7 +146,7 @@ def _bound(bound):
 def _number(value):
     if value is None:
         return "–"
-    if value == int(value) and abs(value) < 1e6 if np.isfinite(value) else False:
+    if np.isfinite(value) and value == int(value) and abs(value) < 1e6:
         return str(int(value))
     return f"{value:.3g}"
 

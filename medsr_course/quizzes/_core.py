@@ -41,12 +41,22 @@ def numeric(question, compute, *, tolerance, feedback, mistakes=None):
     """
     value = float(compute())
     answers = [
-        {"type": "range", "range": [value - tolerance, value + tolerance], "correct": True, "feedback": feedback}
+        {
+            "type": "range",
+            "range": [value - tolerance, value + tolerance],
+            "correct": True,
+            "feedback": feedback,
+        }
     ]
     for wrong, why in (mistakes or {}).items():
         number = float(wrong())
         answers.append(
-            {"type": "range", "range": [number - tolerance, number + tolerance], "correct": False, "feedback": why}
+            {
+                "type": "range",
+                "range": [number - tolerance, number + tolerance],
+                "correct": False,
+                "feedback": why,
+            }
         )
     answers.append({"type": "default", "feedback": "Not quite. Compute it step by step, then try again."})
     return {"question": question, "type": "numeric", "answers": answers}

@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""Set up and run the course: lab, test, book, bench, weights, wheels.
+
+    python course.py lab [JupyterLab arguments]
+
+Needs nothing but Python's standard library; the Makefile calls it, Windows runs it directly. It makes
+``.venv`` beside this file, installs the versions pinned in ``requirements.lock``, and remembers that it
+did, so that the next call starts at once.
+"""
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin", "python" + (".exe" if os.name == "nt" else ""))
+LOCK = os.path.join(ROOT, "requirements.lock")
+STAMP = os.path.join(VENV, "medsr-installed")
+OLDEST, NEWEST = (3, 11), (3, 13)
+NEEDED_GIB = 5
+
+
+class SetupError(Exception):
+    """What was wrong and what to do, in one or two lines."""
+
+
+def main(arguments):
+    commands = {"lab": lab, "test": test, "book": book, "bench": bench, "weights": weights, "wheels": wheels}
+    if not arguments or arguments[0] not in commands:
+        print("usage: python course.py {" + ",".join(commands) + "} [arguments]")
+        return 2
+    try:
+        use_supported_python(arguments)
+        if arguments[0] != "wheels":
+            set_up()
+        return commands[arguments[0]](arguments[1:])
+    except SetupError as error:
+        print(f"course: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ncourse: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+# --- the commands ---------------------------------------------------------------------------------
+
+
+def lab(arguments):
+    """JupyterLab on the first chapter."""
+    words = shlex.split(os.environ.get("LAB_ARGS", "")) + arguments
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        words.insert(0, "--allow-root")  # containers; Jupyter refuses to start otherwise
+    first = os.path.join("notebooks", "00_start_here.ipynb")
+    return run_python("-m", "jupyterlab", first, *words)
+
+
+def test(arguments):
+    """Every test; the cohort that the notebooks use is made once before them."""
+    words = shlex.split(os.environ.get("TEST_ARGS", "")) + arguments
+    code = run_python("-m", "medsr_course", "data", "make", "cohort", "--subjects", "6")
+    if code:
+        return code
+    return run_python("-m", "pytest", *(words or ["-n", "2", "--dist", "worksteal"]))
+
+
+def book(arguments):
+    """Execute the notebooks and build the website to book/_build/html."""
+    profile = os.environ.get("PROFILE", "lesson")
+    return run_python(os.path.join("book", "build.py"), "--profile", profile, *arguments)
+
+
+def bench(arguments):
+    """Measure speed on this machine, to results/bench.csv."""
+    return run_python(os.path.join("tools", "bench.py"), *arguments)
+
+
+def weights(arguments):
+    """Retrain shipped weights from their recipes (all, or NAME=…)."""
+    names = shlex.split(os.environ.get("NAME", "")) + arguments
+    return run_python("-m", "medsr_course.training", *names)
+
+
+def wheels(arguments):
+    """Download every package into a folder, for classrooms on a closed network."""
+    folder = os.path.abspath(arguments[0] if arguments else os.path.join(ROOT, "wheels"))
+    check_disk(ROOT, 2)
+    pip(sys.executable, "download", "--require-hashes", "-r", LOCK, "-d", folder)
+    print(f"Copy {folder} to the classroom's machines and run there:")
+    print("    PIP_NO_INDEX=1 PIP_FIND_LINKS=that-folder make lab")
+    return 0
+
+
+def run_python(*words):
+    """Run the environment's Python from the course's root; Ctrl-C goes to the child alone."""
+    environment = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1")
+    process = subprocess.Popen([PYTHON] + list(words), cwd=ROOT, env=environment)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            time.sleep(0.1)  # the child got the signal too and is closing
+
+
+# --- setting up -----------------------------------------------------------------------------------
+
+
+def use_supported_python(arguments):
+    """Go on with a Python that the course supports; look for one where this is not."""
+    if OLDEST <= sys.version_info[:2] <= NEWEST:
+        return
+    for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
+        other = shutil.which(f"python3.{minor}")
+        if other:
+            sys.exit(subprocess.call([other, os.path.abspath(__file__)] + arguments))
+    raise SetupError(
+        f"this is Python {sys.version_info[0]}.{sys.version_info[1]}, and the course needs 3.{OLDEST[1]} to 3.{NEWEST[1]}: install one of these and run it again"
+    )
+
+
+def set_up():
+    """Make .venv and install the lock, unless that is done already."""
+    state = fingerprint()
+    if stamp() == state:
+        return
+    began = time.time()
+    check_disk(ROOT, NEEDED_GIB)
+    if not environment_works():
+        step(1, "making .venv")
+        make_environment()
+    step(2, "installing the pinned packages (about 1.2 GB; once)")
+    pip(PYTHON, "install", "--no-compile", "--require-hashes", "-r", LOCK)
+    pip(PYTHON, "install", "--no-compile", "--quiet", "--no-deps", "--no-build-isolation", "-e", ROOT)
+    step(3, "compiling, so that later starts are quick")
+    # Not `pip --compile`: it uses one core, and PYTHONDONTWRITEBYTECODE may be set.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.call(
+        [
+            PYTHON,
+            "-m",
+            "compileall",
+            "-q",
+            "-q",
+            "-j",
+            "0",
+            os.path.join(VENV, "Lib" if os.name == "nt" else "lib"),
+        ],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    step(4, "registering the kernel")
+    kernel = ["-m", "ipykernel", "install", "--sys-prefix", "--name", "python3"]
+    made = subprocess.run(
+        [PYTHON] + kernel + ["--display-name", "Python 3 (medsr course)"], capture_output=True, text=True
+    )
+    if made.returncode:
+        raise SetupError("the Jupyter kernel could not be registered: " + last_line(made.stderr))
+    with open(STAMP, "w") as file:
+        file.write(state)
+    print(f"Ready after {time.time() - began:.0f} s.", flush=True)
+
+
+def fingerprint():
+    """What the installation depends on; the folder too, since scripts in .venv hold its path."""
+    digest = hashlib.sha256(ROOT.encode())
+    for name in (LOCK, os.path.join(ROOT, "pyproject.toml")):
+        with open(name, "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def stamp():
+    try:
+        with open(STAMP) as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def environment_works():
+    """True where .venv has a Python of a supported version, and pip, and lies where it was made."""
+    if not os.path.exists(PYTHON):
+        return False
+    question = "import pip, sys; print(sys.prefix, *sys.version_info[:2], sep='|')"
+    try:
+        answer = subprocess.run([PYTHON, "-c", question], capture_output=True, text=True, timeout=60)
+        prefix, major, minor = answer.stdout.strip().split("|")
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return False
+    return os.path.samefile(prefix, VENV) and OLDEST <= (int(major), int(minor)) <= NEWEST
+
+
+def make_environment():
+    try:
+        import ensurepip  # noqa: F401  (Debian ships Python without it)
+        import venv
+    except ImportError:
+        raise SetupError(
+            "this Python has no venv module: install it (Debian and Ubuntu: sudo apt install python3-venv)"
+        ) from None
+    try:
+        venv.create(VENV, with_pip=True, clear=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SetupError(f"making .venv failed ({error}): is {ROOT} writable?") from None
+
+
+def check_disk(folder, gib):
+    free = shutil.disk_usage(folder).free / 2**30
+    if free < gib:
+        raise SetupError(
+            f"only {free:.1f} GiB free on the disk of {folder}, and {gib} are needed: free some space and run it again"
+        )
+
+
+def pip(python, *words):
+    """Run pip with its progress shown; turn its failures into one line."""
+    command = [python, "-m", "pip", "--disable-pip-version-check", words[0], "--retries", "2"] + list(words[1:])
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
+    told = []
+    for line in process.stderr:
+        told.append(line.strip())
+    if process.wait() == 0:
+        return
+    text = "\n".join(told)
+    if any(sign in text for sign in ("No space left", "Errno 28", "WinError 112")):
+        raise SetupError(f"the disk filled up while installing: free {NEEDED_GIB} GiB and run it again")
+    offline = ("NewConnectionError", "name resolution", "getaddrinfo", "Network is unreachable", "ProxyError")
+    offline += (
+        "ConnectTimeout",
+        "Could not find a version",
+        "No matching distribution",
+        "ReadTimeout",
+        "resolve host",
+    )
+    if any(sign in text for sign in offline):
+        raise SetupError(
+            "the packages could not be downloaded: check the network and run it again; without one, see\n"
+            "`python course.py wheels` (on a machine that has one) in README.md"
+        )
+    if "hash" in text.lower() and "mismatch" in text.lower():
+        raise SetupError("a downloaded package is not the pinned one (wrong hash): run it again, or ask your proxy")
+    errors = [line for line in told if line.startswith("ERROR")] or told or ["no message"]
+    raise SetupError("pip failed: " + errors[-1])
+
+
+def last_line(text):
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
+
+
+def step(number, what):
+    print(f"[{number}/4] {what} …", flush=True)
+
+
+if __name__ == "__main__":
+    # A Windows console in a legacy code page must not stop on an ellipsis.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,209 @@
+"""The command ``medsr``: doctor, run, data."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medsr_course import __version__, runtime
+from medsr_course.runtime import CourseError
+
+app = typer.Typer(
+    help="The course *Deep learning for medical super-resolution imaging* on the command line.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Data sets: list, download, generate, verify, free.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+def main():
+    """Entry point: a mistake the reader can mend is one or two lines and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a pipe in a legacy code page must not stop on "✓"
+            stream.reconfigure(errors="replace")
+    try:
+        app()
+    except CourseError as error:
+        print(f"medsr: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nmedsr: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False):
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False):
+    """Tell what this machine has, what works, and what to do about what does not."""
+    from medsr_course import doctor as examination
+
+    found = examination.as_dict()
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        marks = {"ok": "✓", "note": "–", "problem": "✗"}
+        for row in found["findings"]:
+            remedy = f"\n    → {row['remedy']}" if row["remedy"] else ""
+            print(f"{marks[row['status']]} {row['what']}: {row['detail']}{remedy}")
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    chapter: Annotated[list[str] | None, typer.Argument(help="Chapters, e.g. 05; all when none is named.")] = None,
+    profile: Annotated[str, typer.Option(help="smoke, lesson or full")] = "lesson",
+    output: Annotated[Path, typer.Option(help="Folder for notebooks, claims.json and timings.json.")] = Path("out"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Execute even where a valid executed copy is kept.")] = False,
+):
+    """Execute chapters; exit 1 when one fails, or a claim fails or is missing."""
+    import shutil
+
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    from medsr_course import claims, notebooks
+
+    chosen = notebooks.select(chapter or ())
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CourseError(f"cannot make {output} ({error.strerror}): choose another --output") from None
+    rows, timings, failed = [], [], []
+    console = Console(highlight=False, markup=False)
+    columns = [
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+    ]
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=len(chosen))
+        for number, source in chosen.items():
+            bar.update(task, description=source.stem)
+            done = notebooks.execute(number, profile, fresh=fresh)
+            shutil.copyfile(done.path, output / source.name)
+            rows += claims.collect(done.path, source)
+            timings.append({"chapter": number, "seconds": done.seconds, "peak_mib": done.peak_mib})
+            if done.error:
+                failed.append(number)
+            _write_json(output / "claims.json", rows)
+            _write_json(output / "timings.json", timings)
+            console.print(_summary(done, [r for r in rows if r["chapter"] == number]))
+            bar.advance(task)
+    bad = [row for row in rows if row["ok"] is False]
+    for row in bad:
+        console.print(
+            f"✗ {row['chapter']} {row['claim']}: {row['why'] or row['value']} ({row['bound'] or row['kind']})"
+        )
+    if failed or bad:
+        raise typer.Exit(1)
+
+
+def _summary(done, rows):
+    held = sum(row["ok"] is True for row in rows)
+    open_ = sum(row["ok"] is None for row in rows)
+    text = f"{done.chapter}  {done.seconds:6.1f} s  {done.peak_mib:6.0f} MiB  {held}/{len(rows) - open_} claims hold"
+    text += f", {open_} not measured here" if open_ else ""
+    text += "  (kept copy)" if done.reused else ""
+    return text + (f"\n    stopped: {done.error}" if done.error else "")
+
+
+def _write_json(path, value):
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
+    part.replace(path)
+
+
+@data_app.command("list")
+def data_list():
+    """What data there is, under which licence, and what of it is here."""
+    from medsr_course import datasets
+
+    for row in datasets.available():
+        mark = "✓" if row.present else "–"
+        print(f"{mark} {row.name:<16} {row.what}\n    licence {row.licence}; {row.where}")
+
+
+@data_app.command("get")
+def data_get(name: str):
+    """Download a data set; goes on where an earlier download stopped."""
+    from medsr_course import catalogue
+
+    print(catalogue.fetch(name))
+
+
+@data_app.command("make")
+def data_make(
+    name: Annotated[str, typer.Argument(help="cohort")],
+    subjects: Annotated[int, typer.Option(min=1, max=1000, help="How many subjects.")] = 24,
+    seed: Annotated[int, typer.Option(help="Seed of the cohort.")] = 0,
+):
+    """Generate the synthetic cohort; makes what is missing."""
+    import time
+
+    from medsr_course import datasets
+
+    if name != "cohort":
+        raise CourseError(f"only the cohort is made here, not {name!r}: try `medsr data make cohort`")
+    before, began = datasets.cohort_size(seed=seed, n_subjects=subjects), time.perf_counter()
+    datasets.load("cohort", n_subjects=subjects, seed=seed)
+    seconds, made = time.perf_counter() - began, subjects - before
+    if made <= 0:
+        print(f"{subjects} subjects were there already.")
+    else:
+        print(f"{made} subjects in {seconds:.0f} s: {made / seconds:.3f} subjects per second.")
+
+
+@data_app.command("check")
+def data_check(
+    name: Annotated[str | None, typer.Argument(help="One data set; all present when none is named.")] = None,
+):
+    """Verify what is in the cache against checksums."""
+    from medsr_course import datasets
+
+    bad = 0
+    for what, ok, detail in datasets.check(name):
+        print(f"{'✓' if ok else '✗'} {what}: {detail}")
+        bad += not ok
+    if bad:
+        raise typer.Exit(1)
+
+
+@data_app.command("clean")
+def data_clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+):
+    """Free the cache: downloads, cohorts, executed notebooks."""
+    import shutil
+
+    folder = runtime.cache_dir()
+    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20 if folder.is_dir() else 0
+    if size == 0:
+        print(f"{folder} is empty.")
+        return
+    if not yes and not typer.confirm(f"Delete {size:.0f} MiB in {folder}?"):
+        raise typer.Exit(1)
+    # Only the course's own folders: MEDSR_CACHE may point at a folder with other things in it.
+    for child in folder.iterdir():
+        if child.name in ("executed", "downloads") or child.name.startswith("cohort-"):
+            shutil.rmtree(child, ignore_errors=True)
+    print(f"Freed {size:.0f} MiB.")

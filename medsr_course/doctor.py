@@ -1,0 +1,186 @@
+"""What this machine has, what works, and what to do about what does not."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+
+from medsr_course import __version__, resources, runtime
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; ``status`` is "ok", "note" (works, with less) or "problem"."""
+
+    what: str
+    status: str
+    detail: str
+    remedy: str = ""
+
+
+def report():
+    """Everything worth knowing before starting, as a list of :class:`Finding`."""
+    findings = [_python(), _packages(), *_frameworks(), _machine(), _gpu(), _disk(), _template()]
+    findings += [_weights(), _cohort(), _real_scans(), _kernel(), _chromium()]
+    return findings
+
+
+def as_dict():
+    """The report as JSON-ready dict: version, ``ok`` (no problem found) and the findings."""
+    findings = report()
+    return {
+        "medsr_course": __version__,
+        "checkout": str(resources.checkout() or ""),
+        "ok": all(f.status != "problem" for f in findings),
+        "findings": [asdict(f) for f in findings],
+    }
+
+
+def _python():
+    version = platform.python_version()
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Finding("Python", "problem", version, "use Python 3.11, 3.12 or 3.13")
+    return Finding("Python", "ok", f"{version} in {sys.prefix}")
+
+
+def _packages():
+    names = ("numpy", "scipy", "nibabel", "nilearn", "scikit-image", "onnxruntime")
+    versions = {name: _version(name) for name in names}
+    missing = [name for name, version in versions.items() if version is None]
+    if missing:
+        return Finding("Core packages", "problem", f"missing: {', '.join(missing)}", "run `make lab`")
+    return Finding("Core packages", "ok", ", ".join(f"{n} {v}" for n, v in versions.items()))
+
+
+def _frameworks():
+    keras, lab = _version("keras"), _version("jupyterlab")
+    backends = [f"{n} {_version(n)}" for n in ("tensorflow", "jax", "torch") if find_spec(n)]
+    chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if keras and backends:
+        yield Finding("Keras", "ok", f"{keras} on {chosen}; installed: {', '.join(backends)}")
+    else:
+        yield Finding("Keras", "note", "not installed: shipped networks run, training does not", "run `make lab`")
+    if lab:
+        yield Finding("JupyterLab", "ok", lab)
+    else:
+        yield Finding("JupyterLab", "note", "not installed", "run `make lab`")
+
+
+def _machine():
+    memory = _memory_gib()
+    detail = f"{platform.system()} {platform.machine()}, {runtime.cpu_count()} cores"
+    detail += f", {memory:.1f} GiB of memory" if memory else ""
+    if memory and memory < 6:
+        return Finding("Machine", "note", detail, "close other programs: the course needs about 4 GiB")
+    return Finding("Machine", "ok", detail)
+
+
+def _gpu():
+    tool = shutil.which("nvidia-smi")
+    if tool:
+        try:
+            asked = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+            answer = subprocess.run(asked, capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            answer = None
+        if answer is not None and answer.returncode == 0 and answer.stdout.strip():
+            return Finding("GPU", "ok", "; ".join(answer.stdout.strip().splitlines()))
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return Finding("GPU", "ok", "Apple silicon")
+    return Finding("GPU", "ok", "none: every chapter is timed on two cores without one")
+
+
+def _disk():
+    cache = runtime.cache_dir()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        probe = cache / f".probe-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        return Finding("Cache", "problem", f"{cache}: {error.strerror}", "set MEDSR_CACHE to a writable folder")
+    free = shutil.disk_usage(cache).free / 2**30
+    if free < 2:
+        return Finding("Cache", "problem", f"{cache}, {free:.1f} GiB free", "free 2 GiB, or set MEDSR_CACHE")
+    return Finding("Cache", "ok", f"{cache}, {free:.0f} GiB free")
+
+
+def _template():
+    try:
+        found = resources.template("t1")
+    except runtime.CourseError as error:
+        return Finding("Brain template", "problem", str(error))
+    return Finding("Brain template", "ok", f"ICBM 2009a in nilearn {_version('nilearn')} ({found.name})")
+
+
+def _weights():
+    from medsr_course import pretrained
+
+    bad = []
+    for name in pretrained.names():
+        try:
+            pretrained.verify(name)
+        except runtime.CourseError as error:
+            bad.append(str(error))
+    if bad:
+        return Finding("Trained networks", "problem", bad[0], "restore data/weights from the repository")
+    return Finding("Trained networks", "ok", f"{', '.join(pretrained.names())} (checksums right)")
+
+
+def _cohort():
+    from medsr_course import datasets
+
+    made = datasets.cohort_size()
+    if made:
+        return Finding("Synthetic cohort", "ok", f"{made} subjects in the cache")
+    return Finding("Synthetic cohort", "ok", "not made yet: chapters make it at first use (a minute or two)")
+
+
+def _real_scans():
+    from medsr_course import datasets
+
+    folder = datasets.real_folder()
+    if folder:
+        return Finding("Real scans", "ok", str(folder))
+    return Finding("Real scans", "note", "none: claims about them are left open", "medsr data get ds002748")
+
+
+def _kernel():
+    try:
+        os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+        from jupyter_client.kernelspec import KernelSpecManager
+    except ImportError:
+        return Finding("Jupyter kernel", "note", "Jupyter is not installed", "run `make lab`")
+    specs = KernelSpecManager().find_kernel_specs()
+    if "python3" not in specs:
+        return Finding("Jupyter kernel", "problem", "none registered", "run `make lab`")
+    return Finding("Jupyter kernel", "ok", specs["python3"])
+
+
+def _chromium():
+    found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+    if found:
+        return Finding("Chromium", "ok", found)
+    return Finding("Chromium", "ok", "none: only the browser tests need it, and skip without")
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _memory_gib():
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (AttributeError, ValueError, OSError):
+        if find_spec("psutil"):
+            import psutil
+
+            return psutil.virtual_memory().total / 2**30
+    return None
