@@ -1,0 +1,185 @@
+"""Networks that ship with the course: names, cards, and one function from image to image.
+
+``super_resolve`` is what everybody calls. It needs no TensorFlow: the network runs in ONNX Runtime, zero-filling
+and data consistency in NumPy around it::
+
+    result = ZIP(x) + P(scale · network((x − offset) / scale))
+
+with P, where the card asks for it, the projection that removes whatever contradicts the measured k-space.
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+
+import numpy as np
+
+from medsr_course import resources, runtime
+from medsr_course.acquisition import kspace_crop
+from medsr_course.classical import zero_fill
+
+BATCH_PIXELS = 2**18  # coarse pixels that go through a network at a time: bounds the memory it takes
+
+
+class WeightError(runtime.CourseError):
+    """A weight that is unknown, incomplete or not the one its card describes."""
+
+
+def names():
+    """Names of the shipped networks, e.g. ``["espcn-x4"]``."""
+    return sorted(path.stem for path in resources.path("weights").glob("*.json"))
+
+
+def card(name):
+    """The model card of a shipped network, a dict.
+
+    Holds ``architecture`` and its ``settings``, ``scale``, ``data_consistency`` ("hard" or None), ``recipe`` (the command
+    that made it), ``data``, ``seed``, ``steps``, ``curve``, ``metrics``, ``intended_use``, ``not_for`` and ``files`` (file name →
+    sha256).
+
+    Raises
+    ------
+    WeightError
+        If there is no network of that name.
+    """
+    if name not in names():
+        raise WeightError(f"there is no trained network {name!r}; there are: {', '.join(names())}")
+    return json.loads(resources.path("weights", f"{name}.json").read_text(encoding="utf-8"))
+
+
+def load(name):
+    """A shipped network as a Keras model (imports Keras): coarse image in, residual over ZIP out.
+
+    In a null run the weights are freshly initialised instead.
+
+    Raises
+    ------
+    WeightError
+        If the name is unknown, or the file is not the one the card describes.
+    """
+    from medsr_course import models
+
+    about = card(name)
+    model = models.build(about["architecture"], **about["settings"])
+    if not runtime.is_null():
+        model.load_weights(_verified(name, ".weights.h5"))
+    return model
+
+
+def super_resolve(name, stack):
+    """Super-resolve a stack of slices with a shipped network.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`, e.g. ``"espcn-x4"``: a network and its scale s.
+    stack : array (n, h, w)
+        Coarse slices of one scan, in any unit, signed (HU) or not, any h and w. The intensity scale is
+        taken from the whole stack, so give a scan's slices together.
+
+    Returns
+    -------
+    float32 array (n, s·h, s·w)
+        In the unit of ``stack``; sample 0 stays in place.
+
+    Raises
+    ------
+    WeightError
+        Unknown name, missing or altered weight file.
+    ValueError
+        If ``stack`` is not a finite, real array (n, h, w).
+    """
+    about = card(name)
+    return enhance(_network(name), stack, about["scale"], about["data_consistency"])
+
+
+def enhance(network, stack, scale, data_consistency="hard"):
+    """From image to image with any network that predicts the residual over zero-filling.
+
+    Parameters
+    ----------
+    network : callable
+        float32 ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``: a Keras model, or an ONNX session wrapped.
+    stack : array (n, h, w)
+    scale : int
+    data_consistency : {"hard", None}
+        "hard": the result, cropped in k-space, is the input again. Right for input without noise; with noise
+        it keeps the noise, too.
+
+    Returns
+    -------
+    float32 array (n, scale·h, scale·w)
+    """
+    stack = _checked(stack)
+    n, h, w = stack.shape
+    offset, unit = intensity(stack)
+    result = np.empty((n, scale * h, scale * w), np.float32)
+    step = max(1, BATCH_PIXELS // (h * w))
+    for part in (slice(start, start + step) for start in range(0, n, step)):
+        result[part] = zero_fill(stack[part], scale)
+        if unit == 0:  # nothing but one value: no detail to add
+            continue
+        residual = np.asarray(network((stack[part, ..., None] - offset) / unit))[..., 0] * unit
+        if data_consistency == "hard":
+            residual = residual - zero_fill(kspace_crop(residual, scale), scale)
+        result[part] += residual
+    return result
+
+
+def intensity(stack):
+    """Offset and scale that bring a stack to a network's range: ``(stack − offset) / scale``.
+
+    Magnitudes: 0 and the 99.5th percentile of the positive voxels. Signed data (HU): the 0.5th percentile, and
+    the span from there to the 99.5th. The little undershoot of a magnitude image beside sharp edges, below a tenth
+    of its range, does not make it signed.
+
+    Returns
+    -------
+    offset, scale : float
+        Scale 0 for a stack of one value.
+    """
+    low, high = np.percentile(stack, [0.5, 99.5])
+    if low < -0.1 * max(high, 0):
+        return float(low), float(high - low)
+    positive = stack[stack > 0]
+    return 0.0, float(np.percentile(positive, 99.5)) if positive.size else 0.0
+
+
+def _checked(stack):
+    stack = np.asarray(stack)
+    if stack.ndim != 3 or 0 in stack.shape:
+        raise ValueError(f"expected a stack (n, h, w), got shape {stack.shape}: add an axis for a single slice")
+    if np.iscomplexobj(stack) or not np.issubdtype(np.result_type(stack, np.float32), np.floating):
+        raise ValueError(f"expected real numbers, got {stack.dtype}")
+    if not np.isfinite(stack).all():
+        raise ValueError("the stack holds NaN or infinite values: replace them first, e.g. np.nan_to_num(stack)")
+    return stack.astype(np.float32, copy=False)
+
+
+def _network(name):
+    """The callable behind a name: ONNX Runtime, or Keras where there is no .onnx file and in a null run."""
+    if runtime.is_null() or f"{name}.onnx" not in card(name)["files"]:
+        model = load(name)
+        return lambda batch: model.predict_on_batch(batch)
+    return _session(_verified(name, ".onnx"))
+
+
+@lru_cache(maxsize=8)
+def _session(path):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = runtime.cpu_count()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0].name
+    return lambda batch: session.run(None, {entry: batch})[0]
+
+
+def _verified(name, suffix):
+    """Path of a weight file whose sha256 is the card's."""
+    file = f"{name}{suffix}"
+    expected = card(name)["files"].get(file)
+    path = resources.path("weights", file)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        raise WeightError(f"{file} is not the file its card describes (checksum): restore it, or reinstall the course")
+    return path
