@@ -1,0 +1,246 @@
+function (key) {
+  "use strict";
+  // The same notebook may be open in two views: take every copy that has not been built yet.
+  var roots = document.querySelectorAll('[data-medsr-viewer="' + key + '"]:not([data-ready])');
+  Array.prototype.forEach.call(roots, build);
+
+  function element(tag, className, parent, text) {
+    var node = document.createElement(tag);
+    if (className) node.className = className;
+    if (text) node.textContent = text;
+    if (parent) parent.appendChild(node);
+    return node;
+  }
+
+  function build(root) {
+    var config = JSON.parse(root.dataset.config);
+    var fallback = root.querySelector(".medsr-fallback");
+    var pictures = Array.prototype.map.call(fallback.querySelectorAll("img"), function (img) {
+      return { title: img.alt, source: img.src, left: img.dataset.left, bottom: img.dataset.bottom };
+    });
+    var live = element("div", "medsr-live");
+    var width = config.most || Math.round(Math.min(560, 560 * config.aspect));
+    live.style.setProperty("--medsr-width", width + "px");
+    if (config.kind === "compare") buildCompare(live, config, pictures);
+    else buildSlider(live, config, pictures);
+    root.insertBefore(live, fallback);
+    fallback.style.display = "none";
+    root.setAttribute("data-ready", "true");
+  }
+
+  function makeStage(live, config) {
+    var stage = element("div", "medsr-stage" + (config.pixelated ? " medsr-pixelated" : ""), live);
+    stage.style.aspectRatio = String(config.aspect);
+    return stage;
+  }
+
+  function makeLayer(stage) {
+    var layer = element("div", "medsr-layer", stage);
+    var move = element("div", "medsr-move", layer);
+    var img = element("img", "", move);
+    img.draggable = false;
+    return { layer: layer, move: move, img: img };
+  }
+
+  function put(layer, picture) {
+    layer.img.src = picture.source;
+    layer.img.alt = picture.title;
+    layer.img.style.left = picture.left + "%";
+    layer.img.style.bottom = picture.bottom + "%";
+  }
+
+  function scaleBar(stage, mm) {
+    if (!mm) return function () {};
+    var bar = element("div", "medsr-scale", stage);
+    return function (zoom) {
+      var seen = mm / zoom; // mm across the stage
+      var lengths = [100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1];
+      var length = lengths.find(function (l) { return l <= 0.3 * seen; }) || 0.1;
+      bar.style.width = (100 * length) / seen + "%";
+      bar.textContent = length >= 10 ? length / 10 + " cm" : length + " mm";
+    };
+  }
+
+  function buildSlider(live, config, pictures) {
+    var stage = makeStage(live, config);
+    var layer = makeLayer(stage);
+    var drawScale = scaleBar(stage, config.mm);
+    var row = element("div", "medsr-range", live);
+    var label = element("span", "", row, config.label);
+    var range = element("input", "", row);
+    range.type = "range";
+    range.min = 0;
+    range.max = pictures.length - 1;
+    range.step = 1;
+    range.value = config.start[0];
+    range.setAttribute("aria-label", config.label);
+    var out = element("output", "", row);
+    function draw() {
+      var picture = pictures[Number(range.value)];
+      put(layer, picture);
+      label.textContent = config.label + ":";
+      out.textContent = picture.title;
+      range.setAttribute("aria-valuetext", picture.title);
+    }
+    // Keep the slider still while labels of different length come and go.
+    out.style.minWidth = Math.max.apply(null, pictures.map(function (p) { return p.title.length; })) * 0.62 + "em";
+    stage.style.cursor = "default";
+    range.addEventListener("input", draw);
+    drawScale(1);
+    draw();
+  }
+
+  function buildCompare(live, config, pictures) {
+    var state = { at: 50, zoom: 1, x: 0, y: 0 };
+    var bar = element("div", "medsr-bar", live);
+    var selects = ["Left", "Right"].map(function (side, i) {
+      var label = element("label", "", bar, side);
+      var select = element("select", "", label);
+      pictures.forEach(function (picture) { element("option", "", select, picture.title); });
+      select.selectedIndex = config.start[i];
+      select.setAttribute("aria-label", side + " image");
+      select.addEventListener("change", choose);
+      return select;
+    });
+    function button(text, label, action) {
+      var node = element("button", "", bar, text);
+      node.type = "button";
+      node.title = label;
+      node.setAttribute("aria-label", label);
+      node.addEventListener("click", action);
+      return node;
+    }
+    button("−", "Zoom out", function () { zoomBy(1 / 1.5); });
+    button("+", "Zoom in", function () { zoomBy(1.5); });
+    button("Reset", "Reset the view", function () {
+      state = { at: 50, zoom: 1, x: 0, y: 0 };
+      draw();
+    });
+    var zoomText = element("output", "", bar);
+    zoomText.setAttribute("aria-label", "Zoom");
+
+    var stage = makeStage(live, config);
+    stage.tabIndex = 0;
+    stage.setAttribute("role", "group");
+    stage.setAttribute("aria-label", "Image comparison: plus and minus zoom, arrow keys pan, 0 resets");
+    var layers = [makeLayer(stage), makeLayer(stage)];
+    var names = [
+      element("div", "medsr-name medsr-name-left", stage),
+      element("div", "medsr-name medsr-name-right", stage),
+    ];
+    var drawScale = scaleBar(stage, config.mm);
+    var divider = element("div", "medsr-divider", stage);
+
+    var row = element("div", "medsr-range", live);
+    var range = element("input", "", row);
+    range.type = "range";
+    range.min = 0;
+    range.max = 100;
+    range.step = 1;
+    range.setAttribute("aria-label", "Divider between left and right image, percent");
+    range.addEventListener("input", function () {
+      state.at = Number(range.value);
+      draw();
+    });
+    element("p", "medsr-hint", live,
+      "Drag the divider, or the slider below the image. Zoom with the buttons, with Ctrl + wheel or two fingers; " +
+      "then drag the image to move it.");
+
+    function choose() {
+      selects.forEach(function (select, i) {
+        put(layers[i], pictures[select.selectedIndex]);
+        names[i].textContent = pictures[select.selectedIndex].title;
+      });
+    }
+    function clamp(v, low, high) { return Math.min(Math.max(v, low), high); }
+    function draw() {
+      state.zoom = clamp(state.zoom, 1, 24);
+      // x and y: the corner's position in fractions of the stage, so that a resize changes nothing.
+      state.x = clamp(state.x, 1 - state.zoom, 0);
+      state.y = clamp(state.y, 1 - state.zoom, 0);
+      state.at = clamp(state.at, 0, 100);
+      var move = "translate(" + 100 * state.x + "%, " + 100 * state.y + "%) scale(" + state.zoom + ")";
+      layers.forEach(function (layer) { layer.move.style.transform = move; });
+      layers[1].layer.style.clipPath = "inset(0 0 0 " + state.at + "%)";
+      layers[0].layer.style.clipPath = "inset(0 " + (100 - state.at) + "% 0 0)";
+      divider.style.left = state.at + "%";
+      names[0].style.visibility = state.at < 4 ? "hidden" : "visible";
+      names[1].style.visibility = state.at > 96 ? "hidden" : "visible";
+      stage.classList.toggle("medsr-zoomed", state.zoom > 1);
+      range.value = Math.round(state.at);
+      zoomText.textContent = (Math.round(state.zoom * 10) / 10) + "×";
+      drawScale(state.zoom);
+    }
+    function zoomBy(factor, x, y) {
+      if (x === undefined) { x = 0.5; y = 0.5; }
+      var next = clamp(state.zoom * factor, 1, 24);
+      if (next < 1.01) next = 1;
+      state.x = x - (x - state.x) * (next / state.zoom);
+      state.y = y - (y - state.y) * (next / state.zoom);
+      state.zoom = next;
+      draw();
+    }
+    function where(event) {
+      var box = stage.getBoundingClientRect();
+      return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+    }
+
+    var pointers = {}, mode = null;
+    stage.addEventListener("pointerdown", function (event) {
+      if (event.button) return;
+      pointers[event.pointerId] = where(event);
+      stage.setPointerCapture(event.pointerId);
+      var n = Object.keys(pointers).length;
+      if (n === 2) mode = "pinch";
+      else mode = state.zoom === 1 || event.target === divider ? "wipe" : "pan";
+      // Captured events come to the stage: remember what was taken hold of.
+      if (mode === "wipe" && event.pointerType === "mouse") { state.at = 100 * where(event).x; draw(); }
+      if (event.pointerType === "mouse") { stage.focus({ preventScroll: true }); event.preventDefault(); }
+    });
+    stage.addEventListener("pointermove", function (event) {
+      var before = pointers[event.pointerId];
+      if (!before) return;
+      var now = where(event);
+      if (mode === "wipe") state.at = 100 * now.x;
+      if (mode === "pan") { state.x += now.x - before.x; state.y += now.y - before.y; }
+      if (mode === "pinch") {
+        var other = pointers[Object.keys(pointers).find(function (id) { return Number(id) !== event.pointerId; })];
+        if (other) {
+          var was = Math.hypot(before.x - other.x, before.y - other.y) || 0.01;
+          zoomBy(Math.hypot(now.x - other.x, now.y - other.y) / was, (now.x + other.x) / 2, (now.y + other.y) / 2);
+        }
+      }
+      pointers[event.pointerId] = now;
+      draw();
+    });
+    ["pointerup", "pointercancel"].forEach(function (name) {
+      stage.addEventListener(name, function (event) {
+        delete pointers[event.pointerId];
+        if (!Object.keys(pointers).length) mode = null;
+        else if (mode === "pinch") mode = "pan";
+      });
+    });
+    stage.addEventListener("wheel", function (event) {
+      // Plain scrolling belongs to the page until the reader has clicked into the image.
+      if (!(event.ctrlKey || event.metaKey || document.activeElement === stage)) return;
+      event.preventDefault();
+      var at = where(event);
+      zoomBy(Math.exp(-clamp(event.deltaY, -120, 120) / 300), at.x, at.y);
+    }, { passive: false });
+    stage.addEventListener("keydown", function (event) {
+      var step = 0.1;
+      if (event.key === "+" || event.key === "=") zoomBy(1.5);
+      else if (event.key === "-") zoomBy(1 / 1.5);
+      else if (event.key === "0") { state.zoom = 1; draw(); }
+      else if (event.key === "ArrowLeft" && state.zoom > 1) { state.x += step; draw(); }
+      else if (event.key === "ArrowRight" && state.zoom > 1) { state.x -= step; draw(); }
+      else if (event.key === "ArrowUp" && state.zoom > 1) { state.y += step; draw(); }
+      else if (event.key === "ArrowDown" && state.zoom > 1) { state.y -= step; draw(); }
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    choose();
+    draw();
+  }
+}

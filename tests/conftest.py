@@ -1,0 +1,28 @@
+"""Fixtures every test may use."""
+
+import os
+import shutil
+
+import pytest
+
+
+def require(name, found, reason):
+    """Skip with a reason where ``found`` is false, or fail where ``MEDSR_REQUIRE`` names it."""
+    if found:
+        return
+    if name in os.environ.get("MEDSR_REQUIRE", "").replace(" ", "").split(","):
+        pytest.fail(f"{name} is required here (MEDSR_REQUIRE): {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Headless Chromium of the system, driven by Playwright; one for the whole session."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = next(filter(None, map(shutil.which, names)), None)
+    require("chromium", path, "needs Chromium: install it with the system's package manager")
+    playwright = pytest.importorskip("playwright.sync_api") if path else None
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

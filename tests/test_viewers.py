@@ -1,0 +1,223 @@
+"""The viewers in a real browser: what is dragged really changes the picture."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medsr_course import viewers
+
+WHITE, BLACK = np.ones((40, 60)), np.zeros((40, 60))
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """HTML of what the viewers display, in order."""
+    outputs = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: outputs.append(bundle["text/html"]))
+    return outputs
+
+
+@pytest.fixture
+def open_page(chromium):
+    """``open_page(html, …)``: a page that fails the test on any request, console error or exception."""
+    contexts, problems = [], []
+
+    def open_(body, script=True, **options):
+        context = chromium.new_context(java_script_enabled=script, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith("data:") else problems.append(r.url))
+        page.set_content(f"<!doctype html><meta charset='utf-8'><body>{body}</body>")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def grey(page, selector=".medsr-stage"):
+    """Screenshot of the stage, grey values (h, w)."""
+    page.wait_for_function("Array.from(document.images).every(i => i.complete)")
+    return np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())).convert("L"), float)
+
+
+def share_white(page):
+    """Share of the stage that the white image covers, along a row free of labels and handle."""
+    picture = grey(page)
+    return (picture[int(0.8 * len(picture))] > 128).mean()
+
+
+@pytest.mark.browser
+def test_dragging_the_divider_moves_the_border_between_the_images(shown, open_page):
+    viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    page = open_page(shown[0])
+    assert share_white(page) == pytest.approx(0.5, abs=0.02)
+    box = page.locator(".medsr-stage").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, middle, steps=4)
+    page.mouse.up()
+    assert share_white(page) == pytest.approx(0.8, abs=0.02)
+    page.get_by_role("button", name="Reset").click()
+    assert share_white(page) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.browser
+def test_a_finger_moves_the_divider(shown, open_page):
+    viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    page = open_page(shown[0], viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+    box = page.locator(".medsr-stage").bounding_box()
+    session = page.context.new_cdp_session(page)
+    y = box["y"] + box["height"] / 2
+    for kind, part in (("touchStart", 0.5), ("touchMove", 0.4), ("touchMove", 0.25)):
+        point = {"x": box["x"] + box["width"] * part, "y": y}
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert share_white(page) == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.browser
+def test_the_keyboard_moves_the_divider_and_zooms(shown, open_page):
+    viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    page = open_page(shown[0])
+    page.get_by_label("Divider").focus()
+    page.keyboard.press("Home")
+    assert share_white(page) < 0.03
+    for _ in range(30):
+        page.keyboard.press("ArrowRight")
+    assert share_white(page) == pytest.approx(0.3, abs=0.02)
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.locator(".medsr-stage").focus()
+    page.keyboard.press("+")
+    assert page.get_by_label("Zoom", exact=True).inner_text() == "1.5×"
+    page.keyboard.press("0")
+    assert page.get_by_label("Zoom", exact=True).inner_text() == "1×"
+
+
+@pytest.mark.browser
+def test_the_drop_downs_choose_the_images(shown, open_page):
+    viewers.compare({"white": WHITE, "black": BLACK, "mid": 0.5 * WHITE}, caption="c", window=(0, 1))
+    page = open_page(shown[0])
+    row = int(0.8 * len(grey(page)))
+    assert grey(page)[row, -20] == pytest.approx(128, abs=2)  # the last image is on the right
+    page.get_by_label("Left image", exact=True).select_option("black")
+    page.get_by_label("Right image", exact=True).select_option("white")
+    assert grey(page)[row, 20] < 3
+    assert grey(page)[row, -20] > 252
+
+
+@pytest.mark.browser
+def test_zoom_and_pan_show_single_pixels_sharp(shown, open_page):
+    image = np.zeros((16, 16))
+    image[::2, ::2] = 1
+    viewers.compare({"a": image, "b": image}, caption="c", window=(0, 1), pixel_size=1.0)
+    page = open_page(shown[0])
+    assert page.locator(".medsr-scale").inner_text() == "2 mm"
+    before = grey(page)
+    for _ in range(4):
+        page.get_by_role("button", name="Zoom in").click()
+    assert page.locator(".medsr-scale").inner_text() == "0.5 mm"
+    page.get_by_label("Divider").press("Home")
+    zoomed = grey(page)
+    assert np.abs(zoomed - before).mean() > 20
+    between = ((zoomed > 30) & (zoomed < 225)).mean()
+    assert between < 0.06  # smoothing would fill the picture with greys
+    box = page.locator(".medsr-stage").bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 300)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300 + 110, box["y"] + 300, steps=3)
+    page.mouse.up()
+    assert np.abs(grey(page) - zoomed).mean() > 20
+    page.mouse.wheel(0, -300)  # the stage has the focus after the drag
+    assert page.get_by_label("Zoom", exact=True).inner_text() > "5.1×"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("grid", viewers.GRIDS)
+def test_a_coarse_image_lies_over_the_fine_one_as_its_grid_says(shown, open_page, grid):
+    fine, coarse = np.zeros((40, 40)), np.zeros((10, 10))
+    fine[20, 20] = 1
+    coarse[5, 5] = 1  # sample 5 of the coarse grid is sample 20 of the fine one
+    viewers.compare({"fine": fine, "coarse": coarse}, caption="c", window=(0, 1), grid=grid)
+    page = open_page(shown[0])
+    page.add_style_tag(content=".medsr-divider, .medsr-name { display: none } body { background: #000 }")
+
+    def centre(position):
+        page.get_by_label("Divider").press(position)
+        picture = grey(page)
+        rows, columns = np.nonzero(picture > 128)
+        return np.array([len(picture) - rows.mean() - 0.5, columns.mean() + 0.5]) * 40 / len(picture)
+
+    assert centre("End") == pytest.approx([20.5, 20.5], abs=0.1)  # row 0 is at the bottom
+    expected = 20.5 if grid == "first sample" else 22
+    assert centre("Home") == pytest.approx([expected, expected], abs=0.1)
+
+
+@pytest.mark.browser
+def test_the_slider_shows_the_frame_it_names(shown, open_page):
+    import matplotlib.pyplot as plt
+
+    viewers.slider({"0 %": BLACK, "5 %": 0.5 * WHITE, "10 %": WHITE}, caption="c", window=(0, 1), label="Noise σ")
+    figures = [plt.subplots(figsize=(3, 2))[0] for _ in range(2)]
+    viewers.slider(dict(zip("ab", figures, strict=True)), caption="c", start="b")
+    assert plt.get_fignums() == []
+    page = open_page(shown[0] + shown[1])
+    slider = page.get_by_label("Noise σ")
+    slider.focus()
+    for expected, name in ((128, "5 %"), (255, "10 %")):
+        page.keyboard.press("ArrowRight")
+        assert np.median(grey(page)) == pytest.approx(expected, abs=2)
+        assert slider.get_attribute("aria-valuetext") == name
+    assert page.get_by_label("Frame").get_attribute("aria-valuetext") == "b"
+
+
+@pytest.mark.browser
+def test_many_viewers_on_a_page_do_not_disturb_each_other(shown, open_page):
+    for _ in range(2):
+        viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    page = open_page(shown[0] + shown[1])
+    page.get_by_label("Divider").nth(1).press("End")
+    assert share_white(page) == pytest.approx(0.5, abs=0.02)
+    assert page.locator(".medsr-live").count() == 2
+
+
+@pytest.mark.browser
+def test_without_scripts_the_images_stand_side_by_side(shown, open_page):
+    viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    page = open_page(shown[0], script=False)
+    boxes = [page.get_by_role("img", name=name).bounding_box() for name in ("white", "black")]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+
+
+def test_images_go_through_one_window_and_are_flipped(shown):
+    image = np.array([[0.0, 1.0], [2.0, np.nan]])
+    viewers.compare({"a <b>": image, "b": image}, caption="1 < 2", window=(0, 2))
+    assert "a &lt;b&gt;" in shown[0]
+    assert "1 &lt; 2" in shown[0]
+    picture = shown[0].split("base64,")[1].split('"')[0]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))))
+    assert pixels.tolist() == [[255, 0], [0, 128]]
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="at least two"):
+        viewers.compare({"a": WHITE}, caption="c")
+    with pytest.raises(ValueError, match="one slice"):
+        viewers.compare({"a": WHITE, "b": np.zeros((2, 3, 4))}, caption="c")
+    with pytest.raises(ValueError, match="give two of 'a', 'b'"):
+        viewers.compare({"a": WHITE, "b": BLACK}, caption="c", start=("a", "z"))
+    with pytest.raises(ValueError, match="grid"):
+        viewers.compare({"a": WHITE, "b": BLACK}, caption="c", grid="centre")
+    with pytest.raises(ValueError, match="at least two"):
+        viewers.slider({"a": WHITE}, caption="c")
+    with pytest.raises(ValueError, match="or a figure"):
+        viewers.slider({"a": WHITE, "b": np.zeros(3)}, caption="c")
