@@ -36,9 +36,7 @@ def ssim(target, image, *, data_range=None):
 
     target, image = _pair(target, image)
     span = _range(target, data_range)
-    return float(
-        np.mean([structural_similarity(t, x, data_range=span) for t, x in zip(target, image, strict=True)])
-    )
+    return float(np.mean([structural_similarity(t, x, data_range=span) for t, x in zip(target, image, strict=True)]))
 
 
 def hfen(target, image):
@@ -103,9 +101,7 @@ def bootstrap_interval(values, *, level=0.95, resamples=10_000, rng=None):
 def _pair(target, image):
     target, image = np.asarray(target, np.float64), np.asarray(image, np.float64)
     if target.shape != image.shape:
-        raise ValueError(
-            f"target {target.shape} and image {image.shape} differ in shape: crop or resample one"
-        )
+        raise ValueError(f"target {target.shape} and image {image.shape} differ in shape: crop or resample one")
     if target.ndim == 2:
         target, image = target[None], image[None]
     return target, image
@@ -192,7 +188,8 @@ def edge_spread(image, *, oversample=4):
     Parameters
     ----------
     image : array (h, w)
-        Two flat regions and the edge between them, 2° to 30° from an image axis.
+        Two flat regions and the edge between them, 3° to 12° from an image axis (then the MTF of 48 rows
+        is right to 0.03 up to Nyquist).
     oversample : int
         Bins per pixel.
 
@@ -227,6 +224,10 @@ def edge_spread(image, *, oversample=4):
         centre = np.polyval(line, rows)
     if centre.min() < 2 or centre.max() > w - 3:
         raise ValueError("the edge leaves the image: cut out a wider region or a less slanted edge")
+    # As many rows as take the edge across whole pixels, so that every sub-pixel phase counts alike.
+    whole = int(h * abs(line[0]))
+    rows = slice(0, round(whole / abs(line[0])) if whole else h)
+    image, centre = image[rows], centre[rows]
     distance = (np.arange(w) - centre[:, None]) / np.hypot(1, line[0])
     # Only distances that every row reaches: further out few rows would fill a bin.
     reach = int(min(-distance[:, 0].max(), distance[:, -1].min()) * oversample)

@@ -1,0 +1,195 @@
+"""Metrics against values known by hand, and against the mistakes people make with them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medsr_course import acquisition, classical, metrics
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    """Two slices of smooth blobs in a dark field, values up to about 1000."""
+    from scipy import ndimage
+
+    rng = np.random.default_rng(0)
+    stack = np.stack([ndimage.gaussian_filter(rng.random((64, 72)) ** 8, 1.2) for _ in range(2)])
+    y, x = np.mgrid[-1:1:64j, -1:1:72j]
+    stack = stack * (y**2 + x**2 < 0.6)
+    return 1000 * stack / stack.max()
+
+
+def edge(width, angle=5.0, size=48, over=16):
+    """A half-plane of value 1 seen by a square detector of ``width`` pixels (1/over steps)."""
+    n = size * over
+    y, x = (np.mgrid[:n, :n] + 0.5) / over - size / 2
+    plane = (x * np.cos(np.deg2rad(angle)) + y * np.sin(np.deg2rad(angle)) > 0).astype(float)
+    return acquisition.block_average(plane, int(over * width))
+
+
+def test_psnr_known_value_and_conventions(blobs):
+    noisy = blobs + 10
+    assert np.isclose(metrics.psnr(blobs, noisy), 40)
+    assert np.isclose(metrics.psnr(blobs, noisy, data_range=100), 20)
+    inside = blobs > 100
+    half = np.where(inside, blobs + 10, blobs)
+    assert np.isclose(metrics.psnr(blobs, half, mask=inside), 40)
+    assert metrics.psnr(blobs, half) > 40
+    assert metrics.psnr(blobs, blobs) == np.inf
+
+
+def test_psnr_is_over_the_stack_not_a_mean_of_slices():
+    target = np.stack([np.full((8, 8), 100.0), np.full((8, 8), 10.0)])
+    image = target + np.array([1.0, 1.0])[:, None, None]
+    assert np.isclose(metrics.psnr(target, image), 40)
+    per_slice = np.mean([metrics.psnr(t, x) for t, x in zip(target, image, strict=True)])
+    assert np.isclose(per_slice, 30)
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match="differ in shape"):
+        metrics.psnr(np.zeros((4, 4)), np.zeros((4, 5)))
+
+
+def test_ssim_is_scikit_images_with_the_stack_range(blobs):
+    from skimage.metrics import structural_similarity
+
+    noisy = blobs + np.random.default_rng(0).normal(0, 30, blobs.shape)
+    expected = np.mean([structural_similarity(t, x, data_range=blobs.max()) for t, x in zip(blobs, noisy, strict=True)])
+    assert np.isclose(metrics.ssim(blobs, noisy), expected)
+    assert metrics.ssim(blobs, blobs) == 1
+
+
+def test_hfen_sees_edges_not_offsets(blobs):
+    assert metrics.hfen(blobs, blobs + 50) < 1e-4
+    assert np.isclose(metrics.hfen(blobs, 0.5 * blobs), 0.5)
+    assert metrics.hfen(blobs, blobs[:, ::-1]) > 0.5
+    # slices do not mix
+    assert np.isclose(metrics.hfen(blobs[:1], 0.7 * blobs[:1]), 0.3)
+
+
+def test_low_band_residual(blobs):
+    low = acquisition.kspace_crop(blobs, 2)
+    assert metrics.low_band_residual(low, classical.zero_fill(low, 2), 2) < 1e-9
+    assert metrics.low_band_residual(low, 1.1 * classical.zero_fill(low, 2), 2) == pytest.approx(0.1)
+
+
+def test_head_mask_fills_and_dilates():
+    image = np.zeros((1, 60, 60))
+    image[0, 20:40, 20:40] = 100
+    image[0, 28:32, 28:32] = 0
+    mask = metrics.head_mask(image, pixel_size=1.0)
+    assert mask[0, 30, 30]
+    assert mask[0, 18, 30]
+    assert not mask[0, 17, 30]
+    assert metrics.head_mask(image[0]).shape == (60, 60)
+
+
+def test_bootstrap_interval():
+    mean, low, high = metrics.bootstrap_interval([1.0, 2.0, 3.0, 4.0])
+    assert mean == 2.5
+    assert low < 2.5 < high
+    assert metrics.bootstrap_interval([2.0, 2.0]) == (2, 2, 2)
+
+
+# ---------------------------------------------------------------- Fourier ring correlation
+
+
+@settings(max_examples=15, deadline=None)
+@given(h=st.integers(8, 40), w=st.integers(8, 40), seed=st.integers(0, 99))
+def test_frc_of_an_image_with_itself(h, w, seed):
+    x = np.random.default_rng(seed).standard_normal((h, w))
+    frequency, correlation = metrics.frc(x, x, pixel_size=2.0)
+    np.testing.assert_allclose(correlation, 1, atol=1e-12)
+    assert frequency[0] == 0
+    assert frequency[-1] <= 0.25 + 1e-12
+    np.testing.assert_allclose(metrics.frc(x, -3 * x)[1], -1, atol=1e-12)
+
+
+def test_frc_of_independent_noise_is_about_zero():
+    a, b = np.random.default_rng(0).standard_normal((2, 3, 65, 80))
+    assert np.abs(metrics.frc(a, b)[1][5:]).max() < 0.25
+
+
+def test_frc_of_a_zero_filled_image_falls_at_its_nyquist(blobs):
+    image = classical.zero_fill(acquisition.kspace_crop(blobs, 2), 2)
+    frequency, correlation = metrics.frc(blobs, image)
+    inside, outside = frequency < 0.24, frequency > 0.36  # the corner of the square band is at 0.354
+    np.testing.assert_allclose(correlation[inside], 1, atol=1e-9)
+    assert np.abs(correlation[outside]).max() < 0.05
+    assert 0.25 < metrics.crossing(frequency, correlation, 0.5) < 0.36
+
+
+def test_frc_of_two_noisy_scans_follows_the_snr():
+    # Equal spectral densities S and N give FRC = S / (S + N) in every ring.
+    rng = np.random.default_rng(0)
+    signal = rng.standard_normal((20, 64, 64))
+    first, second = (signal + rng.standard_normal(signal.shape) for _ in range(2))
+    np.testing.assert_allclose(metrics.frc(first, second)[1][4:], 0.5, atol=0.06)
+
+
+def test_crossing():
+    assert metrics.crossing([0, 1, 2], [1, 1, 0], 0.5) == 1.5
+    assert np.isnan(metrics.crossing([0, 1], [1, 0.9], 0.5))
+    assert metrics.crossing([3, 4], [0.1, 0.9], 0.5) == 3
+
+
+# ---------------------------------------------------------------- edge and MTF
+
+
+@pytest.mark.parametrize("angle", [3.0, 5.0, 12.0])
+def test_mtf_of_a_square_detector_is_a_sinc(angle):
+    frequency, mtf = metrics.edge_mtf(*metrics.edge_spread(edge(1, angle)))
+    band = frequency <= 0.5
+    # a slanted edge sees the box at an angle
+    slanted = np.sinc(frequency * np.cos(np.deg2rad(angle))) * np.sinc(frequency * np.sin(np.deg2rad(angle)))
+    assert np.abs(mtf - np.abs(slanted))[band].max() < 0.03
+    # and a Gaussian of the same width is another curve
+    gauss = np.exp(-2 * (np.pi * frequency / np.sqrt(8 * np.log(2))) ** 2)
+    assert np.abs(gauss - np.abs(slanted))[band].max() > 0.05
+
+
+def test_mtf_in_cycles_per_mm():
+    px, mm = (metrics.edge_mtf(*metrics.edge_spread(edge(1)), pixel_size=p) for p in (1.0, 0.5))
+    np.testing.assert_allclose(mm[0], 2 * px[0])
+    np.testing.assert_allclose(mm[1], px[1])
+
+
+def test_edge_in_any_direction_and_polarity():
+    reference = metrics.edge_mtf(*metrics.edge_spread(edge(1)))[1]
+    for turned in (edge(1).T, edge(1)[:, ::-1], 5 - 3 * edge(1), edge(1)[::-1].T):
+        np.testing.assert_allclose(metrics.edge_mtf(*metrics.edge_spread(turned))[1], reference, atol=1e-6)
+
+
+def test_edge_position_and_height():
+    position, spread = metrics.edge_spread(100 + 50 * edge(1))
+    assert np.isclose(spread[position < -3], 100).all()
+    assert np.isclose(spread[position > 3], 150).all()
+    assert np.isclose(np.interp(0, position, spread), 125, atol=1)
+
+
+def test_mtf_survives_noise():
+    noisy = edge(1) + np.random.default_rng(0).normal(0, 0.02, (48, 48))
+    frequency, mtf = metrics.edge_mtf(*metrics.edge_spread(noisy))
+    assert np.isclose(metrics.crossing(frequency, mtf, 0.5), 0.603, atol=0.08)
+
+
+def test_no_edge_is_refused():
+    with pytest.raises(ValueError, match="edge"):
+        metrics.edge_spread(np.ones((20, 20)))
+
+
+# ---------------------------------------------------------------- contrast
+
+
+def test_cnr():
+    rng = np.random.default_rng(0)
+    image = np.concatenate([rng.normal(10, 2, 20_000), rng.normal(20, 2, 20_000)])
+    a = np.arange(40_000) < 20_000
+    assert np.isclose(metrics.cnr(image, a, ~a), 5, rtol=0.03)
+    assert np.isclose(metrics.cnr(image, a, ~a, noise=4), 2.5, rtol=0.03)
+    # a linear window changes nothing
+    assert np.isclose(metrics.cnr(3 * image - 7, a, ~a), metrics.cnr(image, a, ~a))
+    with pytest.raises(ValueError, match="empty"):
+        metrics.cnr(image, a, a & ~a)
