@@ -33,9 +33,9 @@ def names():
 def card(name):
     """The model card of a shipped network, a dict.
 
-    Holds ``architecture`` and its ``settings``, ``scale``, ``data_consistency`` ("hard" or None), ``recipe`` (the command
-    that made it), ``data``, ``seed``, ``steps``, ``curve``, ``metrics``, ``intended_use``, ``not_for`` and ``files`` (file name →
-    sha256).
+    Holds ``architecture`` and its ``settings``, ``scale``, ``data_consistency`` ("hard" or None), ``recipe`` (the
+    command that made it), ``data``, ``seed``, ``steps``, ``curve``, ``metrics``, ``intended_use``, ``not_for`` and
+    ``files`` (file name → sha256).
 
     Raises
     ------
