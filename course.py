@@ -118,7 +118,8 @@ def use_supported_python(arguments):
         if other:
             sys.exit(subprocess.call([other, os.path.abspath(__file__)] + arguments))
     raise SetupError(
-        f"this is Python {sys.version_info[0]}.{sys.version_info[1]}, and the course needs 3.{OLDEST[1]} to 3.{NEWEST[1]}: install one of these and run it again"
+        f"this is Python {sys.version_info[0]}.{sys.version_info[1]}, and the course needs 3.{OLDEST[1]} to "
+        f"3.{NEWEST[1]}: install one of these and run it again"
     )
 
 
@@ -132,7 +133,7 @@ def set_up():
     if not environment_works():
         step(1, "making .venv")
         make_environment()
-    step(2, "installing the pinned packages (about 1.2 GB; once)")
+    step(2, "installing the pinned packages (about 0.8 GB to download; once)")
     pip(PYTHON, "install", "--no-compile", "--require-hashes", "-r", LOCK)
     pip(PYTHON, "install", "--no-compile", "--quiet", "--no-deps", "--no-build-isolation", "-e", ROOT)
     step(3, "compiling, so that later starts are quick")
