@@ -266,3 +266,51 @@ def add_poisson_noise(stack, counts, rng):
     level = np.percentile(stack, 99.5, axis=(-2, -1), keepdims=True)
     per_unit = counts / np.where(level > 0, level, 1)
     return rng.poisson(stack * per_unit) / per_unit
+
+
+# ------------------------------------------------------------------------------ receive coils
+
+
+def coil_sensitivities(shape, coils):
+    """How strongly, and with which phase, each of several coils around a slice hears each pixel.
+
+    A simple model: ``coils`` loops evenly spread on a circle around the slice; magnitude as on the axis of
+    a loop, phase from the direction in which the loop lies (Roemer et al. 1990 treat the real thing).
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns of the slice.
+    coils : int
+
+    Returns
+    -------
+    complex128 array (coils, h, w)
+        No unit; scaled so that the root of the sum of squares has a maximum of 1. It is not uniform: the
+        middle is far from every coil.
+    """
+    h, w = shape
+    y, x = np.mgrid[:h, :w]
+    position = (x - (w - 1) / 2) / w + 1j * (y - (h - 1) / 2) / h
+    places = 0.75 * np.exp(2j * np.pi * np.arange(coils) / coils)
+    towards = position - places[:, None, None]
+    loop = 0.5  # radius of a coil, in widths of the field of view
+    heard = (1 + np.abs(towards / loop) ** 2) ** -1.5 * np.exp(1j * np.angle(towards))
+    return heard / np.sqrt((np.abs(heard) ** 2).sum(axis=0)).max()
+
+
+def sum_of_squares(coil_images):
+    """Magnitude image from the images of several coils: the root of the sum of their squares.
+
+    Needs no sensitivities; keeps the shading of the coils and loses the phase (Roemer et al. 1990).
+
+    Parameters
+    ----------
+    coil_images : array (coils, h, w)
+        Complex.
+
+    Returns
+    -------
+    array (h, w)
+    """
+    return np.sqrt((np.abs(coil_images) ** 2).sum(axis=0))
