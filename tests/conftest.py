@@ -1,9 +1,21 @@
 """Fixtures every test may use."""
 
+import importlib.util
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def load_tool(name, folder="tools"):
+    """Import a script of ``tools/`` (or another folder), which is no package, by its path."""
+    spec = importlib.util.spec_from_file_location(f"{folder}_{name}", ROOT / folder / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def require(name, found, reason):

@@ -206,9 +206,19 @@ def new(number, slug, title, root=ROOT):
         raise SystemExit(f"{taken[0].relative_to(root)} exists already: choose another number")
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
-    for path in files:
+    _add_to_contents(root / "book" / "_toc.yml", notebook.stem)
+    for path in (*files, root / "book" / "_toc.yml"):
         print(path.relative_to(root))
-    print(f"Now add it to book/_toc.yml: - file: chapters/{notebook.stem}")
+
+
+def _add_to_contents(contents, stem):
+    """List the chapter in the book's table of contents, before the first chapter of a higher number."""
+    lines = contents.read_text(encoding="utf-8").splitlines(keepends=True)
+    entries = [(k, m) for k, line in enumerate(lines) if (m := re.match(r"( *- file: .*?/)(\w\w)_\w+\s*$", line))]
+    later = [k for k, entry in entries if entry[2] > stem[:2]]
+    place = later[0] if later and later[0] == entries[0][0] else max(k for k, e in entries if e[2] < stem[:2]) + 1
+    lines.insert(place, f"{entries[0][1][1]}{stem}\n")
+    contents.write_text("".join(lines), encoding="utf-8")
 
 
 def _notebook(number, title):

@@ -1,0 +1,62 @@
+"""Every notebook: anatomy, a run in profile smoke, and a null run in which nothing learned holds."""
+
+import json
+import os
+
+import pytest
+from conftest import load_tool
+
+from medsr_course import claims, notebooks
+
+CHAPTERS = notebooks.chapters()
+lint = load_tool("notebooks").lint
+
+
+@pytest.fixture(autouse=True)
+def one_thread_each(monkeypatch):
+    """Two notebooks run at a time on two cores; two greedy ones would only hinder each other."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        monkeypatch.setenv(name, "1")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_anatomy(chapter):
+    assert lint(CHAPTERS[chapter]) == []
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_runs_and_every_claim_holds(chapter):
+    done = notebooks.execute(chapter, "smoke", timeout=300)
+    assert done.error == ""
+    rows = claims.collect(done.path, CHAPTERS[chapter])
+    assert rows
+    assert [row for row in rows if row["ok"] is False] == []
+    open_ = [row["claim"] for row in rows if row["ok"] is None]
+    if "real" in os.environ.get("MEDSR_REQUIRE", ""):
+        assert open_ == [], "real scans are required here, and these claims were left open"
+    assert loud_outputs(done.path) == []
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_null_run_fails_what_needs_learning(chapter, monkeypatch):
+    """With nothing learned, ``learned`` claims are false and all the others hold as before."""
+    monkeypatch.setenv("MEDSR_NULL", "1")
+    done = notebooks.execute(chapter, "smoke", timeout=300)
+    assert done.error == ""
+    rows = claims.collect(done.path, CHAPTERS[chapter])
+    assert [r["claim"] for r in rows if r["kind"] == "missing"] == []
+    assert [r["claim"] for r in rows if r["kind"] == "learned" and r["ok"]] == []
+    assert [r["claim"] for r in rows if r["kind"] in ("physics", "invariant") and r["ok"] is False] == []
+
+
+def loud_outputs(path):
+    """What an executed notebook wrote to stderr, and warnings it shows."""
+    found = []
+    for k, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+        for output in cell.get("outputs", []):
+            text = "".join(output.get("text", ""))
+            if output.get("name") == "stderr" or "Warning" in text:
+                found.append((k, text[:300]))
+    return found
