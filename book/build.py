@@ -1,0 +1,278 @@
+"""Build the website: executed chapters, pages, solutions, measured tables → book/_build/html.
+
+python book/build.py [--profile smoke|lesson|full] [--unexecuted]
+
+The source that Sphinx reads is assembled in ``book/_build/source``: the pages of this folder, the
+executed copies of the chapters, and what is generated from the package and from ``results/``. The site
+asks nothing from any other server.
+"""
+
+import argparse
+import csv
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from medsr_course import notebooks
+from medsr_course.runtime import PROFILES, CourseError
+
+BOOK = Path(__file__).resolve().parent
+ROOT = BOOK.parent
+SETTINGS = ("conf.py", "_toc.yml", "references.bib")
+# jupyterquiz falls back on this address where MathJax has not loaded yet; ours is on the site itself.
+CDN = "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-svg.js"
+
+
+def build(profile="lesson", *, execute=True, output=None, quiet=False):
+    """Build the site and return the folder of its pages.
+
+    Parameters
+    ----------
+    profile : {"smoke", "lesson", "full"}
+        How long the chapters train. Executed copies that are still valid are used again.
+    execute : bool
+        False shows the chapters without outputs: to look at the pages quickly.
+    output : path, optional
+        Default ``book/_build``; gets the folders ``source``, ``doctrees`` and ``html``.
+    quiet : bool
+        Say nothing but what is wrong.
+
+    Raises
+    ------
+    CourseError
+        When a chapter fails, or Sphinx has a warning.
+    """
+    output = Path(output or BOOK / "_build")
+    source = output / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    (source / "generated").mkdir(parents=True)
+    for page in [BOOK / name for name in SETTINGS] + sorted(BOOK.glob("*.md")):
+        shutil.copy2(page, source)
+    shutil.copytree(BOOK / "_static", source / "_static")
+
+    listed = chapters()
+    (source / "notebooks").mkdir()
+    for notebook in listed:
+        if execute and not quiet:
+            print(f"{notebook.stem} …", flush=True)
+        text = notebook.read_text(encoding="utf-8")
+        if execute:
+            text = _executed(notebook, profile).read_text(encoding="utf-8")
+        _write(source / "notebooks" / notebook.name, for_site(text))
+
+    _write(source / "generated" / "hero.html", hero(source / "notebooks"))
+    _write(source / "generated" / "map.md", course_map(listed))
+    _write(source / "solutions.md", solutions(listed))
+    _write(source / "results.md", results(source))
+    index = (source / "index.md").read_text(encoding="utf-8")
+    start = f"[{title(listed[0])}](notebooks/{listed[0].name})" if listed else "the chapters are being written"
+    _write(source / "index.md", index.replace("{{START}}", start))
+    _sphinx(source, output, quiet)
+    return output / "html"
+
+
+def chapters():
+    """Notebooks that ``_toc.yml`` lists, in its order; a clear error where one is missing."""
+    names = [name for name in contents() if name.startswith("notebooks/")]
+    found = [ROOT / f"{name}.ipynb" for name in names]
+    missing = [path.name for path in found if not path.exists()]
+    if missing:
+        raise CourseError(f"book/_toc.yml lists {', '.join(missing)}, which notebooks/ does not hold")
+    return found
+
+
+def contents():
+    """Pages in the order of ``_toc.yml``."""
+    table = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
+    return [entry["file"] for part in table["parts"] for entry in part["chapters"]]
+
+
+def _executed(notebook, profile):
+    done = notebooks.execute(notebook.stem.split("_")[0], profile)
+    if done.error:
+        raise CourseError(f"{notebook.name} failed in profile {profile}: {done.error}")
+    return done.path
+
+
+def for_site(text):
+    """An executed notebook as the site shows and hands it out.
+
+    Without the cell that papermill injects and its records, and with no address of another server.
+    """
+    notebook = json.loads(text)
+    notebook["cells"] = [
+        cell for cell in notebook["cells"] if "injected-parameters" not in cell["metadata"].get("tags", [])
+    ]
+    for cell in notebook["cells"]:
+        cell["metadata"] = {key: cell["metadata"][key] for key in ("tags",) if key in cell["metadata"]}
+    notebook["metadata"].pop("papermill", None)
+    return json.dumps(notebook, indent=1, ensure_ascii=False).replace(CDN, "../_static/mathjax/tex-chtml.js")
+
+
+def title(notebook):
+    """Title of a chapter: its first heading, "05 · Interpolation …"."""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        found = re.search(r"^# (.+)$", "".join(cell["source"]), re.M) if cell["cell_type"] == "markdown" else None
+        if found:
+            return found[1].strip()
+    raise CourseError(f"{notebook.name} has no title: begin with '# {notebook.stem[:2]} · Title'")
+
+
+def hero(folder):
+    """The picture on the landing page: chapter 00's viewer, or one made here where it was not run."""
+    for notebook in sorted(folder.glob("00_*.ipynb")):
+        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+            for output in cell.get("outputs", []):
+                body = "".join(output.get("data", {}).get("text/html", ""))
+                if "medsr-viewer" in body and "&quot;compare&quot;" in body:
+                    return f'<div class="medsr-hero">{body}</div>'
+    return f'<div class="medsr-hero">{_plain_hero()}</div>'
+
+
+def _plain_hero():
+    from unittest import mock
+
+    from medsr_course import acquisition, classical, datasets, viewers, volumes
+
+    image = datasets.load("mni152")[0].contrasts["T1w"]
+    fine = volumes.axial_slices(image, n=1)[:, :232, :196]
+    coarse = acquisition.kspace_crop(fine, 4)
+    shown = {"Four times too coarse": coarse[0], "Zero-filled": classical.zero_fill(coarse, 4)[0], "Full": fine[0]}
+    with mock.patch("IPython.display.display") as display:
+        viewers.compare(
+            shown,
+            caption="A brain template with one sixteenth of its measurements left. Drag the divider.",
+            pixel_size=volumes.pixel_size(image),
+            start=("Four times too coarse", "Full"),
+        )
+    return display.call_args.args[0]["text/html"]
+
+
+def course_map(listed):
+    """Parts and chapters of the course, those not yet written marked as planned."""
+    there = {notebook.stem: notebook for notebook in listed}
+    lines, part = [], None
+    with (BOOK / "course.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["part"] != part:
+                part = row["part"]
+                lines += ["", f"**{part}**", ""]
+            if row["slug"] in there:
+                name = title(there[row["slug"]])
+                lines.append(f"- [{name}](notebooks/{row['slug']}.ipynb) – {row['summary']}")
+            else:
+                name = f"{row['number']} · {row['title']}"
+                text = f"{html.escape(name)} – {html.escape(row['summary'])} *(planned)*"
+                lines.append(f'- <span class="medsr-planned">{text}</span>')
+    return "\n".join(lines) + "\n"
+
+
+def solutions(listed):
+    """Solutions of all exercises, folded, from the source that the checkers are tested with."""
+    from medsr_course import exercises
+
+    lines = [
+        "# Solutions",
+        "",
+        "Try first: an exercise that you have worked at for ten minutes teaches more than ten that you have read.",
+        "In a notebook, `exercises.hint(name)` gives a hint before you look here.",
+    ]
+    for notebook in listed:
+        number = notebook.stem.split("_")[0]
+        names = [name for name in exercises.names() if name.startswith(f"{number}-")]
+        if not names:
+            continue
+        lines += ["", f"## {title(notebook)}", "", f"[To the chapter](notebooks/{notebook.name})"]
+        for name in names:
+            exercise = exercises.find(name)
+            lines += ["", f"### {name}", "", exercise.task, ""]
+            lines += ["```{admonition} Hint", ":class: dropdown tip", exercise.hint, "```", ""]
+            lines += ["````{admonition} Solution", ":class: dropdown", "```python"]
+            lines += [exercise.source().rstrip(), "```", "````"]
+    return "\n".join(lines) + "\n"
+
+
+def results(source):
+    """Measured tables and figures of ``results/``, shown as they were committed."""
+    folder, target = ROOT / "results", source / "results"
+    lines = [
+        "# Measured results",
+        "",
+        "Each table was made by a command, on the machine and day that it names, and is kept with the course.",
+        "Building this site does not compute it again.",
+    ]
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    target.mkdir()
+    described = ""
+    for path in files:
+        if path.suffix in (".png", ".svg"):
+            shutil.copy2(path, target)
+        if path.suffix == ".md":
+            described += path.read_text(encoding="utf-8")
+    for path in files:
+        heading = path.stem.replace("_", " ").replace("-", " ").capitalize()
+        if path.suffix == ".md":
+            text = path.read_text(encoding="utf-8").strip()
+            text = re.sub(r"^(#+) ", r"#\1 ", text, flags=re.M)  # its title becomes a section here
+            text = re.sub(r"\]\((?!\w+:|results/)(\S+\.(?:png|svg))\)", r"](results/\1)", text)
+            lines += ["", text if text.startswith("##") else f"## {heading}\n\n{text}"]
+        elif path.suffix == ".csv" and path.name not in described:
+            lines += ["", f"## {heading}", "", _table(path)]
+        elif path.suffix in (".png", ".svg") and path.name not in described:
+            lines += ["", f"![{heading}](results/{path.name})"]
+    if not files:
+        lines += ["", "No measurement has been committed yet."]
+    return "\n".join(lines) + "\n"
+
+
+def _table(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in csv.reader(file) if row]
+    notes = [row[0] for row in rows if row[0].startswith("#")]
+    rows = [row for row in rows if not row[0].startswith("#")]
+    lines = [f"{' '.join(note.lstrip('# ') for note in notes)}\n"] if notes else []
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(len(lines) - len(rows) + 1, "|" + "---|" * len(rows[0]))
+    return "\n".join(lines)
+
+
+def _sphinx(source, output, quiet):
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    command += ["-d", str(output / "doctrees"), str(source), str(output / "html")]
+    # One thread and no bytecode beside conf.py; the site's Python needs nothing of the notebooks.
+    done = subprocess.run(command, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True)
+    said = done.stderr.strip()
+    if done.returncode:
+        raise CourseError(f"Sphinx found something to mend:\n{said or done.stdout.strip()}")
+    if said and not quiet:
+        print(said)
+
+
+def _write(path, text):
+    path.write_text(text, encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Build the website of the course.")
+    parser.add_argument("--profile", choices=PROFILES, default="lesson", help="how long the chapters train")
+    parser.add_argument("--unexecuted", action="store_true", help="show the chapters without their outputs")
+    parser.add_argument("--output", type=Path, help="folder instead of book/_build")
+    options = parser.parse_args()
+    try:
+        pages = build(options.profile, execute=not options.unexecuted, output=options.output)
+    except CourseError as error:
+        print(f"book: {error}", file=sys.stderr)
+        return 1
+    print(f"the site is in {pages}: open {pages / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

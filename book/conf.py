@@ -1,0 +1,70 @@
+"""Sphinx settings of the website. ``build.py`` assembles the source folder; Sphinx executes nothing."""
+
+import os
+
+project = "Deep learning for medical super-resolution imaging"
+author = "The medsr course developers"
+copyright = author  # noqa: A001 (Sphinx wants this name)
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
+    "sphinx_external_toc",
+    "sphinx_design",
+    "sphinx_togglebutton",
+    "sphinxcontrib.bibtex",
+]
+external_toc_path = "_toc.yml"
+exclude_patterns = ["_build", "generated", "**.ipynb_checkpoints"]
+bibtex_bibfiles = ["references.bib"]
+
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}  # the default loads two scripts from a CDN
+nb_merge_streams = True
+myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.mathjax", "mystnb.unknown_mime_type"]
+
+# sphinx-mathjax-offline brings MathJax 3, fonts included; Sphinx 9 would take 4 from a CDN.
+mathjax3_config = {"chtml": {"displayAlign": "left", "displayIndent": "1.5em"}, "options": {"enableMenu": False}}
+
+html_theme = "sphinx_book_theme"
+html_title = "Medical super-resolution"
+html_logo = "_static/logo.svg"
+html_favicon = "_static/favicon.svg"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_sphinx = False
+html_show_sourcelink = False
+html_copy_source = True  # the download button hands out the notebook
+html_last_updated_fmt = None
+togglebutton_hint = "Show"
+togglebutton_hint_hide = "Hide"
+
+html_theme_options = {
+    "home_page_in_toc": False,
+    "show_navbar_depth": 1,
+    "show_toc_level": 2,
+    "use_download_button": True,
+    "use_fullscreen_button": False,
+    "footer_content_items": ["extra-footer.html"],
+    "extra_footer": (
+        "<p>Text and figures: CC BY 4.0. Code: MIT. Brain template: ICBM 2009a, © 1993–2004 Louis Collins, "
+        "McConnell Brain Imaging Centre, Montreal Neurological Institute, McGill University.</p>"
+        "<p>For teaching and research. Not a medical device.</p>"
+    ),
+}
+
+# Links to a repository and to Colab only where there is a repository to link to.
+_repository = os.environ.get("MEDSR_REPO_URL", "").rstrip("/")
+if _repository:
+    html_theme_options |= {
+        "repository_url": _repository,
+        "repository_branch": os.environ.get("MEDSR_REPO_BRANCH", "main"),
+        "path_to_docs": "",  # the site's notebooks/ mirrors the repository's
+        "use_repository_button": True,
+        "use_issues_button": True,
+    }
+    if "github.com" in _repository:
+        html_theme_options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
