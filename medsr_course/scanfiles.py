@@ -24,7 +24,7 @@ class ScanError(CourseError):
     """A scan file that cannot be read or written: what was wrong, and the remedy."""
 
 
-def read(path, *, volume=None, fill=None, labels=False):
+def read(path, *, volume=None, fill=None, labels=False, flat=False):
     """Read a NIfTI file (``.nii`` or ``.nii.gz``), checked.
 
     Parameters
@@ -36,6 +36,8 @@ def read(path, *, volume=None, fill=None, labels=False):
         Value to put in place of voxels that are NaN or infinite; without it such a file is refused.
     labels : bool
         The file holds whole-number labels: they come back as int16 (or int32 where needed).
+    flat : bool
+        Take a 2-D file as a volume of one slice; without it such a file is refused.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def read(path, *, volume=None, fill=None, labels=False):
         In one line, what is wrong with the file and what to do.
     """
     path = Path(path)
-    image = _open(path)
+    image = _open(path, flat)
     affine = _affine(path, image)
     data = _data(path, image, volume)
     if labels:
@@ -68,7 +70,7 @@ def read(path, *, volume=None, fill=None, labels=False):
     return _image(data, affine, image.header)
 
 
-def _open(path):
+def _open(path, flat):
     """The image in a file, in memory whole; its data are not yet decoded."""
     import nibabel
     from nibabel.imageglobals import LoggingOutputSuppressor
@@ -80,7 +82,7 @@ def _open(path):
             header_class = _header_class(path, start)
             # nibabel mends faults of a header without a word; look at it before it does.
             header = header_class(start[: header_class.template_dtype.itemsize], check=False)
-            _check_header(path, header)
+            _check_header(path, header, flat)
             needed = _bytes_needed(path, header)
             if needed > size * _MOST_PER_BYTE:
                 raise ScanError(
@@ -117,18 +119,15 @@ def _handle(path):
         if not path.exists():
             raise ScanError(f"{path} does not exist: check the name and the folder")
         size = path.stat().st_size
-        handle = open(path, "rb")  # noqa: SIM115 (closed by the caller)
+        with open(path, "rb") as file:
+            magic = file.read(132)
+        if size == 0:
+            raise ScanError(f"{path.name} is empty: copy or download it again")
+        if magic[128:] == b"DICM":
+            raise ScanError(f"{path.name} is a DICOM file: read its folder with scanfiles.read_dicom")
+        return size, (gzip.open if magic[:2] == b"\x1f\x8b" else open)(path, "rb")
     except OSError as error:
         raise ScanError(f"{path.name} cannot be opened: {_reason(error)}") from None
-    if size == 0:
-        handle.close()
-        raise ScanError(f"{path.name} is empty: copy or download it again")
-    magic = handle.read(132)
-    handle.seek(0)
-    if magic[128:] == b"DICM":
-        handle.close()
-        raise ScanError(f"{path.name} is a DICOM file: read its folder with scanfiles.read_dicom")
-    return size, gzip.GzipFile(fileobj=handle) if magic[:2] == b"\x1f\x8b" else handle
 
 
 def _header_class(path, start):
@@ -148,7 +147,7 @@ def _header_class(path, start):
     raise ScanError(f"{path.name} is not a NIfTI file, whatever its name says: {_CONVERT}")
 
 
-def _check_header(path, header):
+def _check_header(path, header, flat):
     """Refuse what nibabel would mend silently or trip over."""
     name = path.name
     count = int(header["dim"][0])
@@ -157,10 +156,9 @@ def _check_header(path, header):
         raise ScanError(f"{name}: its header gives impossible dimensions {dims or count}: {_CONVERT}")
     while len(dims) > 3 and dims[-1] == 1:
         dims.pop()
-    if len(dims) < 3:
-        raise ScanError(
-            f"{name} is {len(dims)}-D {tuple(dims)}: give it a third axis, one slice thick, and its voxel size"
-        )
+    if len(dims) == 1 or (len(dims) == 2 and not flat):
+        remedy = "it is no image" if len(dims) == 1 else "read it as one slice with flat=True"
+        raise ScanError(f"{name} is {len(dims)}-D {tuple(dims)}, not a volume: {remedy}")
     if len(dims) > 4:
         raise ScanError(f"{name} is {len(dims)}-D {tuple(dims)}: save one 3-D volume of it")
     try:
@@ -223,12 +221,12 @@ def _data(path, image, volume):
         raise ScanError(f"{path.name} has one volume only: leave volume out")
     try:
         stored = image.dataobj
-        data = np.asanyarray(stored) if len(shape) == 3 else stored[:, :, :, volume]
+        data = stored[:, :, :, volume] if len(shape) == 4 else np.asanyarray(stored)
     except MemoryError:
         raise ScanError(f"{path.name} does not fit into memory: crop it, or use a larger machine") from None
     except Exception as error:
         raise ScanError(f"{path.name}: its data cannot be read ({_first_line(error)}): {_CONVERT}") from None
-    return data.reshape(shape[:3])
+    return data.reshape((*shape, 1)[:3])
 
 
 def _as_labels(path, data):
@@ -247,6 +245,182 @@ def _image(data, affine, header):
     like.header["descrip"] = header["descrip"]
     like.header["sform_code"], like.header["qform_code"] = header["sform_code"], header["qform_code"]
     return volumes.make_image(data, affine, like=like)
+
+
+def read_dicom(source, *, series=None, flat=False):
+    """Read one DICOM series as a volume.
+
+    Slices are sorted and spaced by their positions in the patient (not by file name, number or slice
+    thickness); rescale slope and intercept are applied, so CT comes in HU.
+
+    Parameters
+    ----------
+    source : folder, file, or list of files
+        A folder is searched with its subfolders; files that are not DICOM are passed over.
+    series : str, optional
+        SeriesInstanceUID, or SeriesDescription, to choose where there are several.
+    flat : bool
+        Accept a single slice; its thickness is the header's.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        float32 (column, row, slice) as DICOM orders them, affine in mm RAS (DICOM itself is LPS).
+
+    Raises
+    ------
+    ScanError
+        No DICOM, several series, missing or repeated slices, several orientations, colour, a kind that is
+        not a stack of slices: in one line, with the remedy.
+    """
+    slices, where = _dicom_series(source, series)
+    _check_dicom(slices, where)
+    row, column, normal = _dicom_axes(slices[0])
+    slices.sort(key=lambda item: float(np.dot(normal, item.ImagePositionPatient)))
+    first = np.array(slices[0].ImagePositionPatient, float)
+    step = _dicom_step(slices, normal, where, flat)
+
+    down, across = (float(value) for value in slices[0].PixelSpacing)
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([row * across, column * down, step, first])
+    affine[:2] *= -1  # LPS to RAS
+    data = np.empty((slices[0].Columns, slices[0].Rows, len(slices)), np.float32, order="F")
+    for index, item in enumerate(slices):
+        data[..., index] = _dicom_pixels(item)
+    if not np.isfinite(data).all():
+        raise ScanError(f"{where}: its rescale slope or intercept is not a number: {_CONVERT}")
+    image = volumes.make_image(data, affine)
+    image.set_sform(affine, 1)  # scanner coordinates
+    return image
+
+
+def _dicom_series(source, series):
+    """Headers of the one series meant, and what to call it in messages."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    if isinstance(source, (str, Path)):
+        source = Path(source)
+        if not source.exists():
+            raise ScanError(f"{source} does not exist: check the name and the folder")
+        files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+        where = source.name
+    else:
+        files = [Path(file) for file in source]
+        where = "the series"
+    found = {}
+    for path in files:
+        try:
+            item = pydicom.dcmread(path, stop_before_pixels=True)
+        except InvalidDicomError:
+            continue
+        except OSError as error:
+            raise ScanError(f"{path.name} cannot be opened: {_reason(error)}") from None
+        except Exception as error:
+            raise ScanError(f"{path.name} is damaged ({_first_line(error)}): copy or export it again") from None
+        if "Rows" in item and "Columns" in item:  # DICOMDIR, reports and the like have none
+            item.filename = str(path)
+            found.setdefault(str(item.get("SeriesInstanceUID", "")), []).append(item)
+    if not found:
+        raise ScanError(f"{where} holds no DICOM images: name the folder of one exported series")
+    if series is not None:
+        found = {uid: items for uid, items in found.items() if series in (uid, items[0].get("SeriesDescription"))}
+        if not found:
+            raise ScanError(f"{where} has no series {series!r}: leave series out to see what there is")
+    if len(found) > 1:
+        listed = ", ".join(
+            f"{items[0].get('SeriesDescription') or uid} ({len(items)} images)"
+            for uid, items in list(found.items())[:6]
+        )
+        raise ScanError(f"{where} holds {len(found)} series: {listed}: choose one with series= (description or UID)")
+    return next(iter(found.values())), where
+
+
+def _check_dicom(slices, where):
+    """Refuse what is not a stack of parallel grey slices of one size."""
+    for item in slices:
+        name = Path(item.filename).name
+        if int(item.get("NumberOfFrames") or 1) > 1 or "MOSAIC" in (item.get("ImageType") or ()):
+            raise ScanError(f"{where}: {name} holds several slices in one file: {_CONVERT}")
+        if int(item.get("SamplesPerPixel", 1)) != 1:
+            raise ScanError(f"{where}: {name} is in colour (a screenshot?): leave it out of the folder")
+        for keyword, count in (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2)):
+            value = item.get(keyword)
+            if value is None or len(value) != count or not np.isfinite(np.array(value, float)).all():
+                raise ScanError(
+                    f"{where}: {name} has no {keyword} (an X-ray, a screenshot, a secondary capture?): "
+                    "only slices placed in the patient make a volume"
+                )
+        if min(float(value) for value in item.PixelSpacing) <= 0:
+            raise ScanError(f"{where}: {name} has a PixelSpacing of 0: {_CONVERT}")
+    first = slices[0]
+    orientation = np.array(first.ImageOrientationPatient, float)
+    row, column = orientation[:3], orientation[3:]
+    if np.abs([row @ row - 1, column @ column - 1, row @ column]).max() > 1e-2:
+        raise ScanError(f"{where}: its ImageOrientationPatient is not two unit vectors: {_CONVERT}")
+    for item in slices[1:]:
+        if np.abs(np.array(item.ImageOrientationPatient, float) - orientation).max() > 1e-3:
+            raise ScanError(
+                f"{where} holds slices of several orientations (a localiser?): keep those of one orientation"
+            )
+        same = (item.Rows, item.Columns) == (first.Rows, first.Columns)
+        if not same or not np.allclose(item.PixelSpacing, first.PixelSpacing, rtol=1e-3):
+            raise ScanError(f"{where} holds slices of several sizes: keep those of one size")
+
+
+def _dicom_axes(item):
+    orientation = np.array(item.ImageOrientationPatient, float)
+    row, column = (v / np.linalg.norm(v) for v in (orientation[:3], orientation[3:]))
+    return row, column, np.cross(row, column)
+
+
+def _dicom_step(slices, normal, where, flat):
+    """Vector in mm (LPS) from a slice to the next; slices are sorted."""
+    places = np.array([item.ImagePositionPatient for item in slices], float)
+    if len(slices) == 1:
+        thickness = float(slices[0].get("SliceThickness") or 0)
+        if not flat or not thickness > 0:
+            remedy = "it names no SliceThickness either" if flat else "read it as one slice with flat=True"
+            raise ScanError(f"{where} is a single slice, not a volume: {remedy}")
+        return normal * thickness
+    gaps = np.diff(places @ normal)
+    usual = float(np.median(gaps))
+    if gaps.min() < 1e-3 or gaps.min() < 0.01 * usual:
+        raise ScanError(
+            f"{where} has several images at one place (echoes, time points, a copy?): keep one image per place"
+        )
+    if np.abs(gaps - usual).max() > max(0.02 * usual, 0.01):
+        missing = int(np.rint(gaps / usual).sum()) - len(gaps)
+        raise ScanError(
+            f"{where} has uneven slice distances, {gaps.min():.2f} to {gaps.max():.2f} mm"
+            + (f" ({missing} slices missing?)" if missing > 0 else "")
+            + ": copy or export the series again"
+        )
+    step = (places[-1] - places[0]) / (len(slices) - 1)
+    # A tilted gantry shifts each slice by the same amount: a sheared affine. Anything else is no volume.
+    if np.abs(places - (places[0] + np.arange(len(slices))[:, None] * step)).max() > 0.1:
+        raise ScanError(f"{where}: its slices do not lie on one line: {_CONVERT}")
+    return step
+
+
+def _dicom_pixels(item):
+    """(column, row) values of a slice in its rescaled unit."""
+    import pydicom
+
+    name = Path(item.filename).name
+    try:
+        whole = pydicom.dcmread(item.filename)
+        pixels = whole.pixel_array
+    except MemoryError:
+        raise
+    except Exception as error:
+        packed = getattr(getattr(item, "file_meta", None), "TransferSyntaxUID", None)
+        if packed is not None and packed.is_compressed:
+            raise ScanError(f"{name} is compressed ({packed.name}): {_CONVERT}") from None
+        raise ScanError(f"{name} is damaged ({_first_line(error)}): copy or export it again") from None
+    slope, intercept = whole.get("RescaleSlope"), whole.get("RescaleIntercept")
+    slope = 1.0 if slope is None else float(slope)
+    return pixels.T.astype(np.float32) * np.float32(slope) + np.float32(intercept or 0)
 
 
 def write(image, path, overwrite=False):
