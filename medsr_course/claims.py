@@ -104,6 +104,9 @@ def reset():
     _made.clear()
 
 
+runtime.at_start.append(reset)
+
+
 def declared(notebook):
     """Names of the claims a notebook makes, read from its cells tagged ``claim`` without running it."""
     names = []

@@ -30,6 +30,7 @@ class _State:
 
 
 _state = _State()
+at_start = []  # functions that clear what a module remembers of an earlier run in the same kernel
 
 
 def start(profile="lesson", seed=0):
@@ -48,9 +49,8 @@ def start(profile="lesson", seed=0):
     _state.profile, _state.seed = profile, int(seed)
     np.random.seed(_state.seed)  # noqa: NPY002 (for code of the reader that uses the global generator)
     quiet_frameworks()
-    from medsr_course import claims
-
-    claims.reset()
+    for forget in at_start:
+        forget()
 
 
 def quiet_frameworks():

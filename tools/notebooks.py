@@ -307,7 +307,8 @@ does not bring it back.
         ["failure"],
         """
 again = classical.zero_fill(acquisition.kspace_crop(back, 2), 2)
-print(f"{metrics.psnr(fine, back):.2f} dB, and no better the second time: {metrics.psnr(fine, again):.2f} dB")
+once, twice = metrics.psnr(fine, back), metrics.psnr(fine, again)
+print(f"{once:.2f} dB, and no better the second time: {twice:.2f} dB")
 """,
     ),
     ("markdown", [], "Drag the divider."),

@@ -1,0 +1,170 @@
+"""course.py: what a reader with a bare machine types first."""
+
+import os
+import subprocess
+import sys
+import types
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, load_tool
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """The script, as if its checkout were an empty folder."""
+    module = load_tool("course", folder=".")
+    for name, value in {
+        "ROOT": str(tmp_path),
+        "VENV": str(tmp_path / ".venv"),
+        "PYTHON": str(tmp_path / ".venv" / "bin" / "python"),
+        "LOCK": str(tmp_path / "requirements.lock"),
+        "STAMP": str(tmp_path / ".venv" / "medsr-installed"),
+    }.items():
+        monkeypatch.setattr(module, name, value)
+    (tmp_path / "requirements.lock").write_text("nothing")
+    (tmp_path / "pyproject.toml").write_text("")
+    return module
+
+
+def test_only_the_standard_library():
+    text = (ROOT / "course.py").read_text()
+    imported = {line.split()[1] for line in text.splitlines() if line.strip().startswith("import ")}
+    assert {name.split(".")[0] for name in imported} <= set(sys.stdlib_module_names)
+
+
+def test_usage_names_every_command(course, capsys):
+    assert course.main(["nonsense"]) == 2
+    said = capsys.readouterr().out
+    assert all(name in said for name in ("lab", "test", "book", "bench", "weights"))
+
+
+@pytest.mark.parametrize("version", [(3, 10, 4), (3, 14, 0), (2, 7, 18)])
+def test_python_outside_the_range_is_one_line(course, version, monkeypatch, capsys):
+    monkeypatch.setattr(course.sys, "version_info", version)
+    monkeypatch.setattr(course.shutil, "which", lambda name: None)
+    try:
+        code = course.main(["lab"])
+    finally:
+        monkeypatch.undo()
+    assert code == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"Python {version[0]}.{version[1]}" in line
+    assert "3.11 to 3.13" in line
+
+
+def test_a_supported_python_elsewhere_is_used(course, monkeypatch):
+    monkeypatch.setattr(course.sys, "version_info", (3, 10, 4))
+    monkeypatch.setattr(course.shutil, "which", lambda name: "/x/python3.12" if name == "python3.12" else None)
+    called = []
+    monkeypatch.setattr(course.subprocess, "call", lambda words: called.append(words) or 7)
+    with pytest.raises(SystemExit) as stop:
+        course.use_supported_python(["lab", "--no-browser"])
+    assert stop.value.code == 7
+    assert called[0][0] == "/x/python3.12"
+    assert called[0][2:] == ["lab", "--no-browser"]
+
+
+def test_no_venv_module_is_one_line(course, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    assert course.main(["lab"]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "python3-venv" in line
+
+
+def test_no_disk_space_is_one_line_and_nothing_is_made(course, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(course.shutil, "disk_usage", lambda folder: Usage(10**12, 10**12, 10**8))
+    assert course.main(["lab"]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "0.1 GiB free" in line
+    assert not (tmp_path / ".venv").exists()
+
+
+def failing_pip(course, monkeypatch, message):
+    process = types.SimpleNamespace(stderr=iter([message + "\n"]), wait=lambda: 1)
+    monkeypatch.setattr(course.subprocess, "Popen", lambda *args, **kwargs: process)
+    with pytest.raises(course.SetupError) as failure:
+        course.pip(sys.executable, "install", "x")
+    return str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("NewConnectionError: Failed to establish a new connection", "check the network"),
+        ("ERROR: No matching distribution found for numpy==9", "check the network"),
+        ("ERROR: Could not install packages: [Errno 28] No space left on device", "the disk filled up"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES: hash mismatch", "wrong hash"),
+        ("ERROR: something else entirely", "something else entirely"),
+    ],
+)
+def test_pip_failures_are_put_into_words(course, monkeypatch, message, said):
+    assert said in failing_pip(course, monkeypatch, message)
+
+
+def test_no_network_for_real(course, tmp_path):
+    """pip itself, told to ask a port where nobody answers."""
+    environment = dict(
+        os.environ, PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="0", PIP_CONFIG_FILE=os.devnull
+    )
+    environment.pop("PIP_FIND_LINKS", None)
+    code = (
+        f"import importlib.util as u; s = u.spec_from_file_location('c', {str(ROOT / 'course.py')!r}); "
+        "m = u.module_from_spec(s); s.loader.exec_module(m); "
+        "import sys\ntry:\n m.pip(sys.executable, 'download', '-d', '.', 'surely-not-there')\n"
+        "except m.SetupError as e:\n print(e)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert "check the network" in done.stdout, done.stderr
+
+
+def test_set_up_runs_once_and_again_when_the_lock_changes(course, monkeypatch, tmp_path):
+    steps = []
+    monkeypatch.setattr(course, "pip", lambda *words: steps.append("pip"))
+    monkeypatch.setattr(course, "make_environment", lambda: (tmp_path / ".venv").mkdir(exist_ok=True))
+    monkeypatch.setattr(course.subprocess, "call", lambda *a, **k: 0)
+    monkeypatch.setattr(course.subprocess, "run", lambda *a, **k: types.SimpleNamespace(returncode=0, stderr=""))
+    course.set_up()
+    assert steps == ["pip", "pip"]
+    course.set_up()
+    assert steps == ["pip", "pip"]
+    Path(course.LOCK).write_text("something newer")
+    course.set_up()
+    assert len(steps) == 4
+
+
+def test_an_interrupted_set_up_is_not_taken_for_a_finished_one(course, monkeypatch, tmp_path, capsys):
+    def interrupted(*words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(course, "make_environment", lambda: (tmp_path / ".venv").mkdir())
+    monkeypatch.setattr(course, "pip", interrupted)
+    assert course.main(["lab"]) == 130
+    assert course.stamp() is None
+    assert "goes on from here" in capsys.readouterr().err
+
+
+def test_lab_arguments_are_passed_on(course, monkeypatch):
+    monkeypatch.setenv("LAB_ARGS", '--no-browser --port=8899 --x="a b"')
+    said = []
+    monkeypatch.setattr(course, "run_python", lambda *words: said.extend(words) or 0)
+    course.lab([])
+    assert said[-3:] == ["--no-browser", "--port=8899", "--x=a b"]
+    assert os.path.join("notebooks", "00_start_here.ipynb") in said
+
+
+def test_kernel_is_that_of_this_environment():
+    """The kernel that notebooks start in has this environment's prefix."""
+    from jupyter_client.manager import run_kernel
+
+    with run_kernel(kernel_name="python3") as client:
+        answers = []
+        client.execute_interactive(
+            "import sys; print(sys.prefix)",
+            timeout=60,
+            output_hook=lambda m: answers.append(m["content"].get("text", "")),
+        )
+    assert "".join(answers).strip() == sys.prefix

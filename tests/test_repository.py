@@ -1,0 +1,90 @@
+"""What may not be in the repository, and what CONTRIBUTING.md promises."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+SKIPPED = {".venv", ".git", "__pycache__", "_build", "chapters", "out", ".pytest_cache", ".ruff_cache", "node_modules"}
+
+
+def committed():
+    """Files of the checkout: what git tracks, or, without git, all but what is made."""
+    done = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == 0 and done.stdout:
+        return [ROOT / line for line in done.stdout.splitlines() if (ROOT / line).is_file()]
+    return [p for p in ROOT.rglob("*") if p.is_file() and not SKIPPED & set(p.relative_to(ROOT).parts)]
+
+
+def texts():
+    for path in committed():
+        try:
+            yield path, path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+def test_no_scans_and_no_foreign_lock_files():
+    names = [p.name for p in committed()]
+    assert [n for n in names if re.search(r"\.(nii|nii\.gz|dcm|mgz)$", n)] == []
+    assert [n for n in names if n in ("uv.lock", "poetry.lock", "package-lock.json")] == []
+
+
+def test_no_registry_addresses_and_no_paths_of_a_machine():
+    address = re.compile(r"--(extra-)?index" + r"-url [^$\s]|files\.python" + r"hosted\.org|pypi" + r"\.org/simple")
+    machine = re.compile(r"(?<![\w.])/(home|Users|root" + r"|work)/\w+")
+    found = [
+        f"{p.relative_to(ROOT)}: {m[0]}" for p, text in texts() for r in (address, machine) for m in r.finditer(text)
+    ]
+    assert found == []
+
+
+def test_the_lock_pins_name_version_and_hash():
+    text = (ROOT / "requirements.lock").read_text()
+    assert "http" + "://" not in text
+    assert "https" + "://" not in text
+    entries = re.split(r"\n(?=[a-zA-Z])", text.strip())
+    assert len(entries) > 100
+    assert [e.splitlines()[0] for e in entries if "==" not in e or "--hash=sha256:" not in e] == []
+
+
+def test_weights_stay_small():
+    sizes = {p.name: p.stat().st_size for p in (ROOT / "data" / "weights").iterdir()}
+    assert max(sizes.values()) <= 2 * 2**20
+    assert sum(sizes.values()) <= 20 * 2**20
+
+
+def test_every_module_stays_readable():
+    long = {p.name: n for p in (ROOT / "medsr_course").rglob("*.py") if (n := len(p.read_text().splitlines())) > 600}
+    assert long == {}
+
+
+def test_style():
+    for words in (["check", "."], ["format", "--check", "."]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *words], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.notebook
+def test_contributing_to_the_letter(tmp_path):
+    """The commands that CONTRIBUTING.md gives for a new chapter yield one that lints and runs."""
+    section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## A new chapter")[1]
+    commands = re.search(r"```bash\n(.*?)```", section, flags=re.S)[1].strip().splitlines()
+    copy = tmp_path / "course"
+    for path in committed():
+        target = copy / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    environment = dict(
+        os.environ, PYTHONPATH=str(copy), PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    )
+    for command in commands:
+        done = subprocess.run(command, shell=True, cwd=copy, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert "chapters/98_my_chapter" in (copy / "book" / "_toc.yml").read_text().replace("notebooks/", "chapters/")
+    assert (copy / "out" / "claims.json").exists()
