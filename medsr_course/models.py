@@ -5,8 +5,9 @@ over zero-filling** ``(n, scale·h, scale·w, 1)``: what to add to ``classical.z
 Zero-filling itself stays outside (a Fourier transform does not export everywhere); see
 :mod:`medsr_course.pretrained` for the whole way from image to image.
 
-Convolutions have no bias, so with ReLU the output scales with the input, ``f(a·x) = a·f(x)`` for a ≥ 0, and
-an empty background stays empty. The last layer starts at zero: an untrained network *is* zero-filling.
+Convolutions have no bias, so with ReLU the output scales with the input, ``f(a·x) = a·f(x)`` for a ≥ 0; the first
+one sees differences only, so a uniform region stays as it is. The last layer starts at zero: an untrained
+network *is* zero-filling.
 """
 
 import keras
@@ -40,6 +41,14 @@ class DepthToSpace(layers.Layer):
         return {**super().get_config(), "scale": self.scale}
 
 
+@keras.saving.register_keras_serializable("medsr_course")
+class DifferenceConv2D(layers.Conv2D):
+    """A convolution whose kernels sum to zero: it sees differences between pixels, not how bright the tissue is."""
+
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True))
+
+
 def espcn(scale, *, filters=48, depth=6, seed=0):
     """Efficient sub-pixel network (Shi et al. 2016), as a residual over zero-filling.
 
@@ -71,11 +80,15 @@ def espcn(scale, *, filters=48, depth=6, seed=0):
     image = keras.Input((None, None, 1), name="coarse")
     x = image
     for i in range(depth - 1):
+        convolution = layers.Conv2D if i else DifferenceConv2D
         start = keras.initializers.HeNormal(seed=seed + i)
-        x = layers.Conv2D(
-            filters, 5 if i == 0 else 3, padding="same", use_bias=False, activation="relu", kernel_initializer=start
+        x = convolution(
+            filters, 3 if i else 5, padding="same", use_bias=False, activation="relu", kernel_initializer=start
         )(x)
     x = layers.Conv2D(scale**2, 3, padding="same", use_bias=False, kernel_initializer="zeros")(x)
+    # Adam moves every weight by about the learning rate; a tenth keeps its first steps from overshooting a residual
+    # that is itself only a few per cent of the image.
+    x = layers.Rescaling(0.1)(x)
     return keras.Model(image, DepthToSpace(scale, name="residual")(x), name=f"espcn_x{scale}")
 
 
