@@ -22,6 +22,7 @@ bibtex_bibfiles = ["references.bib"]
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # the default loads two scripts from a CDN
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # tables and math in outputs too
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.mathjax", "mystnb.unknown_mime_type"]
@@ -42,8 +43,10 @@ html_last_updated_fmt = None
 togglebutton_hint = "Show"
 togglebutton_hint_hide = "Hide"
 
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "home_page_in_toc": False,
+    "navbar_persistent": [],
     "show_navbar_depth": 1,
     "show_toc_level": 2,
     "use_download_button": True,

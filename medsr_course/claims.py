@@ -44,6 +44,9 @@ class Claim:
             return f"{self.mark} {self.claim} – not measured: {self.why}"
         return f"{self.mark} {self.claim}: {_number(self.value)} ({self.bound}, {self.kind})"
 
+    def _ipython_display_(self):
+        """Nothing: ``check`` has shown it, also where it is the last expression of a cell."""
+
     def _repr_mimebundle_(self, include=None, exclude=None):
         colour = {True: "#1a7f37", False: "#b3261e", None: "#6e6e6e"}[self.ok]
         body = html.escape(str(self)[2:])
@@ -162,7 +165,7 @@ def _record(claim):
     except ImportError:
         get_ipython = None
     if get_ipython is not None and get_ipython() is not None:
-        display(claim)
+        display(claim._repr_mimebundle_(), raw=True)
     else:
         print(claim)
     return claim
