@@ -96,7 +96,7 @@ class Patches:
     coarse, residual : float32 arrays (batch, size, size, 1) and (batch, scale·size, scale·size, 1)
     """
 
-    def __init__(self, slices, degradation, *, weights=None, size=28, batch=32, per_slice=4, seed=0):
+    def __init__(self, slices, degradation, *, weights=None, size=24, batch=16, per_slice=4, seed=0):
         if not len(slices):
             raise TrainingError("there are no slices to train on: check the data sets of the recipe")
         if batch % per_slice:
@@ -175,6 +175,7 @@ def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, checkpoint=None,
     history = _restore(model, optimizer, steps, checkpoint)
     first = history[-1][0] if history else 0
     last = min(steps, stop_after or steps)
+    recent = []
     # The next batch is made while the network works on this one.
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(batches, first)
@@ -182,12 +183,13 @@ def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, checkpoint=None,
             x, y = coming.result()
             if k + 1 < last:
                 coming = pool.submit(batches, k + 1)
-            value = float(model.train_on_batch(x, y))
-            if not np.isfinite(value):
-                raise TrainingError(f"the loss is {value} at step {k}: lower the learning rate ({learning_rate})")
+            model.reset_metrics()  # else some versions return a running mean
+            recent.append(float(model.train_on_batch(x, y)))
+            if not np.isfinite(recent[-1]):
+                raise TrainingError(f"the loss is {recent[-1]} at step {k}: lower the learning rate ({learning_rate})")
             if (k + 1) % every == 0 or k + 1 == last:
-                history.append((k + 1, value))
-                model.reset_metrics()
+                history.append((k + 1, float(np.mean(recent))))
+                recent.clear()
                 if checkpoint:
                     _store(model, optimizer, steps, history, checkpoint)
     if last == steps:
@@ -252,9 +254,9 @@ class Recipe:
     settings: dict
     steps: int
     share: dict = field(default_factory=lambda: {"ds002748": 0.5, "cohort": 0.5})
-    batch: int = 32
-    size: int = 28
-    learning_rate: float = 1e-3
+    batch: int = 16
+    size: int = 24
+    learning_rate: float = 3e-3
     seed: int = 0
     data_consistency: str | None = "hard"
 
@@ -270,19 +272,19 @@ def recipes():
 
 
 def subjects(source, split):
-    """Subjects of a recipe's data set: ``"cohort"``, or the real ``"ds002748"``."""
+    """Subjects of a recipe's data set, ``"cohort"`` or ``"ds002748"``; an error where there are none.
+
+    Training needs all twelve subjects of ds002748 that the model card names: a BIDS folder ``ds002748`` inside the
+    folder that MEDSR_REAL_DATA names.
+    """
     from medsr_course import datasets
 
-    if source == "cohort":
-        return datasets.load("cohort").select(split)
-    folder = datasets.real_folder()
-    if folder is None or not (folder / source).is_dir():
+    found = datasets.load(source).select(split)
+    if not found:
         raise TrainingError(
-            f"{source} is missing: put its BIDS folder into a folder named by MEDSR_REAL_DATA (see the model card)"
+            f"{source} has no subjects for {split} here: put its BIDS folder into the folder that MEDSR_REAL_DATA names"
         )
-    held_out = ("sub-66", "sub-71")
-    found = datasets.load("bids", path=folder / source)
-    return [s for s in found if (s.id in held_out) == (split == "validation")] if split != "test" else []
+    return found
 
 
 def material(share):
