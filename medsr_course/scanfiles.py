@@ -290,7 +290,7 @@ def read_dicom(source, *, series=None, flat=False):
     if not np.isfinite(data).all():
         raise ScanError(f"{where}: its rescale slope or intercept is not a number: {_CONVERT}")
     image = volumes.make_image(data, affine)
-    image.set_sform(affine, 1)  # scanner coordinates
+    image.header.set_sform(affine, 1)  # scanner coordinates
     return image
 
 

@@ -193,12 +193,10 @@ def resample(image, voxel_size=None, shape=None, affine=None, *, labels=False):
         if shape is None:
             shape = np.maximum(1, np.floor(old_shape / ratio + 1e-6)).astype(int)
     elif shape is not None:
-        affine = image.affine @ np.diag([*(old_shape / np.asarray(shape, float)), 1.0])
+        affine = image.affine @ np.diag([*(old_shape / _checked_shape(shape)), 1.0])
     else:
         raise ValueError("give voxel_size, shape, or affine")
-    shape = tuple(int(size) for size in shape)
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"shape must be three positive whole numbers, not {shape}")
+    shape = _checked_shape(shape)
 
     # Index of the old grid for an index of the new one: old = matrix @ new + offset.
     step = np.linalg.solve(image.affine, np.asarray(affine, float))
@@ -207,16 +205,16 @@ def resample(image, voxel_size=None, shape=None, affine=None, *, labels=False):
     if labels:
         out = _resample_labels(data, matrix, offset, shape)
     else:
-        from scipy import ndimage
-
-        data = data.astype(np.float32)
-        # Standard deviation (r − 1)/2 old voxels for steps of r old voxels: scikit-image's choice.
-        sigma = np.maximum(0, (np.linalg.norm(matrix, axis=1) - 1) / 2)
-        if sigma.max() > 0.01:
-            data = ndimage.gaussian_filter(data, np.where(sigma > 0.01, sigma, 0), mode="nearest")
-        out = _transform(data, matrix, offset, shape, order=3)
+        out = _transform(data.astype(np.float32), matrix, offset, shape, order=3)
     _clear_outside(out, matrix, offset, image.shape)
     return make_image(out, affine, like=image)
+
+
+def _checked_shape(shape):
+    sizes = tuple(int(size) for size in shape)
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise ValueError(f"shape must be three positive whole numbers, not {sizes}")
+    return sizes
 
 
 def _resample_labels(data, matrix, offset, shape):
@@ -237,6 +235,11 @@ def _resample_labels(data, matrix, offset, shape):
 def _transform(data, matrix, offset, shape, order):
     from scipy import ndimage
 
+    # Going coarser: a Gaussian of standard deviation (r − 1)/2 old voxels for steps of r old voxels,
+    # scikit-image's choice.
+    sigma = np.maximum(0, (np.linalg.norm(matrix, axis=1) - 1) / 2)
+    if sigma.max() > 0.01:
+        data = ndimage.gaussian_filter(data, np.where(sigma > 0.01, sigma, 0), mode="nearest")
     return ndimage.affine_transform(
         data, matrix, offset, output_shape=shape, output=np.float32, order=order, mode="nearest"
     )
@@ -304,10 +307,11 @@ def make_image(data, affine, like=None):
     if like is not None and isinstance(like.header, nibabel.Nifti1Header):
         image.header["descrip"] = like.header["descrip"]
         sform, qform = int(like.header["sform_code"]), int(like.header["qform_code"])
-    image.set_sform(affine, sform or qform or 2)
+    # On the header, not the image: there the affine would be rounded to float32.
+    image.header.set_sform(affine, sform or qform or 2)
     # A qform holds rotations and voxel sizes only: a sheared affine lives in the sform alone.
     rotation = affine[:3, :3] / _lengths(affine)
-    image.set_qform(affine, qform if np.allclose(rotation.T @ rotation, np.eye(3), atol=1e-4) else 0)
+    image.header.set_qform(affine, qform if np.allclose(rotation.T @ rotation, np.eye(3), atol=1e-4) else 0)
     return image
 
 
