@@ -62,6 +62,7 @@ _CLASSICAL = {
         Method("nearest", "nearest", classical.nearest),
         Method("linear", "linear", classical.linear),
         Method("cubic", "cubic", classical.cubic),
+        Method("spline", "cubic B-spline", classical.spline),
         Method("lanczos", "Lanczos", classical.lanczos),
         Method("zip", "ZIP", classical.zero_fill),
         Method("zip-hamming", "ZIP, Hamming", _zip_hamming),
@@ -81,7 +82,7 @@ def names(scale=None, learned=None):
         Only the learned ones, or only the others.
 
     >>> names(scale=3, learned=False)
-    ['nearest', 'linear', 'cubic', 'lanczos', 'zip', 'zip-hamming']
+    ['nearest', 'linear', 'cubic', 'spline', 'lanczos', 'zip', 'zip-hamming']
     """
     known = list(_CLASSICAL.values())
     if learned is not False:
