@@ -393,7 +393,7 @@ def _dicom_step(slices, normal, where, flat):
         missing = int(np.rint(gaps / usual).sum()) - len(gaps)
         raise ScanError(
             f"{where} has uneven slice distances, {gaps.min():.2f} to {gaps.max():.2f} mm"
-            + (f" ({missing} slices missing?)" if missing > 0 else "")
+            + (f" ({missing} slice{'s' * (missing > 1)} missing?)" if missing > 0 else "")
             + ": copy or export the series again"
         )
     step = (places[-1] - places[0]) / (len(slices) - 1)
