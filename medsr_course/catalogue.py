@@ -18,7 +18,8 @@ from medsr_course.runtime import CourseError
 
 _ATTEMPTS = 4
 _PAUSE = 2.0  # seconds before the second attempt, doubled before each further one
-_CHUNK = 1 << 20
+_PIECE = 1 << 16  # bytes written at once, and the most that a cut transfer loses
+_STEP = 1 << 20  # bytes between two steps of the progress bar
 _TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
 
 
@@ -321,15 +322,10 @@ class _Resuming:
             etag = response.headers.get("ETag", "")
             tag = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
             self.tag.write_text(tag, encoding="utf-8")
-            pieces = runtime.progress(
-                response.iter_content(_CHUNK),
-                self.item.name,
-                total=-(-int(length) // _CHUNK) if length else None,
-                unit="MiB",
-            )
             with open(self.part, "ab" if have else "wb") as file:
-                for piece in pieces:
-                    file.write(piece)
+                steps = -(-int(length) // _STEP) if length else None
+                for _ in runtime.progress(_store(response, file), self.item.name, total=steps, unit="MiB"):
+                    pass
         return total is None or self.part.stat().st_size == total
 
     def _check_space(self, total, have):
@@ -340,6 +336,19 @@ class _Resuming:
                 f"{self.item.name} needs {wanted / 2**20:.0f} MiB, but {free / 2**20:.0f} MiB are free: free "
                 "some space, or point MEDSR_CACHE at another disk"
             )
+
+
+def _store(response, file):
+    """Write what arrives; yields once for each MiB."""
+    written = 0
+    for piece in response.iter_content(_PIECE):
+        file.write(piece)
+        written += len(piece)
+        if written >= _STEP:
+            written -= _STEP
+            yield
+    if written:
+        yield
 
 
 def _disk_trouble(error, place):
