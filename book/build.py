@@ -192,11 +192,18 @@ def solutions(listed):
         lines += ["", f"## {title(notebook)}", "", f"[To the chapter](notebooks/{notebook.name})"]
         for name in names:
             exercise = exercises.find(name)
-            lines += ["", f"### {name}", "", exercise.task, ""]
-            lines += ["```{admonition} Hint", ":class: dropdown tip", exercise.hint, "```", ""]
+            lines += ["", f"### {name}", "", _plain(exercise.task), ""]
+            lines += ["```{admonition} Hint", ":class: dropdown tip", _plain(exercise.hint), "```", ""]
             lines += ["````{admonition} Solution", ":class: dropdown", "```python"]
             lines += [exercise.source().rstrip(), "```", "````"]
     return "\n".join(lines) + "\n"
+
+
+def _plain(text):
+    """Text in which only `code` is markup, as MyST source."""
+    parts = re.split(r"(`[^`]*`)", text)
+    escaped = (part if part.startswith("`") else re.sub(r"([\\*_<\[\]$#|])", r"\\\1", part) for part in parts)
+    return "".join(escaped)
 
 
 def results(source):

@@ -36,9 +36,7 @@ def subplots(rows=1, columns=1, *, size=None, **kwargs):
         "figure.dpi": 110,
     }
     with plt.rc_context(style):
-        return plt.subplots(
-            rows, columns, figsize=size or (3.2 * columns, 2.8 * rows), layout="constrained", **kwargs
-        )
+        return plt.subplots(rows, columns, figsize=size or (3.2 * columns, 2.8 * rows), layout="constrained", **kwargs)
 
 
 def finish(fig, caption):
@@ -53,8 +51,10 @@ def finish(fig, caption):
     text = html.escape(caption)
     picture = base64.b64encode(buffer.getvalue()).decode()
     body = (
-        f'<figure class="medsr-figure" style="margin:0 0 1em 0"><img alt="{text}" '
-        f'style="width:100%;max-width:{width}px;height:auto;background:#fff" src="data:image/png;base64,{picture}">'
+        # On a narrow screen a wide figure scrolls sideways rather than shrink its words to nothing.
+        f'<figure class="medsr-figure" style="margin:0 0 1em 0"><div style="overflow-x:auto"><img alt="{text}" '
+        f'style="width:100%;min-width:{int(0.6 * width)}px;max-width:{width}px;height:auto;background:#fff" '
+        f'src="data:image/png;base64,{picture}"></div>'
         f'<figcaption style="max-width:46em;font-size:.92em"><i>{text}</i></figcaption></figure>'
     )
     display({"text/html": body, "text/plain": f"Figure: {caption}"}, raw=True)
@@ -70,7 +70,7 @@ def show(images, caption, *, window=None, columns=None, pixel_size=None, panel=2
     caption : str
         What is seen, and what to look at.
     window : (low, high), optional
-        By default 0 (or the smallest value, if signed) to the 99.8th percentile of the first image.
+        By default :func:`default_window` of the first image.
     pixel_size : float or dict, optional
         mm; draws a 5 cm scale bar (2 cm or 5 mm where that does not fit).
     panel : float
@@ -98,15 +98,19 @@ def show(images, caption, *, window=None, columns=None, pixel_size=None, panel=2
 
 
 def default_window(image):
-    """Intensity window of :func:`show`: 0 (or the minimum, if signed) to the 99.8th percentile."""
-    return min(0.0, float(np.min(image))), float(np.percentile(image, 99.8))
+    """Intensity window of :func:`show`: 0 (or the minimum, if signed) to the 99.8th percentile.
+
+    Ringing below zero does not make a magnitude image signed: a minimum of less than a fifth of the
+    upper end counts as 0, so that air stays black.
+    """
+    low, high = float(np.min(image)), float(np.percentile(image, 99.8))
+    return (low if low < -0.2 * abs(high) else 0.0), high
 
 
 def scale_bar(ax, shape, pixel_size):
     """A labelled scale bar in the lower left corner of an image drawn with ``origin="lower"``."""
-    for length, label in ((50, "5 cm"), (20, "2 cm"), (5, "5 mm")):
-        if length / pixel_size < 0.45 * shape[1]:
-            break
+    bars = ((50, "5 cm"), (20, "2 cm"), (5, "5 mm"))
+    length, label = next((bar for bar in bars if bar[0] / pixel_size < 0.45 * shape[1]), bars[-1])
     x = 0.04 * shape[1]
     y = 0.04 * shape[0]
     ax.plot([x, x + length / pixel_size], [y, y], color="white", lw=2.5, solid_capstyle="butt")

@@ -102,8 +102,9 @@ function (key) {
       select.addEventListener("change", choose);
       return select;
     });
+    var tools = element("span", "medsr-tools", bar);
     function button(text, label, action) {
-      var node = element("button", "", bar, text);
+      var node = element("button", "", tools, text);
       node.type = "button";
       node.title = label;
       node.setAttribute("aria-label", label);
@@ -116,7 +117,7 @@ function (key) {
       state = { at: 50, zoom: 1, x: 0, y: 0 };
       draw();
     });
-    var zoomText = element("output", "", bar);
+    var zoomText = element("output", "", tools);
     zoomText.setAttribute("aria-label", "Zoom");
 
     var stage = makeStage(live, config);

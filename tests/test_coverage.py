@@ -1,0 +1,30 @@
+"""Everything the syllabus promises for a chapter that exists is done in a cell that can be named."""
+
+import csv
+import json
+from collections import Counter
+
+import pytest
+
+from medsr_course import notebooks, resources
+
+
+def rows():
+    table = resources.checkout() / "book" / "coverage.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("chapter", list(notebooks.chapters()))
+def test_each_phrase_of_the_syllabus_has_its_cell(chapter):
+    wanted = [row for row in rows() if row["chapter"] == chapter]
+    cells = json.loads(notebooks.chapters()[chapter].read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    missing = [row["phrase"] for row in wanted if not row["where"] or not any(row["where"] in text for text in sources)]
+    assert wanted, f"book/coverage.csv has no row for chapter {chapter}"
+    assert missing == [], "name a text that stands in the cell, in the column 'where' of book/coverage.csv"
+
+
+def test_no_phrase_stands_twice():
+    seen = Counter((row["chapter"], row["phrase"]) for row in rows())
+    assert [entry for entry, count in seen.items() if count > 1] == []

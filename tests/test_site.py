@@ -1,0 +1,224 @@
+"""The website: built with warnings as errors, asks nobody for anything, readable everywhere."""
+
+import importlib.util
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from medsr_course import exercises, notebooks, resources
+from medsr_course.runtime import CourseError
+
+BOOK = resources.checkout() / "book"
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+
+# One of each thing that a chapter shows, and words too long for a phone.
+SAMPLES = {
+    "markdown": "# 00 · Sampler\n\n$x_k = \\sum_n X_n$ and `a_name_that_is_far_too_long_for_the_width_of_a_phone`\n\n"
+    "$$\\mathrm{PSNR} = 10\\log_{10}\\frac{R^2}{\\mathrm{MSE}} \\quad\\text{and much more of a formula than fits}$$",
+    "figure": "from medsr_course import claims, exercises, figures, quizzes, runtime, viewers\n"
+    "import numpy as np\nruntime.start('smoke', 0)\na, b = np.ones((60, 50)), np.zeros((60, 50))\n"
+    "figures.show({'one': a, 'two': b, 'three': a, 'four': b}, 'Four panels.', window=(0, 1), pixel_size=1)",
+    "viewer": "viewers.compare({'white': a, 'black': b}, caption='Drag.', window=(0, 1), pixel_size=1)",
+    "slider": "viewers.slider({'0 %': b, '9 %': a}, caption='Drag.', window=(0, 1))",
+    "claims": "print('x' * 200)\nclaims.check('so', 1, at_least=1)\nclaims.check('not so', 0, at_least=1)\n"
+    "claims.skip('unknown', 'no scans')",
+    "exercise": "from medsr_course.exercises._core import _say\n_say('○ 00-x: not answered yet')",
+    "quiz": "from jupyterquiz import display_quiz\ndisplay_quiz([quizzes.choice('What is $x_k$?', ('a', 'yes'), "
+    "{'b': 'no', 'c': 'no'}), quizzes.numeric('How many?', lambda: 4, tolerance=1, feedback='4')], colors='fdsp')",
+}
+
+
+def load_build():
+    spec = importlib.util.spec_from_file_location("medsr_book_build", BOOK / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Folder of the built site: chapter 00 is a sampler that a kernel ran, the others are not executed."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    build, folder = load_build(), tmp_path_factory.mktemp("site")
+    cells = [
+        nbformat.v4.new_markdown_cell(text) if name == "markdown" else nbformat.v4.new_code_cell(text)
+        for name, text in SAMPLES.items()
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    sampler = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    NotebookClient(sampler, timeout=60).execute()
+    nbformat.write(sampler, folder / "sampler.ipynb")
+    build._executed = lambda path, profile: folder / "sampler.ipynb" if path.stem.startswith("00") else path
+    return build.build("smoke", output=folder, quiet=True)
+
+
+@pytest.fixture
+def visit(chromium, site):
+    """``visit("index.html")``: a page; afterwards fails on any foreign request or console error."""
+    contexts, problems = [], []
+
+    def visit(name, theme="light", **options):
+        context = chromium.new_context(color_scheme=theme, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda r: problems.append(f"missing: {r.url}"))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else problems.append(r.url))
+        page.goto((site / name).as_uri())
+        if page.locator("span.math, div.math").count():
+            page.wait_for_selector("mjx-container", state="attached")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def pages(site):
+    names = [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html"))]
+    return [name for name in names if not name.startswith("_static")]
+
+
+@pytest.mark.browser
+def test_no_page_asks_another_server_for_anything_or_is_wider_than_a_phone(site, visit):
+    assert {"index.html", "search.html", "solutions.html"} <= set(pages(site))
+    for name in pages(site):
+        page = visit(name, **PHONE)  # which fails afterwards on any request that leaves the site
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+
+
+@pytest.mark.browser
+def test_formulas_are_drawn_with_fonts_of_the_site(visit):
+    page = visit("notebooks/00_start_here.html")
+    assert page.locator("mjx-container").count() >= 2
+    assert page.locator("mjx-merror").count() == 0
+    loaded = page.evaluate(
+        "document.fonts.ready.then(() => [...document.fonts].filter(f => f.family.includes('MJX') "
+        "&& f.status === 'loaded').length)"
+    )
+    assert loaded > 0
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_stand_out_and_grey_values_are_untouched(visit, theme):
+    page = visit("notebooks/00_start_here.html", theme)
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    for selector in (".medsr-claim", ".medsr-exercise", ".medsr-figure figcaption", ".medsr-hint", "p"):
+        colours = page.locator(f".bd-article {selector}").first.evaluate(
+            """node => { const text = getComputedStyle(node).color;
+                 while (getComputedStyle(node).backgroundColor === 'rgba(0, 0, 0, 0)') node = node.parentElement;
+                 return [text, getComputedStyle(node).backgroundColor]; }"""
+        )
+        assert contrast(*colours) > 4.5, (selector, colours)
+    marks = page.locator(".medsr-claim b")
+    ground = "rgb(18, 18, 18)" if theme == "dark" else "rgb(255, 255, 255)"
+    for k in range(marks.count()):
+        assert contrast(marks.nth(k).evaluate("node => getComputedStyle(node).color"), ground) > 4.5
+    picture = screenshot(page.locator(".medsr-figure:not(.medsr-viewer) img").first)
+    assert picture[10:-10, 10].min() == 255  # a white margin around the panels
+    viewer = screenshot(page.locator(".medsr-stage").first)
+    assert viewer[int(0.8 * len(viewer)), 40] == 255  # white in the window stays white in the dark
+
+
+@pytest.mark.browser
+def test_viewers_move_in_a_chapter_and_on_the_landing_page(visit):
+    for name in ("notebooks/00_start_here.html", "index.html"):
+        page = visit(name)
+        stage = page.locator(".medsr-stage").first
+        stage.scroll_into_view_if_needed()
+        before, box = screenshot(stage), stage.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 10, box["y"] + box["height"] / 2, steps=3)
+        page.mouse.up()
+        assert np.abs(screenshot(stage) - before).mean() > 3, name
+    page = visit("notebooks/00_start_here.html")
+    page.get_by_label("Frame").press("End")
+    assert screenshot(page.locator(".medsr-stage").nth(1)).mean() > 250
+
+
+@pytest.mark.browser
+def test_quizzes_answer(visit):
+    page = visit("notebooks/00_start_here.html")
+    page.locator("label.MCButton", has_text="b").click()
+    page.locator(".Feedback", has_text="no").wait_for()
+
+
+@pytest.mark.browser
+def test_solutions_are_there_and_folded(visit):
+    page = visit("solutions.html")
+    listed = [path.stem.split("_")[0] for path in load_build().chapters()]
+    names = [name for name in exercises.names() if name.split("-")[0] in listed]
+    for name in names:
+        assert page.get_by_role("heading", name=re.compile(re.escape(name))).count() == 1
+    assert page.locator(".admonition.toggle-hidden").count() == 2 * len(names)
+    if names:
+        code = page.locator(".admonition pre").first
+        assert not code.is_visible()
+        page.get_by_text("Solution", exact=True).first.click()
+        code.wait_for()
+
+
+def test_contents_are_the_notebooks_in_their_order():
+    build = load_build()
+    assert build.chapters() == list(notebooks.chapters().values())
+
+
+def test_the_map_knows_every_chapter_and_says_what_is_planned():
+    build = load_build()
+    drawn = build.course_map(build.chapters())
+    for chapter, path in notebooks.chapters().items():
+        assert f"[{build.title(path)}](notebooks/{path.name})" in drawn, chapter
+    assert drawn.count("(planned)") == 21 - len(notebooks.chapters())
+    for line in drawn.splitlines():
+        assert line.endswith("*(planned)*</span>") or "](notebooks/" in line or not line.startswith("- ")
+
+
+def test_a_chapter_that_is_listed_and_missing_is_named(monkeypatch):
+    build = load_build()
+    monkeypatch.setattr(build, "contents", lambda: ["how-to-use", "notebooks/77_nothing"])
+    with pytest.raises(CourseError, match=r"77_nothing\.ipynb"):
+        build.chapters()
+
+
+def test_copies_for_the_site_hold_no_foreign_script_and_no_record_of_the_machine():
+    build = load_build()
+    cell = {"cell_type": "code", "metadata": {"tags": ["claim"], "papermill": {"duration": 1}}, "source": "1"}
+    injected = cell | {"metadata": {"tags": ["injected-parameters"]}}
+    script = cell | {"outputs": [{"data": {"application/javascript": f"script.src = '{build.CDN}'"}}]}
+    notebook = {"cells": [cell, injected, script], "metadata": {"papermill": {"input_path": "/home/x"}}}
+    made = json.loads(build.for_site(json.dumps(notebook)))
+    assert [c["metadata"] for c in made["cells"]] == [{"tags": ["claim"]}] * 2
+    assert "papermill" not in made["metadata"]
+    assert "cdn" not in json.dumps(made)
+
+
+def test_every_page_is_in_the_contents():
+    listed = set(load_build().contents()) | {"index", "solutions", "results"}
+    assert {path.stem for path in BOOK.glob("*.md")} <= listed
+    assert yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))["root"] == "index"
+
+
+def screenshot(locator):
+    return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("L"), float)
+
+
+def contrast(text, ground):
+    """WCAG 2 contrast ratio of two CSS colours ``rgb(r, g, b)``."""
+
+    def luminance(colour):
+        c = np.array([float(v) for v in re.findall(r"[\d.]+", colour)[:3]]) / 255
+        return np.dot([0.2126, 0.7152, 0.0722], np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4))
+
+    light, dark = sorted((luminance(text), luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
