@@ -241,6 +241,7 @@ def _load_cohort(n_subjects=24, seed=0):
             # A second notebook waits here, and finds the subjects made.
             with catalogue.locked(folder / ".lock"):
                 if cohort_size(seed, n_subjects) < n_subjects:
+                    _drop_damaged(folder)
                     phantom.make_cohort(folder, n_subjects, seed)
         except OSError as error:
             raise CourseError(
@@ -262,6 +263,14 @@ def cohort_split(index):
 
 def _cohort_id(index):
     return f"sub-{index:04d}"
+
+
+def _drop_damaged(folder):
+    """Remove subjects that somebody took a file from, so that they are made anew."""
+    for path in folder.glob("sub-*"):
+        if path.is_dir() and not _is_whole(folder, path.name):
+            shutil.rmtree(path)
+            shutil.rmtree(folder / "derivatives" / "labels" / path.name, ignore_errors=True)
 
 
 def _is_whole(folder, name):
@@ -325,7 +334,7 @@ def _contrasts(anat):
         if path.name.endswith((".nii", ".nii.gz")) and not suffix.endswith(("mask", "dseg", "roi")):
             extra = [part for part in entities.split("_") if not part.startswith(("sub-", "ses-"))]
             found["_".join([*extra, suffix]) if suffix in found else suffix] = path
-    return found
+    return {name: found[name] for name in (*(c for c in CONTRASTS if c in found), *found)}
 
 
 def _reader(path, labels=False):

@@ -105,7 +105,7 @@ def _open(path, flat):
     image_class = nibabel.Nifti2Image if header_class is nibabel.Nifti2Header else nibabel.Nifti1Image
     try:
         with LoggingOutputSuppressor():
-            image = image_class.from_bytes(bytes(raw[: max(needed, len(start))]))
+            image = image_class.from_bytes(raw)
     except Exception as error:  # whatever a wild header makes nibabel say
         raise ScanError(f"{path.name}: its header cannot be used ({_first_line(error)}): {_CONVERT}") from None
     return image
@@ -221,7 +221,7 @@ def _data(path, image, volume):
         raise ScanError(f"{path.name} has one volume only: leave volume out")
     try:
         stored = image.dataobj
-        data = stored[:, :, :, volume] if len(shape) == 4 else np.asanyarray(stored)
+        data = stored[:, :, :, volume] if len(shape) == 4 else stored.get_scaled(np.float32)
     except MemoryError:
         raise ScanError(f"{path.name} does not fit into memory: crop it, or use a larger machine") from None
     except Exception as error:
