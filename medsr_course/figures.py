@@ -82,7 +82,8 @@ def show(images, caption, *, window=None, columns=None, pixel_size=None, panel=2
     columns = columns or min(len(images), 4)
     rows = -(-len(images) // columns)
     h, w = np.shape(next(iter(images.values())))
-    size = (panel * columns, (panel * h / w + 0.35) * rows)
+    lines = max(title.count("\n") for title in images) + 1
+    size = (panel * columns, (panel * h / w + 0.15 + 0.2 * lines) * rows)
     fig, axes = subplots(rows, columns, size=size, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
