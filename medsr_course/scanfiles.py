@@ -53,12 +53,11 @@ def read(path, *, volume=None, fill=None, labels=False, flat=False):
     path = Path(path)
     image = _open(path, flat)
     affine = _affine(path, image)
-    data = _data(path, image, volume)
     if labels:
-        data = _as_labels(path, data)
+        data = _as_labels(path, _data(path, image, volume, None))
     else:
         with np.errstate(over="ignore", invalid="ignore"):
-            data = np.array(data, dtype=np.float32, order="F")
+            data = np.array(_data(path, image, volume, np.float32), dtype=np.float32, order="F")
         finite = np.isfinite(data)
         if not finite.all():
             if fill is None:
@@ -206,7 +205,7 @@ def _affine(path, image):
     return affine
 
 
-def _data(path, image, volume):
+def _data(path, image, volume, dtype):
     """The array as stored, scale factors applied, made 3-D."""
     shape = image.shape
     while len(shape) > 3 and shape[-1] == 1:
@@ -221,7 +220,7 @@ def _data(path, image, volume):
         raise ScanError(f"{path.name} has one volume only: leave volume out")
     try:
         stored = image.dataobj
-        data = stored[:, :, :, volume] if len(shape) == 4 else stored.get_scaled(np.float32)
+        data = stored[:, :, :, volume] if len(shape) == 4 else np.asarray(stored, dtype=dtype)
     except MemoryError:
         raise ScanError(f"{path.name} does not fit into memory: crop it, or use a larger machine") from None
     except Exception as error:
