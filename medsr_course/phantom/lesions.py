@@ -8,7 +8,7 @@ KINDS = ("none", "white matter", "infarct", "tumour")
 _CHANCES = (0.15, 0.45, 0.2, 0.2)
 
 
-def add(rng, shape, head):
+def add(rng, head):
     """Paint lesions over an :class:`.anatomy.Anatomy`.
 
     Returns
@@ -16,20 +16,21 @@ def add(rng, shape, head):
     kind : str
         One of :data:`KINDS`.
     mask : array, float32
-        Fraction of each voxel that is lesion.
+        Fraction of each voxel of ``head.box`` that is lesion.
     """
     kind = KINDS[rng.choice(len(KINDS), p=_CHANCES)]
+    shape = head.inner.shape
     mask = np.zeros(shape, np.float32)
     if kind == "none":
         return kind, mask
-    rough = fields.band(rng, shape, 6, 18)
+    rough = fields.band(rng, shape, 9, 24)
     if kind == "white matter":
         for _ in range(int(rng.integers(6, 25))):
             radius = float(np.exp(rng.uniform(np.log(1.5), np.log(6))))
             centre = _place(rng, head.white, head.inner, depth=(-60, -12))
             _blob(mask, rough, centre, radius, roughness=0.25)
         mask *= head.white
-        head.layers.append(("gliosis", mask))
+        head.add("gliosis", mask)
         return kind, mask
     radius = float(rng.uniform(11, 20))
     depth = (-25, -8) if kind == "infarct" else (-45, -14)
@@ -40,8 +41,8 @@ def add(rng, shape, head):
     share = rng.uniform(0.5, 0.75) if kind == "infarct" else rng.uniform(0.3, 0.6)
     _blob(core, rough, centre, radius * share, roughness=0.3)
     core *= mask
-    head.layers.append(("gliosis", mask * np.float32(rng.uniform(0.75, 1.0))))
-    head.layers.append(("cavity" if kind == "infarct" else "cortex", core))
+    head.add("gliosis", mask * np.float32(rng.uniform(0.75, 1.0)))
+    head.add("cavity" if kind == "infarct" else "cortex", core)
     return kind, mask
 
 

@@ -37,7 +37,7 @@ class Sequence:
 # Ranges that clinical protocols at 3 T use (ms); each subject draws its own timing. The T1w contrast is
 # inversion-prepared as in MPRAGE (Mugler & Brookeman 1990); its TI lies at the centre of the readout.
 PROTOCOLS = {
-    "T1w": {"tr": (2000, 2500), "te": (2, 5), "ti": (1000, 1250)},
+    "T1w": {"tr": (2000, 2500), "te": (2, 5), "ti": (920, 1120)},
     "T2w": {"tr": (3500, 6000), "te": (80, 110)},
     "PDw": {"tr": (2500, 3500), "te": (10, 25)},
     "FLAIR": {"tr": (8000, 10000), "te": (80, 125), "ti": (2300, 2600)},

@@ -14,8 +14,8 @@ from scipy import ndimage
 
 from medsr_course import resources
 
-SHAPE = (192, 224, 176)  # (x, y, z) voxels of 1 mm: room for scalp, sizes that the FFT likes
-ORIGIN = (-95.0, -129.0, -69.0)  # MNI mm of voxel (0, 0, 0)
+SHAPE = (208, 240, 160)  # (x, y, z) voxels of 1 mm: room for scalp and air, sizes that the FFT likes
+ORIGIN = (-104.0, -138.0, -60.0)  # MNI mm of voxel (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,15 @@ class Template:
     """Maps on the cohort's grid, float32.
 
     ``grey`` and ``white`` are probabilities (0–1) on the 1 mm grid; ``depth`` is the signed distance in
-    mm from the brain's smoothed surface (negative inside) and ``core`` the white-matter probability
-    smoothed over 4 mm, both on every second voxel.
+    mm from the brain's smoothed surface (negative inside), ``vault`` that from its hull without the
+    hollows that the skull does not follow, ``core`` the white-matter probability
+    smoothed over 4 mm; these three on every second voxel.
     """
 
     grey: np.ndarray
     white: np.ndarray
     depth: np.ndarray
+    vault: np.ndarray
     core: np.ndarray
 
 
@@ -45,14 +47,25 @@ def load():
     """Read the template's files once per process."""
     grey, white, t1 = (_on_grid(name) for name in ("gm", "wm", "t1"))
     brain = ndimage.binary_closing(t1[::2, ::2, ::2] > 0, iterations=2)
-    depth = ndimage.distance_transform_edt(~brain) - ndimage.distance_transform_edt(brain)
-    depth = ndimage.gaussian_filter(2 * depth.astype(np.float32), 1.0)
     core = ndimage.gaussian_filter(white, 4)[::2, ::2, ::2]
-    return Template(grey, white, depth, np.ascontiguousarray(core))
+    hull = ndimage.binary_closing(brain, iterations=8)
+    return Template(grey, white, _signed_distance(brain), _signed_distance(hull, 2.0), np.ascontiguousarray(core))
+
+
+def _signed_distance(inside, smoothing=1.0):
+    """mm, negative inside, slightly smoothed; ``inside`` is on every second voxel."""
+    distance = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
+    return ndimage.gaussian_filter(2 * distance.astype(np.float32), smoothing)
 
 
 def _on_grid(name):
+    """A file of the template cut or padded with zeros to the cohort's grid."""
     image = nib.load(resources.template(name))
     start = np.round(np.array(ORIGIN) - image.affine[:3, 3]).astype(int)
-    x, y, z = (slice(a, a + n) for a, n in zip(start, SHAPE, strict=True))
-    return np.asarray(image.dataobj)[x, y, z].astype(np.float32) / 255
+    out = np.zeros(SHAPE, np.float32)
+    to, of = [], []
+    for a, n, m in zip(start, SHAPE, image.shape, strict=True):
+        of.append(slice(max(a, 0), min(a + n, m)))
+        to.append(slice(max(-a, 0), max(-a, 0) + of[-1].stop - of[-1].start))
+    out[tuple(to)] = np.asarray(image.dataobj)[tuple(of)].astype(np.float32) / 255
+    return out

@@ -62,8 +62,8 @@ def linear(rng, scaling, degrees):
     return np.array(x) @ np.array(y) @ np.array(z) @ np.diag(scale)
 
 
-def coordinates(u, matrix, shape, centre):
-    """Template voxel coordinates of every voxel of a subject.
+def coordinates(u, matrix, shape, centre, step=1):
+    """Template voxel coordinates of a subject's voxels.
 
     Parameters
     ----------
@@ -71,17 +71,21 @@ def coordinates(u, matrix, shape, centre):
         Coarse displacement, mm.
     matrix : array (3, 3)
     shape : (int, int, int)
+        Of the full grid.
     centre : (3,) voxels
         Fixed point of the matrix.
+    step : int
+        Every how many-th voxel.
 
     Returns
     -------
-    array (3, *shape), float32
+    array (3, *shape / step), float32
     """
-    out = np.empty((3, *shape), np.float32)
-    index = np.ix_(*(np.arange(n, dtype=np.float32) - c for n, c in zip(shape, centre, strict=True)))
+    sides = tuple(n // step for n in shape)
+    out = np.empty((3, *sides), np.float32)
+    index = np.ix_(*(np.arange(n, dtype=np.float32) * step - c for n, c in zip(sides, centre, strict=True)))
     for axis in range(3):
-        out[axis] = fields.interpolate(u[axis], shape)
+        out[axis] = fields.interpolate(u[axis], sides)
         for other in range(3):
             out[axis] += np.float32(matrix[axis, other]) * index[other]
         out[axis] += np.float32(centre[axis])
