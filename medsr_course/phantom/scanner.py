@@ -30,7 +30,8 @@ class Chain:
 def draw(rng, noisiest=0.03, reslice=None):
     """Draw a chain.
 
-    noise log-uniform from 0.4 % to ``noisiest``; window: half none, else Tukey, Hamming or Fermi; one in five with partial
+    noise log-uniform from 0.4 % to ``noisiest``; window: half none, else Tukey, Hamming or Fermi; one in five
+    with partial
     Fourier (0.75–0.9), one in five with an unfilled outer band (0.8–0.95); one in four in eight bits.
     """
     window = "none" if rng.random() < 0.5 else ("tukey", "hamming", "fermi")[rng.integers(3)]
