@@ -1,0 +1,127 @@
+"""Chapter 05: its physics claims, each with an implementation that is wrong in one point; exercises; layout."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from medsr_course import acquisition, claims, classical, exercises, metrics, quizzes, resources
+
+NOTEBOOK = resources.checkout() / "notebooks" / "05_interpolation_fourier_wavelets.ipynb"
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """Functions that the chapter itself defines, by name, without running the rest of it."""
+    space = {"np": np, "ndimage": ndimage, "classical": classical, "acquisition": acquisition}
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    import ast
+
+    for cell in (c for c in cells if c["cell_type"] == "code" and "exercise" not in c["metadata"].get("tags", [])):
+        for node in ast.parse("".join(cell["source"])).body:
+            if isinstance(node, ast.FunctionDef):
+                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
+    return space
+
+
+@pytest.fixture(scope="module")
+def head():
+    """Folded bands inside an ellipse: edges of every direction, about as sharp as the grid allows."""
+    y, x = np.mgrid[:96, :96] - 47.5
+    bands = np.sin(x / 3.1 + 2.2 * np.sin(y / 7)) + np.cos(y / 2.7 + np.sin(x / 9))
+    image = np.where((x / 38) ** 2 + (y / 43) ** 2 < 1, 2 + np.tanh(4 * bands), 0.0)
+    return ndimage.gaussian_filter(image, 0.6)[None].astype(np.float32)
+
+
+def test_my_zero_fill(chapter):
+    mine = chapter["my_zero_fill"]
+    x = np.random.default_rng(0).normal(size=(6, 9))
+    for scale in (2, 3, 4):
+        assert np.abs(mine(x, scale) - classical.zero_fill(x, scale)).max() < 1e-6
+        assert np.abs(acquisition.kspace_crop(mine(x, scale), scale) - x).max() < 1e-6
+        assert np.abs(mine(x, scale, split=False) - classical.zero_fill(x, scale)).max() > 1e-2  # wrong
+        assert np.abs(acquisition.kspace_crop(mine(x, scale, split=False), scale) - x).max() < 1e-6
+
+
+def test_a_crop_that_drops_one_edge_does_not_undo_zero_filling():
+    x = np.random.default_rng(0).normal(size=(6, 8))
+    spectrum = np.fft.fftshift(np.fft.fft2(classical.zero_fill(x, 2)))
+    wrong = np.fft.ifft2(np.fft.ifftshift(spectrum[3:9, 4:12])) / 4  # +N/2 forgotten
+    assert np.abs(wrong - x).max() > 1e-2
+
+
+def test_outside_is_what_was_not_measured(chapter, head):
+    def share(image):
+        return (chapter["outside"](image.astype(float), 4) ** 2).sum() / (head**2).sum()
+
+    low = acquisition.kspace_crop(head, 4)
+    assert share(classical.zero_fill(low, 4)) < 1e-10
+    assert share(classical.cubic(low, 4)) > 1e-4  # wrong: it leaks
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_order_of_methods(head, scale):
+    low = acquisition.kspace_crop(head, scale)
+    quality = [
+        metrics.psnr(head, method(low, scale))
+        for method in (classical.zero_fill, classical.spline, classical.cubic, classical.linear, classical.nearest)
+    ]
+    assert quality[:4] == sorted(quality, reverse=True)[:4]
+    assert quality[3] >= quality[4]
+    aside = np.roll(classical.zero_fill(low, scale), 1, (-2, -1))  # wrong: one pixel aside
+    assert metrics.psnr(head, aside) < quality[2]
+
+
+def test_half_a_voxel_aside(head):
+    low = acquisition.kspace_crop(head, 2)
+    on_grid = metrics.psnr(head, classical.linear(low, 2))
+    theirs = ndimage.zoom(low, (1, 2, 2), order=1, grid_mode=True, mode="nearest")
+    assert on_grid - metrics.psnr(head, theirs) > 2
+    back = classical.shift(classical.shift(theirs, -0.5, -1), -0.5, -2)
+    assert metrics.psnr(head, back) - metrics.psnr(head, theirs) > 2
+    further = classical.shift(classical.shift(theirs, 0.5, -1), 0.5, -2)  # wrong direction
+    assert metrics.psnr(head, further) < metrics.psnr(head, theirs)
+
+
+def test_one_filter_gains_nothing_a_bank_does(chapter, head):
+    flipped = [head, head[:, ::-1], head[:, :, ::-1], head.transpose(0, 2, 1)]
+    train = np.concatenate([np.ascontiguousarray(f) for f in flipped])
+    zipped = classical.zero_fill(acquisition.kspace_crop(train, 2), 2)
+    unseen = np.ascontiguousarray(head[:, ::-1, ::-1])
+    start = classical.zero_fill(acquisition.kspace_crop(unseen, 2), 2)
+    base = metrics.psnr(unseen, start)
+
+    def gain(choose, buckets, truths):
+        filters = chapter["learn"](zipped[: len(truths)], truths, choose, 2, buckets)
+        added = chapter["outside"](chapter["refine"](start, filters, choose, 2), 2)
+        return metrics.psnr(unseen, start + added) - base
+
+    assert gain(chapter["alike"], 1, train) < 0.05
+    assert gain(chapter["by_structure"], 72, train) > 0.2
+    assert abs(gain(chapter["by_structure"], 72, train[:0])) < 1e-6  # nothing learned, nothing gained
+
+
+def test_buckets_know_direction_but_not_sign(chapter):
+    ramp = np.tile(np.linspace(0, 8, 40), (40, 1))
+    middle = (0, 20, 20)
+    direction = [
+        chapter["by_structure"](image[None], 2)[middle] // 9
+        for image in (ramp, -ramp, ramp.T, ramp + ramp.T, ramp - ramp.T)
+    ]
+    assert direction == [0, 0, 4, 2, 6]
+
+
+def test_exercises_and_quiz_are_there():
+    names = {n for n in exercises.names() if n.startswith("05-")}
+    assert {"05-zero-fill", "05-cubic-weights", "05-half-voxel"} == names
+    assert 3 <= len(quizzes.questions("05")) <= 6
+    right = [a for q in quizzes.questions("05") for a in q["answers"] if a.get("correct")]
+    centres = [np.mean(a["range"]) for a in right if a.get("type") == "range"]
+    assert centres == pytest.approx([6.25, 0.75])
+
+
+def test_it_claims_what_the_syllabus_asks():
+    text = " ".join(claims.declared(NOTEBOOK))
+    for words in ("ZIP beats cubic", "Cubic beats linear", "Linear beats nearest", "Half a pixel", "filter bank"):
+        assert words in text
