@@ -23,6 +23,10 @@ function (key) {
     live.style.setProperty("--medsr-width", width + "px");
     if (config.kind === "compare") buildCompare(live, config, pictures);
     else buildSlider(live, config, pictures);
+    // JupyterLab's own keyboard shortcuts would take the arrow keys: it asks the focused element itself.
+    live.querySelectorAll("input, select, button, [tabindex]").forEach(function (node) {
+      node.setAttribute("data-lm-suppress-shortcuts", "true");
+    });
     root.insertBefore(live, fallback);
     fallback.style.display = "none";
     root.setAttribute("data-ready", "true");

@@ -246,7 +246,7 @@ def _html(config, pictures, caption):
     script = here.with_suffix(".js").read_text(encoding="utf-8")
     return (
         f'<figure class="medsr-figure medsr-viewer" data-medsr-viewer="{key}" data-config="{settings}" '
-        f'data-lm-suppress-shortcuts="true" style="margin:0 0 1em 0">'
+        f'style="margin:0 0 1em 0">'
         f"<style>{here.with_suffix('.css').read_text(encoding='utf-8')}</style>"
         f'<div class="medsr-fallback" style="display:flex;flex-wrap:wrap">{shown}</div>'
         f'<figcaption style="max-width:46em;font-size:.92em"><i>{html.escape(caption)}</i></figcaption>'

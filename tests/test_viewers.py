@@ -95,6 +95,10 @@ def test_the_keyboard_moves_the_divider_and_zooms(shown, open_page):
         page.keyboard.press("ArrowRight")
     assert share_white(page) == pytest.approx(0.3, abs=0.02)
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    # Without the mark on the focused element itself, JupyterLab takes the arrow keys for its cells.
+    focusable = page.locator(".medsr-live :is(input, select, button, [tabindex])")
+    assert focusable.count() == 7
+    assert page.locator(".medsr-live [data-lm-suppress-shortcuts]").count() == 7
     page.locator(".medsr-stage").focus()
     page.keyboard.press("+")
     assert page.get_by_label("Zoom", exact=True).inner_text() == "1.5×"
