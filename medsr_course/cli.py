@@ -144,11 +144,16 @@ def data_list():
 
 
 @data_app.command("get")
-def data_get(name: str):
+def data_get(
+    name: str,
+    force: Annotated[bool, typer.Option("--force", help="Download again what is here already.")] = False,
+    sha256: Annotated[str | None, typer.Option(help="Checksum, where the catalogue has none.")] = None,
+    accept_unverified: Annotated[bool, typer.Option("--accept-unverified", help="Go without a checksum.")] = False,
+):
     """Download a data set; goes on where an earlier download stopped."""
     from medsr_course import catalogue
 
-    print(catalogue.fetch(name))
+    print(catalogue.fetch(name, force, sha256=sha256, accept_unverified=accept_unverified))
 
 
 @data_app.command("make")
