@@ -86,7 +86,7 @@ def noise_sigma(stack, percent):
 
 
 def add_complex_noise(stack, percent, rng):
-    """Complex Gaussian noise of "p %" in each of the two channels (DESIGN: measurement protocol).
+    """Complex Gaussian noise of "p %" in each of the two channels.
 
     Take the magnitude of the result for a magnitude (Rician) image.
 
