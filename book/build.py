@@ -132,8 +132,15 @@ def hero(folder):
             for output in cell.get("outputs", []):
                 body = "".join(output.get("data", {}).get("text/html", ""))
                 if "medsr-viewer" in body and "&quot;compare&quot;" in body:
-                    return f'<div class="medsr-hero">{body}</div>'
+                    return f'<div class="medsr-hero">{_before_and_after(body)}</div>'
     return f'<div class="medsr-hero">{_plain_hero()}</div>'
+
+
+def _before_and_after(viewer):
+    """The viewer with its first image, the coarse one, on the left and the network's on the right."""
+    titles = re.findall(r'<img alt="([^"]*)"', viewer)
+    right = next((k for k, name in enumerate(titles) if name.startswith("network")), len(titles) - 1)
+    return re.sub(r"(&quot;start&quot;: )\[\d+, \d+\]", rf"\g<1>[0, {right}]", viewer)
 
 
 def _plain_hero():

@@ -119,7 +119,7 @@ def _key(source, profile):
     real = os.environ.get("MEDSR_REAL_DATA", "")
     digest.update(real.encode())
     files = [source, root / "requirements.lock"]
-    files += sorted((root / "medsr_course").rglob("*.py"))
+    files += sorted(p for p in (root / "medsr_course").rglob("*") if p.suffix in (".py", ".js", ".css"))
     files += sorted(p for p in (root / "data").rglob("*") if p.is_file())
     for path in files:
         digest.update(str(path.relative_to(root)).encode())

@@ -203,6 +203,12 @@ def test_copies_for_the_site_hold_no_foreign_script_and_no_record_of_the_machine
     assert "cdn" not in json.dumps(made)
 
 
+def test_the_landing_page_opens_on_coarse_against_network():
+    images = "".join(f'<img alt="{name}">' for name in ("coarse", "ZIP", "network", "truth"))
+    viewer = f'<figure data-config="{{&quot;start&quot;: [1, 3]}}">{images}</figure>'
+    assert "&quot;start&quot;: [0, 2]}" in load_build()._before_and_after(viewer)
+
+
 def test_every_page_is_in_the_contents():
     listed = set(load_build().contents()) | {"index", "solutions", "results"}
     assert {path.stem for path in BOOK.glob("*.md")} <= listed
