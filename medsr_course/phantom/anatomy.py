@@ -264,8 +264,8 @@ def _outside_brain(rng, head, vault, mni):
         head.layers.append((tissue, whole, fraction if weight is None else fraction * double(weight)))
 
     vary, jitter = noise(50, 140), noise(8, 20)
-    width = np.exp(np.float32(0.5) * noise(8, 40)) * np.float32(rng.uniform(1.0, 1.8))
-    fluid = np.float32(rng.uniform(0.8, 2.5)) + np.float32(0.5) * vary
+    width = np.clip(np.exp(np.float32(0.5) * noise(8, 40)) * np.float32(rng.uniform(1.0, 1.8)), 1, 3)
+    fluid = np.float32(rng.uniform(0.5, 1.8)) + np.float32(0.5) * vary
     skull = np.maximum(np.float32(rng.uniform(4.5, 7.0)) + np.float32(0.6) * noise(40, 100), 2.5)
     scalp = np.maximum(np.float32(rng.uniform(4.0, 7.0)) - np.float32(0.8) * vary, 2.5)
     # Face and neck: an ellipsoid below the brow, joined to the shell.
@@ -303,7 +303,7 @@ def _vessels(rng, head):
     head.add("vein", np.clip(radius - far + 0.5, 0, 1) * fluid)
     # Arteries: few, near the midline and the insula; bright where blood flows in fresh.
     bore = np.float32(rng.uniform(0.8, 1.3))
-    sparse = fields.ramp(fields.band(rng, shape, 25, 60), 0.8, 1.2) * fields.ramp(head.inner, -32, -22)
+    sparse = fields.ramp(fields.band(rng, shape, 25, 60), 0.7, 1.1) * fields.ramp(head.inner, -32, -22)
     sparse *= np.clip(-0.5 - head.inner, 0, 1) * fluid
     head.add("artery", np.clip(bore - np.roll(far, 50, 2) + 0.5, 0, 1) * sparse)
     thin = np.float32(rng.uniform(0.1, 0.4))

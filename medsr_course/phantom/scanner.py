@@ -27,17 +27,17 @@ class Chain:
     eight_bits: bool
 
 
-def draw(rng, noisiest=0.03, reslice=None):
+def draw(rng, noise=(0.003, 0.03), reslice=None):
     """Draw a chain.
 
-    noise log-uniform from 0.4 % to ``noisiest``; window: half none, else Tukey, Hamming or Fermi; one in five
+    noise log-uniform between two limits; window: half none, else Tukey, Hamming or Fermi; one in five
     with partial
     Fourier (0.75–0.9), one in five with an unfilled outer band (0.8–0.95); one in four in eight bits.
     """
     window = "none" if rng.random() < 0.5 else ("tukey", "hamming", "fermi")[rng.integers(3)]
     return Chain(
-        blur=float(rng.uniform(0.2, 0.5)),
-        noise=float(np.exp(rng.uniform(np.log(0.004), np.log(noisiest)))),
+        blur=float(rng.uniform(0.15, 0.4)),
+        noise=float(np.exp(rng.uniform(*np.log(noise)))),
         window=window,
         window_width=float(rng.uniform(0.2, 0.7)),
         fill=float(rng.uniform(0.8, 0.95)) if rng.random() < 0.2 else 1.0,

@@ -25,6 +25,11 @@ class Sequence:
     te: float
     ti: float | None = None
 
+    @property
+    def is_spin_echo(self):
+        """Whether there is no inversion pulse."""
+        return self.ti is None
+
     def signal(self, t1, t2, density):
         """Signal, arbitrary unit, of tissue with T1 and T2 in ms and relative proton density."""
         if self.ti is None:
@@ -35,18 +40,23 @@ class Sequence:
 
 
 # Ranges that clinical protocols at 3 T use (ms); each subject draws its own timing. The T1w contrast is
-# inversion-prepared as in MPRAGE (Mugler & Brookeman 1990); its TI lies at the centre of the readout.
+# inversion-prepared as in MPRAGE (Mugler & Brookeman 1990; TI at the centre of the readout) or a spin echo,
+# whose contrast is weaker.
 PROTOCOLS = {
-    "T1w": {"tr": (2000, 2500), "te": (2, 5), "ti": (920, 1120)},
-    "T2w": {"tr": (3500, 6000), "te": (80, 110)},
-    "PDw": {"tr": (2500, 3500), "te": (10, 25)},
-    "FLAIR": {"tr": (8000, 10000), "te": (80, 125), "ti": (2300, 2600)},
+    "T1w": (
+        {"tr": (2000, 2500), "te": (2, 5), "ti": (950, 1200)},
+        {"tr": (450, 750), "te": (8, 15)},
+    ),
+    "T2w": ({"tr": (3500, 6000), "te": (80, 110)},),
+    "PDw": ({"tr": (2500, 3500), "te": (10, 25)},),
+    "FLAIR": ({"tr": (8000, 10000), "te": (80, 125), "ti": (2300, 2600)},),
 }
 
 
 def draw_sequence(rng, contrast):
     """A protocol for one subject."""
-    return Sequence(**{name: float(rng.uniform(*limits)) for name, limits in PROTOCOLS[contrast].items()})
+    protocol = PROTOCOLS[contrast][rng.integers(len(PROTOCOLS[contrast]))]
+    return Sequence(**{name: float(rng.uniform(*limits)) for name, limits in protocol.items()})
 
 
 @lru_cache(maxsize=1)

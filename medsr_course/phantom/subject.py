@@ -9,6 +9,8 @@ from medsr_course.phantom import anatomy, fields, lesions, scanner, signal, temp
 from medsr_course.phantom.version import VERSION
 
 CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR")
+# Standard deviation per channel, share of the brightest tissue; drawn log-uniformly.
+NOISE = {"T1w": (0.003, 0.015), "T2w": (0.01, 0.03), "PDw": (0.005, 0.02), "FLAIR": (0.006, 0.025)}
 STRIPPED = 0.6  # share of subjects of which only the brain is left, as in many shared files
 
 
@@ -80,9 +82,9 @@ def _scan(rng, objects, keep):
     images, chains = {}, {}
     for contrast in CONTRASTS:
         shift = (0.0, 0.0, 0.0)
-        if contrast != "T1w" and rng.random() < 0.35:  # the others are often resliced to T1w
-            shift = tuple(float(s) for s in rng.uniform(-0.5, 0.5, 3))
-        chain = scanner.draw(rng, noisiest=0.02 if contrast == "T1w" else 0.03, reslice=shift)
+        if contrast != "T1w" and rng.random() < 0.25:  # the others are often resliced to T1w
+            shift = tuple(float(s) for s in rng.uniform(-0.4, 0.4, 3))
+        chain = scanner.draw(rng, noise=NOISE[contrast], reslice=shift)
         volume = objects.pop(contrast)
         volume *= bias
         volume = scanner.acquire(rng, volume, phase, chain)
@@ -106,9 +108,9 @@ def _textures(rng, shape):
 # sees spins that were never inverted, brighter than any tissue.
 _FLOW = {
     "vein": {"T1w": (0.5, 1.3), "T2w": (0.0, 0.4), "PDw": (0.0, 0.5), "FLAIR": (0.0, 0.4)},
-    "artery": {"T1w": (1.3, 3.0), "T2w": (0.0, 0.2), "PDw": (0.0, 0.3), "FLAIR": (0.0, 0.2)},
+    "artery": {"T1w": (1.2, 2.6), "T2w": (0.0, 0.2), "PDw": (0.0, 0.3), "FLAIR": (0.0, 0.2)},
 }
-_TEXTURED = ("cortex", "white_superficial", "white_deep", "deep_grey", "gliosis", "muscle", "fat")
+_TEXTURED = ("csf", "cortex", "white_superficial", "white_deep", "deep_grey", "gliosis", "muscle", "fat")
 
 
 def _paint(rng, layers, tissue, sequences, texture, shape):
@@ -120,7 +122,8 @@ def _paint(rng, layers, tissue, sequences, texture, shape):
         for contrast, sequence in sequences.items():
             if name in _FLOW:
                 white = signal.response(sequence, tissue["white_deep"])[0]
-                level, relax, dens = white * float(rng.uniform(*_FLOW[name][contrast])), 0.0, 0.0
+                flow = _FLOW[name]["T2w" if sequence.is_spin_echo else contrast]
+                level, relax, dens = white * float(rng.uniform(*flow)), 0.0, 0.0
             else:
                 level, relax, dens = signal.response(sequence, tissue[name])
                 level *= fat if name in ("fat", "marrow") else 1
@@ -153,7 +156,7 @@ def _brain_mask(rng, head):
     """
     mask = (ndimage.gaussian_filter(head.brain, 2.0) > rng.uniform(0.3, 0.5)) | (head.inner < -6)
     masks = {}
-    for name, softness in (("T1w", rng.uniform(0.3, 1.0)), ("other", rng.uniform(0.8, 1.4))):
+    for name, softness in (("T1w", rng.uniform(0.3, 1.0)), ("other", rng.uniform(0.6, 1.1))):
         soft = ndimage.gaussian_filter(mask.astype(np.float32), softness)
         masks[name] = np.zeros(template.SHAPE, np.float32)
         masks[name][head.box] = np.where(soft < 0.05, 0, soft)
