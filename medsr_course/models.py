@@ -10,8 +10,12 @@ one sees differences only, so a uniform region stays as it is. The last layer st
 network *is* zero-filling.
 """
 
-import keras
-from keras import layers, ops
+from medsr_course import runtime
+
+runtime.quiet_frameworks()
+with runtime.hushed():
+    import keras
+    from keras import layers, ops
 
 
 @keras.saving.register_keras_serializable("medsr_course")

@@ -47,6 +47,14 @@ def card(name):
     return json.loads(resources.path("weights", f"{name}.json").read_text(encoding="utf-8"))
 
 
+def verify(name):
+    """Check a network's files against its card; returns the card, raises :class:`WeightError` if one is altered."""
+    about = card(name)
+    for file in about["files"]:
+        _verified(name, file.removeprefix(name))
+    return about
+
+
 def load(name):
     """A shipped network as a Keras model (imports Keras): coarse image in, residual over ZIP out.
 

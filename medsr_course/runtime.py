@@ -5,6 +5,7 @@ A notebook says once, in its first cell, ``runtime.start(PROFILE, SEED)``; every
 
 import os
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,22 @@ def quiet_frameworks():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN rounds differently per machine
     warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)
+
+
+@contextmanager
+def hushed():
+    """Keep from the reader what compiled libraries write to stderr while they load (``with hushed(): import …``).
+
+    TensorFlow reports there, below Python and whatever its log level, that it found no GPU.
+    """
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def profile():

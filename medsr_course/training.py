@@ -158,8 +158,7 @@ def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, checkpoint=None,
     """
     if steps == 0:
         return []
-    import keras
-    from keras import ops
+    from medsr_course.models import keras, ops
 
     def loss(target, output):
         inner = (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
@@ -233,6 +232,7 @@ DS002748 = (
     "OpenNeuro ds002748 v1.0.5 (Bezmaternykh et al., CC0, doi 10.18112/openneuro.ds002748.v1.0.5): "
     "T1w of the subjects named under trained_on; axial slices"
 )
+COHORT_SUBJECTS = 12  # eight of them for training
 COHORT = "the course's synthetic cohort (MIT; made from the ICBM 2009a template): T1w, T2w, PDw, FLAIR; axial slices"
 
 
@@ -279,7 +279,8 @@ def subjects(source, split):
     """
     from medsr_course import datasets
 
-    found = datasets.load(source).select(split)
+    options = {"n_subjects": COHORT_SUBJECTS} if source == "cohort" else {}
+    found = datasets.load(source, **options).select(split)
     if not found:
         raise TrainingError(
             f"{source} has no subjects for {split} here: put its BIDS folder into the folder that MEDSR_REAL_DATA names"
@@ -440,12 +441,15 @@ def _measure(model, recipe):
 
 def _publish(model, about, folder):
     """Write both weight files and, last, the card with their checksums; each appears whole or not at all."""
+    from medsr_course.models import keras
+
     folder.mkdir(parents=True, exist_ok=True)
     name = about["name"]
     with TemporaryDirectory(dir=folder) as scratch:
         scratch = Path(scratch)
         model.save_weights(scratch / f"{name}.weights.h5")
-        model.export(scratch / f"{name}.onnx", format="onnx", verbose=False)
+        image = keras.InputSpec(shape=(None, None, None, 1), dtype="float32")
+        model.export(scratch / f"{name}.onnx", format="onnx", input_signature=[image], verbose=False)
         files = sorted(scratch.iterdir())
         about["files"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
         card = scratch / f"{name}.json"
