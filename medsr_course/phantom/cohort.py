@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -143,6 +144,9 @@ def _prepare(folder, seed):
     """The files that make a folder a BIDS data set."""
     labels = folder / "derivatives" / "labels"
     labels.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".sub-*"):  # of a process that was killed; another one's are younger
+        if time.time() - left.stat().st_mtime > 3600:
+            shutil.rmtree(left, ignore_errors=True)
     description = {
         "Name": "Synthetic heads of the medsr course",
         "BIDSVersion": "1.9.0",
