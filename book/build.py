@@ -1,6 +1,6 @@
 """Build the website: executed chapters, pages, solutions, measured tables → book/_build/html.
 
-python book/build.py [--profile smoke|lesson|full] [--unexecuted]
+python book/build.py [--profile smoke|lesson|full] [--unexecuted] [--picture]
 
 The source that Sphinx reads is assembled in ``book/_build/source``: the pages of this folder, the
 executed copies of the chapters, and what is generated from the package and from ``results/``. The site
@@ -162,6 +162,29 @@ def _plain_hero():
     return display.call_args.args[0]["text/html"]
 
 
+def picture(path):
+    """The README's picture: chapter 00's slice, measured coarsely and brought back."""
+    from medsr_course import acquisition, classical, datasets, figures, pretrained, volumes
+
+    truth = volumes.axial_slices(datasets.load("mni152")[0].contrasts["T1w"])[:, :228, :196]
+    coarse = acquisition.kspace_crop(truth, 4)
+    zipped, network = classical.zero_fill(coarse, 4), pretrained.super_resolve("espcn-x4", coarse)
+    panels = {
+        "measured: 4 mm pixels": coarse,
+        "zero-filled (ZIP)": zipped,
+        "network": network,
+        "truth: 1 mm pixels": truth,
+    }
+    fig, axes = figures.subplots(1, 4, size=(10, 3.4))
+    for ax, (name, stack) in zip(axes, panels.items(), strict=True):
+        rows, columns = stack.shape[1:]
+        shift = (228 / rows - 1) / 2  # sample 0 stays in place
+        extent = (-0.5 - shift, 195.5 - shift, -0.5 - shift, 227.5 - shift)
+        ax.imshow(stack[6], vmin=0, vmax=truth.max(), cmap="gray", origin="lower", extent=extent)
+        ax.set(title=name, xlim=(22, 172), ylim=(32, 202), xticks=[], yticks=[])
+    fig.savefig(path, dpi=110, facecolor="white")
+
+
 def course_map(listed):
     """Parts and chapters of the course, those not yet written marked as planned."""
     there = {notebook.stem: notebook for notebook in listed}
@@ -278,8 +301,12 @@ def main():
     parser.add_argument("--profile", choices=PROFILES, default="lesson", help="how long the chapters train")
     parser.add_argument("--unexecuted", action="store_true", help="show the chapters without their outputs")
     parser.add_argument("--output", type=Path, help="folder instead of book/_build")
+    parser.add_argument("--picture", action="store_true", help="make the README's picture again, and nothing else")
     options = parser.parse_args()
     try:
+        if options.picture:
+            picture(BOOK / "_static" / "landing.png")
+            return 0
         pages = build(options.profile, execute=not options.unexecuted, output=options.output)
     except CourseError as error:
         print(f"book: {error}", file=sys.stderr)

@@ -5,6 +5,7 @@ anterior is up and the patient's left is on the left (neurological convention).
 """
 
 import base64
+import functools
 import html
 import io
 
@@ -16,6 +17,8 @@ PALETTE = (BLUE, ORANGE, GREEN, PINK, "#e69f00", "#56b4e9")  # Okabe & Ito 2008:
 
 def subplots(rows=1, columns=1, *, size=None, **kwargs):
     """``matplotlib.pyplot.subplots`` in the course's style; give the figure to :func:`finish`.
+
+    Images (``ax.imshow``) are grey unless told otherwise.
 
     Parameters
     ----------
@@ -31,12 +34,23 @@ def subplots(rows=1, columns=1, *, size=None, **kwargs):
         "axes.spines.top": False,
         "axes.titlesize": 11,
         "font.size": 10,
-        "image.interpolation": "nearest",
-        "image.cmap": "gray",
         "figure.dpi": 110,
     }
     with plt.rc_context(style):
-        return plt.subplots(rows, columns, figsize=size or (3.2 * columns, 2.8 * rows), layout="constrained", **kwargs)
+        fig, axes = plt.subplots(
+            rows, columns, figsize=size or (3.2 * columns, 2.8 * rows), layout="constrained", **kwargs
+        )
+    for ax in fig.axes:
+        ax.imshow = _grey(ax.imshow)  # a style has no say any more when an image is drawn
+    return fig, axes
+
+
+def _grey(imshow):
+    @functools.wraps(imshow)
+    def drawn(image, cmap="gray", *args, **kwargs):
+        return imshow(image, cmap, *args, **kwargs)
+
+    return drawn
 
 
 def finish(fig, caption):
