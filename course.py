@@ -65,7 +65,7 @@ def test(arguments):
     code = run_python("-m", "medsr_course", "data", "make", "cohort", "--subjects", "6")
     if code:
         return code
-    return run_python("-m", "pytest", *(words or ["-n", "2", "--dist", "worksteal"]))
+    return run_python("-m", "pytest", *(words or ["-n", "2", "--dist", "loadgroup"]))
 
 
 def book(arguments):

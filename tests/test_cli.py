@@ -45,6 +45,8 @@ def test_doctor_names_the_remedy_where_something_is_wrong(tmp_path):
     assert "MEDSR_CACHE" in done.stdout
 
 
+@pytest.mark.notebook
+@pytest.mark.xdist_group("chapter-05")
 def test_run_writes_claims_and_timings(tmp_path):
     done = medsr("run", "05", "--profile", "smoke", "--output", str(tmp_path / "out"))
     rows = json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))
@@ -59,6 +61,8 @@ def test_run_writes_claims_and_timings(tmp_path):
     assert list((tmp_path / "out").glob("05_*.ipynb"))
 
 
+@pytest.mark.notebook
+@pytest.mark.xdist_group("chapter-05")
 def test_null_run_fails(tmp_path):
     done = medsr("run", "05", "--profile", "smoke", "--output", str(tmp_path), MEDSR_NULL="1")
     rows = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))

@@ -23,6 +23,13 @@ OUTPUTS = """() => {
   const cells = jupyterapp.shell.currentWidget.content.model.cells;
   return Array.from({length: cells.length}, (_, i) => cells.get(i).toJSON()).filter(c => c.cell_type === 'code');
 }"""
+# Every code cell has run, or one stopped with an error.
+DONE = """() => {
+  const cells = jupyterapp.shell.currentWidget.content.model.cells;
+  const code = Array.from({length: cells.length}, (_, i) => cells.get(i).toJSON()).filter(c => c.cell_type === 'code');
+  const stopped = code.some(c => c.outputs.some(o => o.output_type === 'error'));
+  return stopped || code.every(c => c.execution_count);
+}"""
 
 
 @pytest.fixture
@@ -82,6 +89,7 @@ def test_chapter_00_runs_in_jupyterlab(lab, chromium):
     )
     page.wait_for_selector(".jp-Notebook .jp-MarkdownOutput h1", timeout=60_000)
     page.evaluate(RUN_ALL)
+    page.wait_for_function(DONE, timeout=300_000, polling=1000)
     code = page.evaluate(OUTPUTS)
     assert all(cell["execution_count"] for cell in code)
     outputs = [o for cell in code for o in cell["outputs"]]

@@ -10,6 +10,10 @@ from medsr_course import claims, notebooks
 
 CHAPTERS = notebooks.chapters()
 lint = load_tool("notebooks").lint
+# A worker of its own for each chapter: what runs it twice finds the executed copy.
+EACH = pytest.mark.parametrize(
+    "chapter", [pytest.param(c, marks=pytest.mark.xdist_group(f"chapter-{c}")) for c in CHAPTERS]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +23,13 @@ def one_thread_each(monkeypatch):
         monkeypatch.setenv(name, "1")
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@EACH
 def test_anatomy(chapter):
     assert lint(CHAPTERS[chapter]) == []
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@EACH
 def test_runs_and_every_claim_holds(chapter):
     done = notebooks.execute(chapter, "smoke", timeout=300)
     assert done.error == ""
@@ -39,7 +43,7 @@ def test_runs_and_every_claim_holds(chapter):
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@EACH
 def test_null_run_fails_what_needs_learning(chapter, monkeypatch):
     """With nothing learned, ``learned`` claims are false and all the others hold as before."""
     monkeypatch.setenv("MEDSR_NULL", "1")

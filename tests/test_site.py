@@ -13,6 +13,8 @@ from PIL import Image
 from medsr_course import exercises, notebooks, resources
 from medsr_course.runtime import CourseError
 
+pytestmark = pytest.mark.xdist_group("site")  # one worker builds the site, once
+
 BOOK = resources.checkout() / "book"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 
