@@ -30,6 +30,7 @@ _MODULES = (
     "resources",
     "runtime",
     "scanfiles",
+    "tomography",
     "training",
     "viewers",
     "volumes",
