@@ -41,7 +41,7 @@ def projector(size, angles, *, spacing=1.0):
     >>> image = np.zeros((5, 5)); image[3, 1] = 2.0
     >>> np.round(A @ image.ravel()).reshape(2, 5)
     array([[0., 2., 0., 0., 0.],
-           [0., 0., 0., 2., 0.]])
+           [0., 2., 0., 0., 0.]])
     """
     angles = np.atleast_1d(np.asarray(angles, np.float64))
     centre = (size - 1) / 2
