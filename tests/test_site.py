@@ -198,7 +198,7 @@ def test_copies_for_the_site_hold_no_foreign_script_and_no_record_of_the_machine
     cell = {"cell_type": "code", "metadata": {"tags": ["claim"], "papermill": {"duration": 1}}, "source": "1"}
     injected = cell | {"metadata": {"tags": ["injected-parameters"]}}
     script = cell | {"outputs": [{"data": {"application/javascript": f"script.src = '{build.CDN}'"}}]}
-    notebook = {"cells": [cell, injected, script], "metadata": {"papermill": {"input_path": "/home/x"}}}
+    notebook = {"cells": [cell, injected, script], "metadata": {"papermill": {"input_path": "/opt/x"}}}
     made = json.loads(build.for_site(json.dumps(notebook)))
     assert [c["metadata"] for c in made["cells"]] == [{"tags": ["claim"]}] * 2
     assert "papermill" not in made["metadata"]
