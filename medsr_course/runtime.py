@@ -3,6 +3,7 @@
 A notebook says once, in its first cell, ``runtime.start(PROFILE, SEED)``; everything else asks here.
 """
 
+import logging
 import os
 import warnings
 from contextlib import contextmanager
@@ -59,6 +60,12 @@ def quiet_frameworks():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN rounds differently per machine
     warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)
+    logging.getLogger("tensorflow").addFilter(_not_about_retracing)
+
+
+def _not_about_retracing(record):
+    """A chapter that builds many small networks compiles each one once, which is no waste."""
+    return "retracing" not in record.getMessage()
 
 
 @contextmanager
