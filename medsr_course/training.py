@@ -359,7 +359,7 @@ def train_weight(name, folder=None):
     """
     if name not in _RECIPES:
         raise TrainingError(f"there is no recipe {name!r}; there are: {', '.join(_RECIPES)}")
-    from medsr_course import models
+    from medsr_course import models, phantom
 
     recipe = _RECIPES[name]
     scale = recipe.settings["scale"]
@@ -391,6 +391,7 @@ def train_weight(name, folder=None):
         "data": [{"ds002748": DS002748, "cohort": COHORT}[source] for source in recipe.share],
         "share": recipe.share,
         "trained_on": trained_on,
+        "cohort_version": phantom.VERSION,
         "degradation": asdict(degradation),
         "seed": recipe.seed,
         "steps": recipe.steps,
@@ -441,8 +442,10 @@ def _measure(model, recipe):
 
 def _publish(model, about, folder):
     """Write both weight files and, last, the card with their checksums; each appears whole or not at all."""
-    from medsr_course.models import keras
+    from medsr_course.models import build, keras
 
+    trained, model = model, build(about["architecture"], **about["settings"])  # without the optimizer's state
+    model.set_weights(trained.get_weights())
     folder.mkdir(parents=True, exist_ok=True)
     name = about["name"]
     with TemporaryDirectory(dir=folder) as scratch:
