@@ -149,7 +149,7 @@ def report(rows, options):
         "",
         "## Residual HF = image − ZIP at x2, and PSNR of ZIP",
         "",
-        "| statistic | real | cohort | mean in real range | subjects in range |",
+        "| statistic | real | cohort | mean in range | scans in range |",
         "|---|---|---|---|---|",
     ]
     groups = [("all contrasts", real, cohort)]
@@ -176,8 +176,9 @@ def report(rows, options):
         lines.append(f"| {title} | {cells} |")
     lines += [
         "",
-        "Bold: more than 0.2 apart. PSNR rows say by how much the mean differs, and whether by at most 1 dB. "
-        "There is no real PDw scan and one each of T2w and FLAIR: their ranges are those of all real scans.",
+        "Range: smallest to largest of all real scans, whatever their contrast (there is no real PDw scan and one "
+        "each of T2w and FLAIR). PSNR rows say instead whether the means differ by at most 1 dB, and by how much. "
+        "Bold: more than 0.2 apart. PDw is compared with all real scans.",
         "",
         f"Made by `python tools/cohort_report.py`, {date.today()}, commit {commit}, "
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}.",

@@ -185,8 +185,8 @@ def _edge_width(rng, shape):
     Myelin thins out gradually in some cortex and stops abruptly in other; were every border equally
     sharp, fine detail could be predicted from coarse edges, which in real scans it hardly can.
     """
-    varied = np.float32(rng.uniform(0.7, 1.0)) * fields.band(rng, shape, 5, 20)
-    return np.maximum(np.exp(varied) * np.float32(rng.uniform(1.0, 1.6)), 0.8)
+    varied = np.float32(rng.uniform(0.8, 1.1)) * fields.band(rng, shape, 5, 20)
+    return np.clip(np.exp(varied) * np.float32(rng.uniform(1.2, 1.8)), 0.8, 5)
 
 
 def _folds(rng, inner):

@@ -30,13 +30,13 @@ class Chain:
 def draw(rng, noise=(0.003, 0.03), reslice=None):
     """Draw a chain.
 
-    noise log-uniform between two limits; window: half none, else Tukey, Hamming or Fermi; one in five
-    with partial
-    Fourier (0.75–0.9), one in five with an unfilled outer band (0.8–0.95); one in four in eight bits.
+    Noise log-uniform between two limits (share of the 99.5th percentile); window: half none, else Tukey,
+    Hamming or Fermi; one in five with partial Fourier (0.75–0.9), one in five with an unfilled outer band
+    (0.8–0.95); one in four in eight bits.
     """
     window = "none" if rng.random() < 0.5 else ("tukey", "hamming", "fermi")[rng.integers(3)]
     return Chain(
-        blur=float(rng.uniform(0.15, 0.4)),
+        blur=float(rng.uniform(0.28, 0.48)),
         noise=float(np.exp(rng.uniform(*np.log(noise)))),
         window=window,
         window_width=float(rng.uniform(0.2, 0.7)),
@@ -65,25 +65,31 @@ def acquire(rng, image, phase, chain):
     """
     level = np.percentile(np.abs(image[::3, ::3, ::3]), 99.5)
     sigma = np.float32(chain.noise * level)
-    signal = image * phase
-    signal.real += sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    signal.imag += sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    kspace = fft.fftn(signal, overwrite_x=True)
-    for axis in range(3):
-        weight = filter_along(image.shape[axis], axis, chain)
-        kspace *= weight.reshape([-1 if i == axis else 1 for i in range(3)])
-    out = np.abs(fft.ifftn(kspace, overwrite_x=True))
+    kspace = fft.fftn(image * phase, norm="ortho", overwrite_x=True)
+    for axis, n in enumerate(image.shape):  # the object's blur shapes the signal, not the noise
+        kspace *= _along(np.exp(-2 * (np.pi * np.fft.fftfreq(n) * chain.blur) ** 2), axis)
+    kspace.real += sigma * rng.standard_normal(image.shape, dtype=np.float32)
+    kspace.imag += sigma * rng.standard_normal(image.shape, dtype=np.float32)
+    for axis, n in enumerate(image.shape):
+        kspace *= _along(filter_along(n, axis, chain), axis)
+    out = np.abs(fft.ifftn(kspace, norm="ortho", overwrite_x=True))
     for axis, shift in enumerate(chain.reslice):
         if shift:  # linear resampling back to the grid that the object lies on
             out += np.float32(abs(shift)) * (np.roll(out, int(np.sign(shift)), axis) - out)
     return out
 
 
+def _along(weight, axis):
+    """A 1-D weight shaped to multiply a volume along ``axis``."""
+    kind = np.complex64 if np.iscomplexobj(weight) else np.float32
+    return weight.astype(kind).reshape([-1 if i == axis else 1 for i in range(3)])
+
+
 def filter_along(n, axis, chain):
     """Complex weight of k-space along one axis of ``n`` samples (order of ``fftfreq``)."""
     f = np.fft.fftfreq(n)
     r = np.abs(f) * 2
-    weight = np.exp(-2 * (np.pi * f * chain.blur) ** 2).astype(np.complex64)
+    weight = np.ones(n, np.complex64)
     if chain.window == "tukey":
         w = chain.window_width
         weight *= np.where(r > 1 - w, 0.5 * (1 + np.cos(np.pi * np.clip((r - 1 + w) / w, 0, 1))), 1)

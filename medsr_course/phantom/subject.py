@@ -10,7 +10,7 @@ from medsr_course.phantom.version import VERSION
 
 CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR")
 # Standard deviation per channel, share of the brightest tissue; drawn log-uniformly.
-NOISE = {"T1w": (0.003, 0.015), "T2w": (0.01, 0.03), "PDw": (0.005, 0.02), "FLAIR": (0.006, 0.025)}
+NOISE = {"T1w": (0.008, 0.024), "T2w": (0.012, 0.035), "PDw": (0.012, 0.03), "FLAIR": (0.012, 0.035)}
 STRIPPED = 0.6  # share of subjects of which only the brain is left, as in many shared files
 
 
@@ -98,7 +98,7 @@ def _scan(rng, objects, keep):
 def _textures(rng, shape):
     """Two 1/f^α textures (relaxation, density), relative, standard deviation a few per cent."""
     out = []
-    for low, high in ((0.03, 0.08), (0.015, 0.04)):
+    for low, high in ((0.03, 0.07), (0.015, 0.04)):
         field = fields.power_law(rng, shape, alpha=float(rng.uniform(1.8, 2.8)), longest=25)
         out.append(field * np.float32(rng.uniform(low, high)))
     return out
@@ -108,7 +108,7 @@ def _textures(rng, shape):
 # sees spins that were never inverted, brighter than any tissue.
 _FLOW = {
     "vein": {"T1w": (0.5, 1.3), "T2w": (0.0, 0.4), "PDw": (0.0, 0.5), "FLAIR": (0.0, 0.4)},
-    "artery": {"T1w": (1.2, 2.6), "T2w": (0.0, 0.2), "PDw": (0.0, 0.3), "FLAIR": (0.0, 0.2)},
+    "artery": {"T1w": (1.4, 3.2), "T2w": (0.0, 0.2), "PDw": (0.0, 0.3), "FLAIR": (0.0, 0.2)},
 }
 _TEXTURED = ("csf", "cortex", "white_superficial", "white_deep", "deep_grey", "gliosis", "muscle", "fat")
 
@@ -116,7 +116,7 @@ _TEXTURED = ("csf", "cortex", "white_superficial", "white_deep", "deep_grey", "g
 def _paint(rng, layers, tissue, sequences, texture, shape):
     """Signed signal of every contrast: layers painted in order, tissue texture included."""
     objects = {c: np.zeros(shape, np.float32) for c in sequences}
-    fat = float(rng.uniform(0.3, 0.8))  # partly suppressed or shifted away, as in most head protocols
+    fat = float(rng.uniform(0.25, 0.6))  # partly suppressed or shifted away, as in most head protocols
     while layers:
         name, box, fraction = layers.pop(0)
         for contrast, sequence in sequences.items():
