@@ -176,7 +176,8 @@ def _white_surface(rng, white_p, core, inner, deep):
     level += free * (np.float32(rng.uniform(1.8, 2.4)) * folds + np.float32(rng.uniform(0.0, 0.4)))
     level -= 4 * fields.ramp(inner, -4.5, -2.0)  # a crown of cortex always covers the white matter
     phi = level / np.maximum(fields.slope(level), 0.4)
-    return np.clip(_drop_islands(phi), -8, 8)
+    phi = np.minimum(_drop_islands(phi), -2 - inner)  # none outside, however noisy the folds are there
+    return np.clip(phi, -8, 8)
 
 
 def _edge_width(rng, shape):

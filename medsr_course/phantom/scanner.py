@@ -36,7 +36,7 @@ def draw(rng, noise=(0.003, 0.03), reslice=None):
     """
     window = "none" if rng.random() < 0.5 else ("tukey", "hamming", "fermi")[rng.integers(3)]
     return Chain(
-        blur=float(rng.uniform(0.28, 0.48)),
+        blur=float(rng.uniform(0.22, 0.45)),
         noise=float(np.exp(rng.uniform(*np.log(noise)))),
         window=window,
         window_width=float(rng.uniform(0.2, 0.7)),

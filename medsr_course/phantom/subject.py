@@ -10,7 +10,7 @@ from medsr_course.phantom.version import VERSION
 
 CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR")
 # Standard deviation per channel, share of the brightest tissue; drawn log-uniformly.
-NOISE = {"T1w": (0.008, 0.024), "T2w": (0.012, 0.035), "PDw": (0.012, 0.03), "FLAIR": (0.012, 0.035)}
+NOISE = {"T1w": (0.01, 0.026), "T2w": (0.015, 0.04), "PDw": (0.015, 0.04), "FLAIR": (0.02, 0.045)}
 STRIPPED = 0.6  # share of subjects of which only the brain is left, as in many shared files
 
 

@@ -1,3 +1,3 @@
 """Version of the generator: part of the cohort's cache key, raised whenever its images change."""
 
-VERSION = 4
+VERSION = 5
