@@ -25,6 +25,7 @@ from medsr_course.runtime import PROFILES, CourseError
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
+LONG_TABLE = 40  # lines
 SETTINGS = ("conf.py", "_toc.yml", "references.bib")
 # jupyterquiz falls back on this address where MathJax has not loaded yet; ours is on the site itself.
 CDN = "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-svg.js"
@@ -245,7 +246,8 @@ def results(source):
         "Each table was made by a command, on the machine and day that it names, and is kept with the course.",
         "Building this site does not compute it again.",
     ]
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    files.sort(key=lambda path: (path.with_suffix(""), path.suffix != ".md"))  # a text before its table
     target.mkdir()
     described = ""
     for path in files:
@@ -261,12 +263,22 @@ def results(source):
             text = re.sub(r"\]\((?!\w+:|results/)(\S+\.(?:png|svg))\)", r"](results/\1)", text)
             lines += ["", text if text.startswith("##") else f"## {heading}\n\n{text}"]
         elif path.suffix == ".csv" and path.name not in described:
-            lines += ["", f"## {heading}", "", _table(path)]
+            lines += [] if path.with_suffix(".md") in files else ["", f"## {heading}"]
+            lines += ["", _short_table(path, target)]
         elif path.suffix in (".png", ".svg") and path.name not in described:
             lines += ["", f"![{heading}](results/{path.name})"]
     if not files:
         lines += ["", "No measurement has been committed yet."]
     return "\n".join(lines) + "\n"
+
+
+def _short_table(path, target):
+    """The table, or a link to its file where a page of it would be scrolled and not read."""
+    text = _table(path)
+    if text.count("\n") <= LONG_TABLE:
+        return text
+    shutil.copy2(path, target)
+    return f"All values: {{download}}`{path.name} <results/{path.name}>`."
 
 
 def _table(path):

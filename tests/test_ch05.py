@@ -78,10 +78,22 @@ def test_half_a_voxel_aside(head):
     on_grid = metrics.psnr(head, classical.linear(low, 2))
     theirs = ndimage.zoom(low, (1, 2, 2), order=1, grid_mode=True, mode="nearest")
     assert on_grid - metrics.psnr(head, theirs) > 2
+    assert metrics.psnr(head, classical.zero_fill(low, 2)) - on_grid < on_grid - metrics.psnr(head, theirs)
     back = classical.shift(classical.shift(theirs, -0.5, -1), -0.5, -2)
     assert metrics.psnr(head, back) - metrics.psnr(head, theirs) > 2
     further = classical.shift(classical.shift(theirs, 0.5, -1), 0.5, -2)  # wrong direction
     assert metrics.psnr(head, further) < metrics.psnr(head, theirs)
+
+
+def test_noise_turns_the_order_round(head):
+    low = acquisition.kspace_crop(head, 2)
+    noisy = acquisition.add_complex_noise(low, 10, np.random.default_rng(0)).real
+
+    def lead(stack):  # of linear over zero-filling
+        return metrics.psnr(head, classical.linear(stack, 2)) - metrics.psnr(head, classical.zero_fill(stack, 2))
+
+    assert lead(noisy) > 0.5
+    assert lead(low) < 0  # wrong: no noise
 
 
 def test_one_filter_gains_nothing_a_bank_does(chapter, head):
