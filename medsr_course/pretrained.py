@@ -19,6 +19,7 @@ from medsr_course.acquisition import kspace_crop
 from medsr_course.classical import zero_fill
 
 BATCH_PIXELS = 2**18  # coarse pixels that go through a network at a time: bounds the memory it takes
+EDGE = 8  # pixels mirrored beyond each side: the reach of the shipped networks is smaller
 
 
 class WeightError(runtime.CourseError):
@@ -127,11 +128,23 @@ def enhance(network, stack, scale, data_consistency="hard"):
         result[part] = zero_fill(stack[part], scale)
         if unit == 0:  # nothing but one value: no detail to add
             continue
-        residual = np.asarray(network((stack[part, ..., None] - offset) / unit))[..., 0] * unit
+        residual = _beyond_edges(network, (stack[part] - offset) / unit, scale) * unit
         if data_consistency == "hard":
             residual = residual - zero_fill(kspace_crop(residual, scale), scale)
         result[part] += residual
     return result
+
+
+def _beyond_edges(network, batch, scale):
+    """The network's residual, with the image mirrored beyond its edges.
+
+    Convolutions pad with zeros: an image that is bright at its edge would end there in a cliff.
+    """
+    h, w = batch.shape[-2:]
+    around = ((0, 0), (EDGE, EDGE), (EDGE, EDGE))
+    out = np.asarray(network(np.pad(batch, around, mode="symmetric")[..., None]))[..., 0]
+    start = scale * EDGE
+    return out[:, start : start + scale * h, start : start + scale * w]
 
 
 def intensity(stack):
