@@ -97,7 +97,7 @@ def _execute(chapter, source, store, profile, timeout):
             papermill.execute_notebook(
                 source, working, {"PROFILE": profile}, kernel_name="python3", progress_bar=False,
                 cwd=source.parent, execution_timeout=timeout,
-                extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about local, unencrypted TCP
+                extra_arguments=["--IPKernelApp.log_level=50"],  # nothing about unencrypted local TCP
             )  # fmt: skip
         except papermill.PapermillExecutionError as failure:
             error = f"{failure.ename}: {failure.evalue}"
