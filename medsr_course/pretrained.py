@@ -123,7 +123,7 @@ def enhance(network, stack, scale, data_consistency="hard"):
     n, h, w = stack.shape
     offset, unit = intensity(stack)
     result = np.empty((n, scale * h, scale * w), np.float32)
-    step = max(1, BATCH_PIXELS // (h * w))
+    step = max(1, BATCH_PIXELS // ((h + 2 * EDGE) * (w + 2 * EDGE)))
     for part in (slice(start, start + step) for start in range(0, n, step)):
         result[part] = zero_fill(stack[part], scale)
         if unit == 0:  # nothing but one value: no detail to add

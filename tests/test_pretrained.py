@@ -166,10 +166,11 @@ def test_batches_are_bounded(monkeypatch):
 
     def network(batch):
         seen.append(batch.shape)
-        return np.zeros((len(batch), 16, 16, 1), np.float32)
+        return np.repeat(np.repeat(0 * batch, 2, axis=1), 2, axis=2)
 
     pretrained.enhance(network, np.random.default_rng(0).random((5, 8, 8)), 2)
-    assert seen == [(1, 8, 8, 1)] * 5
+    side = 8 + 2 * pretrained.EDGE
+    assert seen == [(1, side, side, 1)] * 5
 
 
 @pytest.mark.parametrize("name", NAMES)
