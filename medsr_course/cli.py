@@ -55,7 +55,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         marks = {"ok": "✓", "note": "–", "problem": "✗"}
         for row in found["findings"]:
             remedy = f"\n    → {row['remedy']}" if row["remedy"] else ""
-            print(f"{marks[row['status']]} {row['what']}: {row['detail']}{remedy}")
+            where = f" ({row['where']})" if row["where"] else ""
+            print(f"{marks[row['status']]} {row['what']}: {row['detail']}{where}{remedy}")
     if not found["ok"]:
         raise typer.Exit(1)
 

@@ -14,12 +14,16 @@ from medsr_course import __version__, resources, runtime
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; ``status`` is "ok", "note" (works, with less) or "problem"."""
+    """One line of the report; ``status`` is "ok", "note" (works, with less) or "problem".
+
+    ``where`` is a path of this machine; the ``detail`` of an "ok" holds none, so a page can show it.
+    """
 
     what: str
     status: str
     detail: str
     remedy: str = ""
+    where: str = ""
 
 
 def report():
@@ -44,7 +48,7 @@ def _python():
     version = platform.python_version()
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         return Finding("Python", "problem", version, "use Python 3.11, 3.12 or 3.13")
-    return Finding("Python", "ok", f"{version} in {sys.prefix}")
+    return Finding("Python", "ok", version, where=sys.prefix)
 
 
 def _packages():
@@ -102,11 +106,11 @@ def _disk():
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        return Finding("Cache", "problem", f"{cache}: {error.strerror}", "set MEDSR_CACHE to a writable folder")
+        return Finding("Cache", "problem", error.strerror, "set MEDSR_CACHE to a writable folder", str(cache))
     free = shutil.disk_usage(cache).free / 2**30
     if free < 2:
-        return Finding("Cache", "problem", f"{cache}, {free:.1f} GiB free", "free 2 GiB, or set MEDSR_CACHE")
-    return Finding("Cache", "ok", f"{cache}, {free:.0f} GiB free")
+        return Finding("Cache", "problem", f"{free:.1f} GiB free", "free 2 GiB, or set MEDSR_CACHE", str(cache))
+    return Finding("Cache", "ok", f"{free:.0f} GiB free", where=str(cache))
 
 
 def _template():
@@ -145,7 +149,7 @@ def _real_scans():
 
     folder = datasets.real_folder()
     if folder:
-        return Finding("Real scans", "ok", str(folder))
+        return Finding("Real scans", "ok", "there", where=str(folder))
     return Finding("Real scans", "note", "none: claims about them are left open", "medsr data get ds002748")
 
 
@@ -158,13 +162,13 @@ def _kernel():
     specs = KernelSpecManager().find_kernel_specs()
     if "python3" not in specs:
         return Finding("Jupyter kernel", "problem", "none registered", "run `make lab`")
-    return Finding("Jupyter kernel", "ok", specs["python3"])
+    return Finding("Jupyter kernel", "ok", "registered", where=specs["python3"])
 
 
 def _chromium():
     found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
     if found:
-        return Finding("Chromium", "ok", found)
+        return Finding("Chromium", "ok", "there", where=found)
     return Finding("Chromium", "ok", "none: only the browser tests need it, and skip without")
 
 

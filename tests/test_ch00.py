@@ -1,12 +1,13 @@
 """Chapter 00: its physics claims fail with a wrong implementation; what it promises is there."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from medsr_course import acquisition, classical, datasets, metrics, pretrained, volumes
+from medsr_course import acquisition, classical, datasets, doctor, metrics, pretrained, volumes
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "00_start_here.ipynb"
 
@@ -65,3 +66,9 @@ def test_the_egg_box_is_measured_and_the_network_spoils_it():
     assert base > 30
     assert metrics.psnr(bumps, result) < base - 2
     assert metrics.low_band_residual(low, result, 4) < 1e-5
+
+
+def test_the_table_about_the_machine_shows_no_path_of_it():
+    """The site shows it to everybody; paths have a place of their own in the report."""
+    for row in doctor.report():
+        assert not re.search(r"(^|\s)([A-Z]:\\|[/~])\S", row.detail), row
