@@ -29,7 +29,7 @@ QUESTIONS = [
         },
     ),
     choice(
-        "Made coarse again, the network's image equals its input exactly. What does that prove?",
+        "Made coarse again, the network's image equals its input, up to rounding. What does that prove?",
         (
             "Only that it does not contradict the measurement",
             "Infinitely many fine images have the same coarse version: what was not measured is free.",
