@@ -169,6 +169,7 @@ def test_a_coarse_image_lies_over_the_fine_one_as_its_grid_says(shown, open_page
 def test_the_slider_shows_the_frame_it_names(shown, open_page):
     import matplotlib.pyplot as plt
 
+    plt.close("all")  # what other tests left open
     viewers.slider({"0 %": BLACK, "5 %": 0.5 * WHITE, "10 %": WHITE}, caption="c", window=(0, 1), label="Noise σ")
     figures = [plt.subplots(figsize=(3, 2))[0] for _ in range(2)]
     viewers.slider(dict(zip("ab", figures, strict=True)), caption="c", start="b")

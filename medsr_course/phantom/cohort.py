@@ -5,6 +5,7 @@ either whole or absent. Workers are separate Python processes that are told one 
 pipe: that works alike on Linux, macOS and Windows, in scripts, consoles and Jupyter.
 """
 
+import contextlib
 import errno
 import gzip
 import json
@@ -245,7 +246,8 @@ def _make_in_processes(folder, seed, indices, workers):
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout, process.stderr):
-                pipe.close()
+                with contextlib.suppress(OSError):  # an index may still wait in the pipe of a killed process
+                    pipe.close()
 
 
 def _feed(process, todo, done):
