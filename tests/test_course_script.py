@@ -1,6 +1,7 @@
 """course.py: what a reader with a bare machine types first."""
 
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -168,3 +169,29 @@ def test_kernel_is_that_of_this_environment():
             output_hook=lambda m: answers.append(m["content"].get("text", "")),
         )
     assert "".join(answers).strip() == sys.prefix
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_make_without_variables_asks_for_the_defaults(tmp_path):
+    """Make hands on variables that nobody set as empty ones."""
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    (tmp_path / "course.py").write_text(
+        "import importlib.util as u, sys\n"
+        f"s = u.spec_from_file_location('c', {str(ROOT / 'course.py')!r}); m = u.module_from_spec(s)\n"
+        "s.loader.exec_module(m); m.set_up = lambda: None; m.run_python = lambda *words: print(*words) or 0\n"
+        "sys.exit(m.main(sys.argv[1:]))\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in ("PROFILE", "NAME", "LAB_ARGS", "TEST_ARGS")}
+
+    def make(*words):
+        done = subprocess.run(["make", *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1].split()
+
+    assert make("book")[-2:] == ["--profile", "lesson"]
+    assert make("book", "PROFILE=smoke")[-2:] == ["--profile", "smoke"]
+    assert make("test")[:2] == ["-m", "pytest"]
+    assert make("test", "TEST_ARGS=tests/test_grid.py")[-1] == "tests/test_grid.py"
+    assert make("weights", "NAME=espcn-x4")[-1] == "espcn-x4"
+    assert make("weights") == ["-m", "medsr_course.training"]
+    assert make("lab", "LAB_ARGS=--no-browser --port=8899")[-2:] == ["--no-browser", "--port=8899"]
