@@ -37,7 +37,9 @@ def start_up(repeats):
     """Rows for the imports a reader waits for, each in a fresh process, less Python's own start."""
 
     def process(code):
-        return seconds(lambda: subprocess.run([sys.executable, "-c", code], check=True), repeats)
+        return seconds(
+            lambda: subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL), repeats
+        )
 
     bare = process("pass")
     for what, code in {
