@@ -181,7 +181,8 @@ def test_make_without_variables_asks_for_the_defaults(tmp_path):
         "s.loader.exec_module(m); m.set_up = lambda: None; m.run_python = lambda *words: print(*words) or 0\n"
         "sys.exit(m.main(sys.argv[1:]))\n"
     )
-    environment = {k: v for k, v in os.environ.items() if k not in ("PROFILE", "NAME", "LAB_ARGS", "TEST_ARGS")}
+    unset = ("PROFILE", "NAME", "LAB_ARGS", "TEST_ARGS", "MAKEFLAGS", "MAKELEVEL")  # the tests run under make, too
+    environment = {k: v for k, v in os.environ.items() if k not in unset}
 
     def make(*words):
         done = subprocess.run(["make", *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
