@@ -112,9 +112,8 @@ def run(
             bar.advance(task)
     bad = [row for row in rows if row["ok"] is False]
     for row in bad:
-        console.print(
-            f"✗ {row['chapter']} {row['claim']}: {row['why'] or row['value']} ({row['bound'] or row['kind']})"
-        )
+        outcome = row["why"] or f"{row['value']:.3g}"
+        console.print(f"✗ {row['chapter']} {row['claim']}: {outcome} ({row['bound'] or row['kind']})", soft_wrap=True)
     if failed or bad:
         raise typer.Exit(1)
 
