@@ -1,10 +1,15 @@
 """Shipped networks: cards, checksums, ONNX against Keras, any input right or refused in one line."""
 
+import importlib.util
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from conftest import require
 
 from medsr_course import acquisition, classical, metrics, pretrained, resources, training, volumes
 
@@ -179,3 +184,20 @@ def test_a_bright_edge_is_no_cliff(name):
     flat = np.full((1, 20, 23), 100.0, np.float32)
     flat[0, 9:11, 10:12] += 1
     assert np.abs(pretrained.super_resolve(name, flat) - 100).max() < 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_other_keras_backends_agree(backend):
+    """The same weights on another backend, in a process of its own, give ONNX Runtime's residual."""
+    require(backend, importlib.util.find_spec(backend), f"needs the extra [{backend}]: pip install {backend}")
+    code = (
+        "import numpy as np; from medsr_course import pretrained; x = np.random.default_rng(0).random((1, 20, 21, 1), 'f4')\n"
+        f"for name in {NAMES!r}:\n"
+        " gap = np.asarray(pretrained.load(name).predict_on_batch(x)) - pretrained._network(name)(x)\n"
+        " print(float(np.abs(gap).max()))"
+    )
+    environment = dict(os.environ, KERAS_BACKEND=backend, MEDSR_NULL="")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert max(map(float, done.stdout.split())) < 1e-5
