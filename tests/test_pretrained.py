@@ -192,7 +192,8 @@ def test_other_keras_backends_agree(backend):
     """The same weights on another backend, in a process of its own, give ONNX Runtime's residual."""
     require(backend, importlib.util.find_spec(backend), f"needs the extra [{backend}]: pip install {backend}")
     code = (
-        "import numpy as np; from medsr_course import pretrained; x = np.random.default_rng(0).random((1, 20, 21, 1), 'f4')\n"
+        "import numpy as np; from medsr_course import pretrained\n"
+        "x = np.random.default_rng(0).random((1, 20, 21, 1), 'f4')\n"
         f"for name in {NAMES!r}:\n"
         " gap = np.asarray(pretrained.load(name).predict_on_batch(x)) - pretrained._network(name)(x)\n"
         " print(float(np.abs(gap).max()))"
