@@ -165,8 +165,14 @@ def _kernel():
     return Finding("Jupyter kernel", "ok", "registered", where=specs["python3"])
 
 
+def find_chromium():
+    """Path of a Chromium or Chrome of the system, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
 def _chromium():
-    found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+    found = find_chromium()
     if found:
         return Finding("Chromium", "ok", "there", where=found)
     return Finding("Chromium", "ok", "none: only the browser tests need it, and skip without")

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsr_course import resources, runtime
+from medsr_course import catalogue, datasets, resources, runtime
 from medsr_course.runtime import CourseError
 
 
@@ -117,8 +117,8 @@ def _key(source, profile):
     """Hash of everything that an executed copy depends on."""
     root = resources.checkout()
     digest = hashlib.sha256(f"{profile} null={runtime.is_null()}".encode())
-    real = os.environ.get("MEDSR_REAL_DATA", "")
-    digest.update(real.encode())
+    downloaded = [name for name, entry in catalogue.entries().items() if entry.present]
+    digest.update(f"real={datasets.real_folder()} {downloaded}".encode())  # claims about real scans need them
     files = [source, root / "requirements.lock"]
     files += sorted(p for p in (root / "medsr_course").rglob("*") if p.suffix in (".py", ".js", ".css"))
     files += sorted(p for p in (root / "data").rglob("*") if p.is_file())

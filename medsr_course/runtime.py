@@ -43,8 +43,8 @@ def start(profile="lesson", seed=0):
     profile : {"smoke", "lesson", "full"}
         How long trainings last: see :func:`steps`.
     seed : int
-        Seed of NumPy's global generator and, when a network is built, of Keras. The package itself
-        never draws from global generators: see :func:`rng`.
+        Seed of NumPy's global generator, for the reader's own code. The package never draws from global
+        generators: see :func:`rng`; networks take their seed as an argument.
     """
     if profile not in PROFILES:
         raise CourseError(f"profile {profile!r} is unknown: choose one of {', '.join(PROFILES)}")

@@ -2,10 +2,11 @@
 
 import importlib.util
 import os
-import shutil
 from pathlib import Path
 
 import pytest
+
+from medsr_course import doctor
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,8 +31,7 @@ def require(name, found, reason):
 @pytest.fixture(scope="session")
 def chromium():
     """Headless Chromium of the system, driven by Playwright; one for the whole session."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    path = next(filter(None, map(shutil.which, names)), None)
+    path = doctor.find_chromium()
     require("chromium", path, "needs Chromium: install it with the system's package manager")
     playwright = pytest.importorskip("playwright.sync_api") if path else None
     with playwright.sync_playwright() as driver:

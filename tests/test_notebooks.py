@@ -64,3 +64,15 @@ def loud_outputs(path):
             if output.get("name") == "stderr" or "Warning" in text:
                 found.append((k, text[:300]))
     return found
+
+
+def test_an_executed_copy_belongs_to_the_data_it_saw(tmp_path, monkeypatch):
+    """A claim left open where there were no real scans is measured once there are some."""
+    source = next(iter(CHAPTERS.values()))
+    keys = [notebooks._key(source, "smoke")]
+    monkeypatch.setattr(notebooks.datasets, "real_folder", lambda: tmp_path)
+    keys.append(notebooks._key(source, "smoke"))
+    monkeypatch.setenv("MEDSR_NULL", "1")
+    keys.append(notebooks._key(source, "smoke"))
+    assert len(set(keys)) == 3
+    assert notebooks._key(source, "lesson") not in keys
