@@ -1,118 +1,148 @@
-"""Networks and training: shapes, the zero start, scaling, learning, and going on after a kill."""
+"""Networks: shapes, the zero start, scaling, learning, on every scale and any height and width."""
 
 import numpy as np
 import pytest
 
-from medsr_course import classical, models, pretrained, training
+from medsr_course import acquisition, classical, models, pretrained, training
 
-SMALL = {"filters": 8, "depth": 3}
+SMALL = {
+    "srcnn": {"filters": (16, 8), "sizes": (5, 1, 3)},
+    "fsrcnn": {"d": 16, "s": 8, "m": 1},
+    "espcn": {"filters": 16, "depth": 3},
+    "vdsr": {"filters": 16, "depth": 4},
+    "drcn": {"filters": 16, "recursions": 2},
+    "srresnet": {"filters": 16, "blocks": 1},
+}
+EVERY = list(models.ARCHITECTURES)
 
 
-def trained_a_little(scale, seed=0):
+def build(name, scale, **settings):
+    return models.build(name, scale=scale, **{**SMALL[name], **settings})
+
+
+def disturbed(name, scale, seed=0):
     """A network whose weights are no longer zero anywhere."""
-    model = models.espcn(scale, **SMALL)
+    model = build(name, scale)
     rng = np.random.default_rng(seed)
     model.set_weights([w + 0.1 * rng.standard_normal(w.shape).astype(np.float32) for w in model.get_weights()])
     return model
 
 
-@pytest.mark.parametrize(("h", "w"), [(8, 8), (9, 13), (1, 2)])
+def entry(name, scale, shape):
+    """Random input of a network for coarse images of ``(n, h, w)``."""
+    n, h, w = shape
+    factor = scale if name in models.ON_ZIP else 1
+    return np.random.default_rng(0).random((n, factor * h, factor * w, 1)).astype(np.float32)
+
+
+def test_there_are_small_settings_for_every_network():
+    assert set(SMALL) == set(EVERY)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_any_height_and_width(scale, h, w):
-    model = models.espcn(scale, **SMALL)
-    assert model.predict_on_batch(np.ones((2, h, w, 1), np.float32)).shape == (2, scale * h, scale * w, 1)
+@pytest.mark.parametrize("name", EVERY)
+def test_any_height_and_width(name, scale):
+    model = disturbed(name, scale)
+    for h, w in ((8, 8), (9, 13), (1, 2)):
+        out = np.asarray(model(entry(name, scale, (2, h, w))))
+        assert out.shape == (2, scale * h, scale * w, 1)
+        assert out.any()
 
 
-def test_depth_to_space_puts_channel_0_on_sample_0():
-    x = np.arange(2 * 3 * 4, dtype=np.float32).reshape(1, 2, 3, 4)
-    out = np.asarray(models.DepthToSpace(2)(x))[0, ..., 0]
-    np.testing.assert_array_equal(out[::2, ::2], x[0, ..., 0])
-    np.testing.assert_array_equal(out[::2, 1::2], x[0, ..., 1])
-    np.testing.assert_array_equal(out[1::2, ::2], x[0, ..., 2])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", EVERY)
+def test_untrained_network_is_zero_filling(name, scale):
+    model, stack = build(name, scale), np.random.default_rng(0).random((2, 9, 12)).astype(np.float32)
+    out = pretrained.enhance(model, stack, scale, zero_filled=name in models.ON_ZIP)
+    np.testing.assert_allclose(out, classical.zero_fill(stack, scale), atol=1e-6)
 
 
-def test_untrained_network_is_zero_filling(rng):
-    stack = rng.random((2, 9, 12)).astype(np.float32)
-    out = pretrained.enhance(models.espcn(2, **SMALL).predict_on_batch, stack, 2)
-    np.testing.assert_allclose(out, classical.zero_fill(stack, 2), atol=1e-6)
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", EVERY)
+def test_output_scales_with_input(name, scale):
+    model, x = disturbed(name, scale), entry(name, scale, (1, 7, 10))
+    once, seven = np.asarray(model(x)), np.asarray(model(7 * x))
+    np.testing.assert_allclose(seven, 7 * once, rtol=1e-4, atol=1e-4 * np.abs(once).max())
 
 
-def test_output_scales_with_input(rng):
-    model = trained_a_little(2)
-    x = rng.random((1, 12, 12, 1)).astype(np.float32)
-    np.testing.assert_allclose(model.predict_on_batch(7 * x), 7 * model.predict_on_batch(x), rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("name", EVERY)
+def test_brightness_adds_no_detail(name):
+    model, x = disturbed(name, 2), entry(name, 2, (1, 40, 41))
+    inner = np.s_[:, 30:-30, 30:-30]  # beyond the border, where the padding is a difference
+    plain, brighter = np.asarray(model(x))[inner], np.asarray(model(x + 3))[inner]
+    np.testing.assert_allclose(brighter, plain, atol=1e-4 * np.abs(plain).max())
 
 
-def test_brightness_adds_no_detail(rng):
-    model = trained_a_little(2)
-    x = rng.random((1, 20, 20, 1)).astype(np.float32)
-    inner = np.s_[:, 10:-10, 10:-10]  # beyond the border, where the padding is a difference
-    np.testing.assert_allclose(model.predict_on_batch(x + 3)[inner], model.predict_on_batch(x)[inner], atol=1e-4)
+@pytest.mark.parametrize("name", EVERY)
+def test_the_seed_decides_the_weights(name):
+    first, again, other = (build(name, 2, seed=seed).get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_overfits_eight_patches(rng):
-    x = rng.random((8, 8, 8, 1)).astype(np.float32)
-    y = 0.1 * rng.standard_normal((8, 16, 16, 1)).astype(np.float32)
-    model = models.espcn(2, filters=32, depth=3)
-    training.fit(model, lambda k: (x, y), 400, learning_rate=1e-2)
-    left = np.mean((model.predict_on_batch(x) - y) ** 2) / np.mean(y**2)
-    assert left < 0.3, f"{left:.0%} of the residual is left"
+@pytest.mark.parametrize("name", EVERY)
+def test_mixed_precision_has_the_same_weights_in_float32(name):
+    plain = disturbed(name, 2)
+    with training.precision("mixed_bfloat16"):
+        mixed = build(name, 2)
+    assert [(w.shape, w.dtype) for w in mixed.get_weights()] == [(w.shape, w.dtype) for w in plain.get_weights()]
+    assert {w.dtype for w in mixed.get_weights()} == {np.dtype(np.float32)}
+    mixed.set_weights(plain.get_weights())
+    x = entry(name, 2, (1, 12, 12))
+    exact, rough = np.asarray(plain(x)), np.asarray(mixed(x))
+    assert rough.dtype == np.float32
+    assert 0 < np.abs(rough - exact).max() < 0.05 * np.abs(exact).max()
 
 
 @pytest.fixture(scope="module")
-def patches():
-    slices = [np.random.default_rng(k).random((48, 40)).astype(np.float32) for k in range(3)]
-    return training.Patches(slices, training.Degradation(2), size=8, batch=4, per_slice=2)
+def eight():
+    """Eight coarse patches of discs, and what zero-filling misses of them."""
+    y, x = np.mgrid[:16, :16]
+    rng = np.random.default_rng(0)
+    fine = np.stack([np.hypot(y - a, x - b) < r for a, b, r in rng.uniform(4, 12, (8, 3)) * (1, 1, 0.5)])
+    fine = fine.astype(np.float32)
+    coarse = acquisition.kspace_crop(fine, 2)
+    zipped = classical.zero_fill(coarse, 2)
+    return coarse, zipped, fine - zipped
 
 
-def test_a_batch_depends_on_seed_and_number_alone(patches):
-    for first, again in zip(patches(5), patches(5), strict=True):
-        np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(patches(5)[0], patches(6)[0])
+@pytest.mark.parametrize("name", EVERY)
+def test_overfits_eight_patches(name, eight):
+    coarse, zipped, residual = (x[..., None] for x in eight)
+    model = build(name, 2)
+    x = zipped if name in models.ON_ZIP else coarse
+    training.fit(model, lambda k: (x, residual), 300, learning_rate=1e-2)
+    left = np.mean((np.asarray(model(x)) - residual) ** 2) / np.mean(residual**2)
+    assert left < 0.3, f"{left:.0%} of the residual is left"
 
 
-def test_pair_is_coarse_and_what_zero_filling_misses():
-    image = np.random.default_rng(0).random((24, 32)).astype(np.float32)
-    plain = training.Degradation(4, noise=(1e-9, 1e-8), shrink=1.0, gamma=1.0, inverted=0.0)
-    coarse, residual = plain.pair(image, np.random.default_rng(1))
-    fine = classical.zero_fill(coarse, 4) + residual
-    # Up to a flip or rotation (made before the degradation), the sum is the slice itself.
-    assert sorted(fine.shape) == [24, 32]
-    np.testing.assert_allclose(np.sort(fine.ravel()), np.sort(image.ravel()), atol=1e-5)
+@pytest.mark.parametrize("name", EVERY)
+def test_scales_that_do_not_exist_are_refused(name):
+    with pytest.raises(ValueError, match="scale must be at least 2, not 1"):
+        models.build(name, scale=1)
 
 
-def test_resumed_training_equals_uninterrupted(patches, tmp_path):
-    straight, resumed = (models.espcn(2, **SMALL) for _ in range(2))
-    whole = training.fit(straight, patches, 12, every=4)
-    training.fit(resumed, patches, 12, every=4, checkpoint=tmp_path / "c.npz", stop_after=7)
-    again = models.espcn(2, seed=99, **SMALL)  # what a new process starts with does not matter
-    history = training.fit(again, patches, 12, every=4, checkpoint=tmp_path / "c.npz")
-    assert history[-1][0] == whole[-1][0] == 12
-    for a, b in zip(straight.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+@pytest.mark.parametrize(
+    ("name", "settings", "word"),
+    [
+        ("espcn", {"depth": 1}, "depth"),
+        ("vdsr", {"depth": 1}, "depth"),
+        ("drcn", {"recursions": 0}, "recursions"),
+        ("srresnet", {"blocks": 0}, "blocks"),
+        ("fsrcnn", {"m": 0}, "m must"),
+    ],
+)
+def test_networks_without_layers_are_refused(name, settings, word):
+    with pytest.raises(ValueError, match=word):
+        models.build(name, scale=2, **settings)
 
 
-def test_a_checkpoint_of_another_network_is_refused(patches, tmp_path):
-    training.fit(models.espcn(2, **SMALL), patches, 2, checkpoint=tmp_path / "c.npz")
-    before = (tmp_path / "c.npz").read_bytes()
-    with pytest.raises(training.TrainingError, match="another network"):
-        training.fit(models.espcn(2, filters=4, depth=3), patches, 2, checkpoint=tmp_path / "c.npz")
-    assert (tmp_path / "c.npz").read_bytes() == before
+def test_unknown_networks_are_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="srresnet"):
+        models.build("resnet", scale=2)
 
 
-def test_a_loss_that_is_not_a_number_is_reported():
-    bad = np.full((1, 8, 8, 1), np.nan, np.float32), np.zeros((1, 16, 16, 1), np.float32)
-    with pytest.raises(training.TrainingError, match="learning rate"):
-        training.fit(models.espcn(2, **SMALL), lambda k: bad, 2)
-
-
-def test_no_steps_no_change(patches):
-    model = trained_a_little(2)
-    before = model.get_weights()
-    assert training.fit(model, patches, 0) == []
-    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
+def test_discriminator_gives_a_logit_to_each_patch():
+    judge = models.discriminator(filters=4)
+    for side in (32, 45):
+        assert judge(np.zeros((3, side, side, 1), np.float32)).shape == (3, 1)
