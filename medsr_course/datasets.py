@@ -398,6 +398,23 @@ def _load_ds002748():
     return Subjects([Subject("sub-71", {"T1w": _reader(path)}, split="validation")], "ds002748")
 
 
+def _load_real_scans():
+    """Scans beside ds002748, NAME_CONTRAST.nii.gz: the stroke brain for validation, the others for tests."""
+    real = real_folder()
+    files = sorted(real.glob("*_*.nii.gz")) if real else []
+    if not files:
+        raise CourseError(
+            "there are no real scans here: put NAME_T1w.nii.gz … into a folder and name it in MEDSR_REAL_DATA"
+        )
+    people = {}
+    for path in files:
+        person, _, contrast = path.name.removesuffix(".nii.gz").rpartition("_")
+        people.setdefault(person, {})[contrast] = _reader(path)
+    return Subjects(
+        [Subject(p, c, split="validation" if p == "stroke-brain" else "test") for p, c in people.items()], "real-scans"
+    )
+
+
 def _from_catalogue(item):
     """A loader for a catalogue entry; called, it unpacks what was downloaded and lists its subjects."""
 
@@ -479,7 +496,13 @@ _CATALOGUE_LOADERS = {
     "neurite-oasis-2d": _neurite_oasis_2d,
     "brainweb": _brainweb,
 }
-_LOADERS = {"mni152": _load_mni152, "cohort": _load_cohort, "bids": _load_bids, "ds002748": _load_ds002748}
+_LOADERS = {
+    "mni152": _load_mni152,
+    "cohort": _load_cohort,
+    "bids": _load_bids,
+    "ds002748": _load_ds002748,
+    "real-scans": _load_real_scans,
+}
 
 
 # What there is

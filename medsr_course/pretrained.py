@@ -5,7 +5,8 @@ and data consistency in NumPy around it::
 
     result = ZIP(x) + P(scale · network((x − offset) / scale))
 
-with P, where the card asks for it, the projection that removes whatever contradicts the measured k-space.
+with P, where the card asks for it, data consistency: "hard" removes whatever contradicts the measured k-space,
+"soft" as much of it as the measurement is more certain than the network.
 """
 
 import hashlib
@@ -14,21 +15,33 @@ from functools import lru_cache
 
 import numpy as np
 
-from medsr_course import resources, runtime
+from medsr_course import metrics, resources, runtime
 from medsr_course.acquisition import kspace_crop
 from medsr_course.classical import zero_fill
 
 BATCH_PIXELS = 2**18  # coarse pixels that go through a network at a time: bounds the memory it takes
-EDGE = 8  # pixels mirrored beyond each side: the reach of the shipped networks is smaller
+EDGE = 16  # coarse pixels mirrored beyond each side: the reach of the shipped networks is smaller
+OWN_ERROR = 0.01  # of a network in the measured band, in parts of the intensity scale, as far as no card says better
 
 
 class WeightError(runtime.CourseError):
     """A weight that is unknown, incomplete or not the one its card describes."""
 
 
-def names():
-    """Names of the shipped networks, e.g. ``["espcn-x4"]``."""
-    return sorted(path.stem for path in resources.path("weights").glob("*.json"))
+def names(task="super-resolution"):
+    """Names of the shipped networks for a task, e.g. ``["espcn-x4"]``.
+
+    Parameters
+    ----------
+    task : str or None
+        "super-resolution", "features" (encoders that losses and judges use), or None for all.
+    """
+    found = sorted(resources.path("weights").glob("*.json"))
+    return [path.stem for path in found if task in (None, _read(path).get("task", "super-resolution"))]
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def card(name):
@@ -43,9 +56,9 @@ def card(name):
     WeightError
         If there is no network of that name.
     """
-    if name not in names():
-        raise WeightError(f"there is no trained network {name!r}; there are: {', '.join(names())}")
-    return json.loads(resources.path("weights", f"{name}.json").read_text(encoding="utf-8"))
+    if name not in names(task=None):
+        raise WeightError(f"there is no trained network {name!r}; there are: {', '.join(names(task=None))}")
+    return _read(resources.path("weights", f"{name}.json"))
 
 
 def verify(name):
@@ -58,6 +71,8 @@ def verify(name):
 
 def load(name):
     """A shipped network as a Keras model (imports Keras): coarse image in, residual over ZIP out.
+
+    Those for the task "features" take a fine image to a list of feature maps.
 
     In a null run the weights are freshly initialised instead.
 
@@ -99,21 +114,42 @@ def super_resolve(name, stack):
         If ``stack`` is not a finite, real array (n, h, w).
     """
     about = card(name)
-    return enhance(_network(name), stack, about["scale"], about["data_consistency"])
+    if "scale" not in about:
+        raise WeightError(f"{name} is no super-resolution network; there are: {', '.join(names())}")
+    return enhance(_network(name), stack, about["scale"], **consistency(about))
 
 
-def enhance(network, stack, scale, data_consistency="hard"):
+def consistency(about):
+    """The part of a card that tells :func:`enhance` how to use the network, as keyword arguments."""
+    return {
+        "data_consistency": about["data_consistency"],
+        "own_error": about.get("own_error", OWN_ERROR),
+        "zero_filled": about.get("input") == "zip",
+        "noise_map": about.get("noise_map", False),
+    }
+
+
+def enhance(network, stack, scale, data_consistency="hard", *, own_error=OWN_ERROR, zero_filled=False, noise_map=False):
     """From image to image with any network that predicts the residual over zero-filling.
 
     Parameters
     ----------
     network : callable
-        float32 ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``: a Keras model, or an ONNX session wrapped.
+        float32 ``(n, h, w, channels)`` to ``(n, scale·h, scale·w, 1)``: a Keras model, or an ONNX session wrapped.
     stack : array (n, h, w)
     scale : int
-    data_consistency : {"hard", None}
-        "hard": the result, cropped in k-space, is the input again. Right for input without noise; with noise
-        it keeps the noise, too.
+    data_consistency : {"hard", "soft", None}
+        "hard": the result, cropped in k-space, is the input again. Right for input without noise; with noise it keeps
+        the noise, too. "soft": the cropped result is the mean of the input and of what the network says, weighted by
+        the inverse of their variances, σ² and ``own_error``² (Schlemper et al. 2018, eq. 6, with λ = own_error² / σ²);
+        σ is measured in the background of a magnitude image, :func:`metrics.background_noise`. Where there is none,
+        or no magnitude, it is 0, and soft is hard.
+    own_error : float
+        Standard deviation of the network's error in the measured band, in parts of the intensity scale.
+    zero_filled : bool
+        The network reads the zero-filled image, ``(n, scale·h, scale·w, 1)``.
+    noise_map : bool
+        The network reads a second channel, the noise measured as for "soft".
 
     Returns
     -------
@@ -123,28 +159,37 @@ def enhance(network, stack, scale, data_consistency="hard"):
     n, h, w = stack.shape
     offset, unit = intensity(stack)
     result = np.empty((n, scale * h, scale * w), np.float32)
-    step = max(1, BATCH_PIXELS // ((h + 2 * EDGE) * (w + 2 * EDGE)))
+    sigma = 0.0
+    if (noise_map or data_consistency == "soft") and unit and offset == 0:
+        sigma = metrics.background_noise(stack) / unit
+    # Of what the network says in the measured band:
+    kept = {"hard": 0.0, "soft": sigma**2 / (sigma**2 + own_error**2), None: 1.0}[data_consistency]
+    step = max(1, BATCH_PIXELS // ((h + 2 * EDGE) * (w + 2 * EDGE) * (scale**2 if zero_filled else 1)))
     for part in (slice(start, start + step) for start in range(0, n, step)):
         result[part] = zero_fill(stack[part], scale)
         if unit == 0:  # nothing but one value: no detail to add
             continue
-        residual = _beyond_edges(network, (stack[part] - offset) / unit, scale) * unit
-        if data_consistency == "hard":
-            residual = residual - zero_fill(kspace_crop(residual, scale), scale)
+        batch = ((result if zero_filled else stack)[part] - offset)[..., None] / unit
+        if noise_map:
+            batch = np.concatenate([batch, np.full_like(batch, sigma)], axis=-1)
+        residual = _beyond_edges(network, batch, scale, 1 if zero_filled else scale) * unit
+        if kept < 1:
+            residual -= (1 - kept) * zero_fill(kspace_crop(residual, scale), scale)
         result[part] += residual
     return result
 
 
-def _beyond_edges(network, batch, scale):
-    """The network's residual, with the image mirrored beyond its edges.
+def _beyond_edges(network, batch, scale, factor):
+    """The network's residual, with the image mirrored beyond its edges; it makes ``factor`` times as many pixels.
 
     Convolutions pad with zeros: an image that is bright at its edge would end there in a cliff.
     """
-    h, w = batch.shape[-2:]
-    around = ((0, 0), (EDGE, EDGE), (EDGE, EDGE))
-    out = np.asarray(network(np.pad(batch, around, mode="symmetric")[..., None]))[..., 0]
-    start = scale * EDGE
-    return out[:, start : start + scale * h, start : start + scale * w]
+    h, w = batch.shape[1:3]
+    edge = EDGE * scale // factor
+    around = ((0, 0), (edge, edge), (edge, edge), (0, 0))
+    out = np.asarray(network(np.pad(batch, around, mode="symmetric")))[..., 0]
+    start = factor * edge
+    return out[:, start : start + factor * h, start : start + factor * w]
 
 
 def intensity(stack):

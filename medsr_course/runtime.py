@@ -58,7 +58,6 @@ def start(profile="lesson", seed=0):
 def quiet_frameworks():
     """Silence start-up chatter of TensorFlow and known-harmless warnings of its dependencies."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN rounds differently per machine
     warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)
     logging.getLogger("tensorflow").addFilter(_not_about_retracing)
 

@@ -1,0 +1,3 @@
+from medsr_course.training.weights import main
+
+main()
