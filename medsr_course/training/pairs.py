@@ -131,8 +131,8 @@ class Patches:
     renew : int
         Steps between two new ones.
     balanced : bool
-        Weigh each patch by 1 / (its pair's mean squared residual + (0.3 %)²): the loss is then the share of the error of
-        zero-filling that is left, as PSNR in dB counts it, and noisy pairs do not drown the others.
+        Weigh each patch by 1 / (its pair's mean squared residual + (0.3 %)²): the loss is then the share of the error
+        of zero-filling that is left, as PSNR in dB counts it, and noisy pairs do not drown the others.
     zero_filled : bool
         The input is the zero-filled image, for networks that read it (:data:`models.ON_ZIP`).
     noise_map : bool

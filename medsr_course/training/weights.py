@@ -81,21 +81,26 @@ class Recipe:
 
 _RECIPES = {
     "srcnn-x2": Recipe("SRCNN ×2", "srcnn", {"scale": 2, "noise_map": True}, steps=4000),
-    "srcnn-x4": Recipe("SRCNN ×4", "srcnn", {"scale": 4, "noise_map": True}, steps=4000, size=24),
-    "espcn-x2": Recipe("ESPCN ×2", "espcn", {"scale": 2, "noise_map": True, "filters": 48, "depth": 6}, steps=8000),
+    "srcnn-x4": Recipe("SRCNN ×4", "srcnn", {"scale": 4, "noise_map": True}, steps=3000, size=20),
+    "espcn-x2": Recipe("ESPCN ×2", "espcn", {"scale": 2, "noise_map": True, "filters": 48, "depth": 6}, steps=6000),
     "espcn-x4": Recipe(
         "ESPCN ×4", "espcn", {"scale": 4, "noise_map": True, "filters": 48, "depth": 6}, steps=6000, size=24, batch=24
     ),
     "srresnet-x2": Recipe(
-        "SRResNet ×2", "srresnet", {"scale": 2, "noise_map": True, "filters": 48, "blocks": 5}, steps=16000
+        "SRResNet ×2",
+        "srresnet",
+        {"scale": 2, "noise_map": True, "filters": 48, "blocks": 5},
+        steps=15000,
+        learning_rate=1.5e-3,
     ),
     "srresnet-x4": Recipe(
         "SRResNet ×4",
         "srresnet",
         {"scale": 4, "noise_map": True, "filters": 48, "blocks": 5},
-        steps=10000,
+        steps=9000,
         size=24,
-        batch=24,
+        batch=20,
+        learning_rate=1.5e-3,
     ),
     "srgan-x4": Recipe(
         "SRGAN ×4",
