@@ -155,6 +155,8 @@ def enhance(network, stack, scale, data_consistency="hard", *, own_error=OWN_ERR
     -------
     float32 array (n, scale·h, scale·w)
     """
+    if data_consistency not in ("hard", "soft", None):
+        raise ValueError(f"data_consistency must be hard, soft or None, not {data_consistency!r}")
     stack = _checked(stack)
     n, h, w = stack.shape
     offset, unit = intensity(stack)
@@ -163,7 +165,9 @@ def enhance(network, stack, scale, data_consistency="hard", *, own_error=OWN_ERR
     if (noise_map or data_consistency == "soft") and unit and offset == 0:
         sigma = metrics.background_noise(stack) / unit
     # Of what the network says in the measured band:
-    kept = {"hard": 0.0, "soft": sigma**2 / (sigma**2 + own_error**2), None: 1.0}[data_consistency]
+    kept = 1.0 if data_consistency is None else 0.0
+    if data_consistency == "soft" and sigma:
+        kept = sigma**2 / (sigma**2 + own_error**2)
     step = max(1, BATCH_PIXELS // ((h + 2 * EDGE) * (w + 2 * EDGE) * (scale**2 if zero_filled else 1)))
     for part in (slice(start, start + step) for start in range(0, n, step)):
         result[part] = zero_fill(stack[part], scale)

@@ -20,19 +20,19 @@ def build(name, scale, **settings):
     return models.build(name, scale=scale, **{**SMALL[name], **settings})
 
 
-def disturbed(name, scale, seed=0):
+def disturbed(name, scale, seed=0, **settings):
     """A network whose weights are no longer zero anywhere."""
-    model = build(name, scale)
+    model = build(name, scale, **settings)
     rng = np.random.default_rng(seed)
     model.set_weights([w + 0.1 * rng.standard_normal(w.shape).astype(np.float32) for w in model.get_weights()])
     return model
 
 
-def entry(name, scale, shape):
+def entry(name, scale, shape, channels=1):
     """Random input of a network for coarse images of ``(n, h, w)``."""
     n, h, w = shape
     factor = scale if name in models.ON_ZIP else 1
-    return np.random.default_rng(0).random((n, factor * h, factor * w, 1)).astype(np.float32)
+    return np.random.default_rng(0).random((n, factor * h, factor * w, channels)).astype(np.float32)
 
 
 def test_there_are_small_settings_for_every_network():
@@ -71,6 +71,16 @@ def test_brightness_adds_no_detail(name):
     inner = np.s_[:, 30:-30, 30:-30]  # beyond the border, where the padding is a difference
     plain, brighter = np.asarray(model(x))[inner], np.asarray(model(x + 3))[inner]
     np.testing.assert_allclose(brighter, plain, atol=1e-4 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_noise_map_is_read_and_scales_along(name):
+    model, x = disturbed(name, 2, noise_map=True), entry(name, 2, (1, 9, 10), channels=2)
+    out = np.asarray(model(x))
+    assert out.shape == (1, 18, 20, 1)
+    np.testing.assert_allclose(np.asarray(model(7 * x)), 7 * out, rtol=1e-4, atol=1e-4 * np.abs(out).max())
+    assert np.abs(np.asarray(model(x * (1, 0))) - out).max() > 1e-3 * np.abs(out).max()
+    assert not np.asarray(build(name, 2, noise_map=True)(x)).any()
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -1,15 +1,10 @@
 """Shipped networks: cards, checksums, ONNX against Keras, any input right or refused in one line."""
 
-import importlib.util
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import require
 
 from medsr_course import acquisition, classical, metrics, pretrained, resources, training, volumes
 
@@ -36,6 +31,7 @@ def test_card_says_what_a_reader_must_know(name):
         assert card[key] not in (None, "", [], {}), key
     assert set(card["files"]) == {f"{name}.weights.h5", f"{name}.onnx"}
     assert resources.path("weights", f"{name}.weights.h5").stat().st_size < 2e6
+    assert card["recipe"].endswith(name)
     assert name in training.recipes()
     assert not {"sub-66", "sub-71"} & set(card["trained_on"].get("ds002748", []))
 
@@ -44,7 +40,7 @@ def test_card_says_what_a_reader_must_know(name):
 def test_onnx_equals_keras(name, coarse):
     card = pretrained.card(name)
     model = pretrained.load(name)
-    by_keras = pretrained.enhance(model.predict_on_batch, coarse, card["scale"], card["data_consistency"])
+    by_keras = pretrained.enhance(model.predict_on_batch, coarse, card["scale"], **pretrained.consistency(card))
     by_onnx = pretrained.super_resolve(name, coarse)
     np.testing.assert_allclose(by_onnx, by_keras, atol=1e-5 * coarse.max())
 
@@ -186,19 +182,104 @@ def test_a_bright_edge_is_no_cliff(name):
     assert np.abs(pretrained.super_resolve(name, flat) - 100).max() < 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["torch", "jax"])
-def test_other_keras_backends_agree(backend):
-    """The same weights on another backend, in a process of its own, give ONNX Runtime's residual."""
-    require(backend, importlib.util.find_spec(backend), f"needs the extra [{backend}]: pip install {backend}")
-    code = (
-        "import numpy as np; from medsr_course import pretrained\n"
-        "x = np.random.default_rng(0).random((1, 20, 21, 1), 'f4')\n"
-        f"for name in {NAMES!r}:\n"
-        " gap = np.asarray(pretrained.load(name).predict_on_batch(x)) - pretrained._network(name)(x)\n"
-        " print(float(np.abs(gap).max()))"
-    )
-    environment = dict(os.environ, KERAS_BACKEND=backend, MEDSR_NULL="")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert max(map(float, done.stdout.split())) < 1e-5
+def nearest(batch):
+    """A stand-in for a network: not consistent with the measurement at all."""
+    return np.repeat(np.repeat(batch[..., :1], 2, axis=1), 2, axis=2)
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """A disc with 3 % complex noise, as a magnitude, and the noise's standard deviation in its unit."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :90]
+    disc = 500.0 * (np.hypot(y - 48, x - 45) < 25)
+    return np.abs(disc + 15 * (rng.standard_normal((2, 96, 90)) + 1j * rng.standard_normal((2, 96, 90)))), 15.0
+
+
+def off_measurement(out, stack):
+    return np.linalg.norm(acquisition.kspace_crop(out, 2) - stack) / np.linalg.norm(stack)
+
+
+def test_soft_consistency_weighs_both_by_their_variance(noisy):
+    stack, sigma = noisy
+    none, hard = (pretrained.enhance(nearest, stack, 2, mode) for mode in (None, "hard"))
+    unit = pretrained.intensity(stack)[1]
+    assert off_measurement(hard, stack) < 1e-5
+    assert off_measurement(none, stack) > 0.1
+    measured = metrics.background_noise(stack) / unit
+    assert measured == pytest.approx(sigma / unit, rel=0.05)
+    for own in (0.003, 0.03, 0.3):
+        soft = pretrained.enhance(nearest, stack, 2, "soft", own_error=own)
+        kept = measured**2 / (measured**2 + own**2)
+        np.testing.assert_allclose(soft, hard + kept * (none - hard), atol=1e-4 * unit)
+
+
+def test_soft_consistency_between_its_two_ends(noisy):
+    stack, _ = noisy
+    none, hard = (pretrained.enhance(nearest, stack, 2, mode) for mode in (None, "hard"))
+    soft = pretrained.enhance(nearest, stack, 2, "soft", own_error=1e-6)  # σ is large beside the network's error
+    np.testing.assert_allclose(soft, none, atol=1e-3)
+    soft = pretrained.enhance(nearest, stack, 2, "soft", own_error=1e3)
+    np.testing.assert_allclose(soft, hard, atol=1e-3)
+
+
+@pytest.mark.parametrize("own_error", [0.0, 0.01])
+def test_soft_is_hard_where_no_noise_is_known(noisy, own_error):
+    stack, _ = noisy
+    for clean in (np.where(stack > 200, stack, 0), stack - 1000, np.tile(stack[:, 40:60, 40:60], (1, 2, 2))):
+        soft = pretrained.enhance(nearest, clean, 2, "soft", own_error=own_error)
+        np.testing.assert_array_equal(soft, pretrained.enhance(nearest, clean, 2, "hard"))
+
+
+def test_an_unknown_consistency_is_refused(noisy):
+    with pytest.raises(ValueError, match="hard, soft") as caught:
+        pretrained.enhance(nearest, noisy[0], 2, "Hard")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(2, 12, 15), (1, 31, 20)])
+def test_networks_on_zip_get_the_zero_filled_image(shape):
+    from medsr_course import models
+
+    stack = np.random.default_rng(0).random(shape).astype(np.float32) * 300
+    seen = []
+
+    def network(batch):
+        seen.append(batch)
+        return 0.1 * batch
+
+    out = pretrained.enhance(network, stack, 3, None, zero_filled=True)
+    zipped = classical.zero_fill(stack, 3)
+    np.testing.assert_allclose(out, 1.1 * zipped, rtol=1e-4, atol=1e-3)
+    edge, (_, h, w) = 3 * pretrained.EDGE, zipped.shape
+    inner = seen[0][:, edge : edge + h, edge : edge + w, 0] * pretrained.intensity(stack)[1]
+    np.testing.assert_allclose(inner, zipped, rtol=1e-4, atol=1e-3)
+    for name in models.ON_ZIP:
+        model = models.build(name, scale=3)
+        np.testing.assert_allclose(pretrained.enhance(model, stack, 3, zero_filled=True), zipped, atol=1e-3)
+
+
+def test_a_noise_map_is_the_measured_noise(noisy):
+    stack, _ = noisy
+    unit = pretrained.intensity(stack)[1]
+    seen = []
+
+    def network(batch):
+        seen.append(batch)
+        return 0 * nearest(batch)
+
+    pretrained.enhance(network, stack, 2, noise_map=True)
+    assert seen[0].shape[-1] == 2
+    np.testing.assert_allclose(seen[0][..., 1] * unit, metrics.background_noise(stack), rtol=1e-5)
+
+
+def test_a_swapped_weight_is_refused(tmp_path, monkeypatch):
+    """Another network's file under this name, whatever it holds."""
+    shutil.copytree(resources.path("weights"), tmp_path / "weights")
+    shutil.copy(tmp_path / "weights" / "espcn-x4.weights.h5", tmp_path / "weights" / "espcn-x4.onnx")
+    monkeypatch.setattr(resources, "path", lambda *parts: tmp_path.joinpath(*parts))
+    with pytest.raises(pretrained.WeightError, match="checksum") as caught:
+        pretrained.super_resolve("espcn-x4", np.ones((1, 4, 4)))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(pretrained.WeightError, match="checksum"):
+        pretrained.verify("espcn-x4")

@@ -47,7 +47,7 @@ def patches(slices):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_pair_is_a_slice_and_its_crop(scale):
     image = np.random.default_rng(0).random((26, 37)).astype(np.float32)
-    coarse, fine = training.Degradation(scale, **PLAIN).pair(image, np.random.default_rng(1))
+    coarse, fine, _ = training.Degradation(scale, **PLAIN).pair(image, np.random.default_rng(1))
     np.testing.assert_allclose(coarse, acquisition.kspace_crop(fine, scale), atol=1e-6)
     # Up to a turn or a flip, made before anything else, the fine image is the slice, trimmed at one end.
     turned = [turn[:, ::step] for k in range(4) for turn in (np.rot90(image, k),) for step in (1, -1)]
@@ -58,7 +58,7 @@ def test_a_pair_is_a_slice_and_its_crop(scale):
 
 def pairs(image, count=200, **settings):
     rng = np.random.default_rng(0)
-    return [training.Degradation(2, **{**PLAIN, **settings}).pair(image, rng) for _ in range(count)]
+    return [training.Degradation(2, **{**PLAIN, **settings}).pair(image, rng)[:2] for _ in range(count)]
 
 
 FLAT = np.full((40, 40), 0.8, np.float32)  # bright: the magnitude of its noise is Gaussian
