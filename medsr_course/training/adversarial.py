@@ -23,7 +23,7 @@ def players(generator, discriminator, features, *, scale, margin=0, pixel=1.0, p
     Parameters
     ----------
     generator : keras.Model
-        ``(n, h, w, 1)`` to the residual over ZIP ``(n, scale·h, scale·w, 1)``.
+        ``(n, h, w, channels)`` to the residual over ZIP ``(n, scale·h, scale·w, 1)``.
     discriminator : keras.Model
         ``(n, H, W, 1)`` to a logit ``(n, 1)``, positive for "measured".
     features : keras.Model or None
@@ -47,7 +47,7 @@ def players(generator, discriminator, features, *, scale, margin=0, pixel=1.0, p
 
     ops = keras.ops
     inner = (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
-    coarse = keras.Input((None, None, 1), name="coarse")
+    coarse = keras.Input((None, None, generator.input_shape[-1]), name="coarse")
     zipped = keras.Input((None, None, 1), name="zip")
     residual = keras.Input((None, None, 1), name="residual")
     guess = generator(coarse)
@@ -169,6 +169,7 @@ def fit(
                 coming = pool.submit(batches, k + 1)
             # Zero-filling keeps every measured sample: each scale-th pixel is the coarse patch.
             coarse = zipped[:, ::scale, ::scale]
+            zipped = zipped[..., :1]  # a noise map is for the generator alone
             true = zipped + residual
             made = zipped + ops.convert_to_numpy(generator.predict_on_batch(coarse))
             both, label = np.concatenate([true[inner], made[inner]]), np.repeat([[1.0], [0.0]], len(true), axis=0)

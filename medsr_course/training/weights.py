@@ -110,6 +110,7 @@ _RECIPES = {
         batch=8,
         size=24,
         learning_rate=2e-4,
+        degradation={**HARD, "noisy": 0.0},  # the discriminator must not be taught what noise looks like
         start="srresnet-x4",
         players={"features": "features-tissue"},
     ),
