@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import nibabel
 import numpy as np
 import pytest
+from conftest import require
 
 from medsr_course import catalogue, datasets, phantom, scanfiles, volumes
 from medsr_course.runtime import CourseError
@@ -306,6 +307,44 @@ def test_ds002748_from_the_network(tmp_path, monkeypatch, no_real):
     (subject,) = datasets.load("ds002748")
     assert (subject.id, subject.split) == ("sub-71", "validation")
     assert np.all(np.asarray(subject.contrasts["T1w"].dataobj) == 7)
+
+
+# Single real scans
+
+
+def test_real_scans_are_files_beside_the_folders(tmp_path, monkeypatch):
+    for number, name in enumerate(("stroke-brain_T1w", "stroke-brain_FLAIR", "a-head_with_words_T2w", "phantom_CT")):
+        put(tmp_path / f"{name}.nii.gz", number)
+    put(tmp_path / "ds002748/sub-52/anat/sub-52_T1w.nii.gz")
+    put(tmp_path / "nocontrast.nii.gz")
+    monkeypatch.setenv("MEDSR_REAL_DATA", str(tmp_path))
+    scans = datasets.load("real-scans")
+    assert {s.id: (s.split, sorted(s.contrasts)) for s in scans} == {
+        "a-head_with_words": ("test", ["T2w"]),
+        "phantom": ("test", ["CT"]),
+        "stroke-brain": ("validation", ["FLAIR", "T1w"]),
+    }
+    assert np.all(np.asarray(scans["phantom"].contrasts["CT"].dataobj) == 3)
+    assert scans.select("train").ids == []  # nothing to train on
+
+
+@pytest.mark.parametrize("folder", ["none", "empty"])
+def test_no_real_scans_is_said_with_the_remedy(tmp_path, monkeypatch, no_real, folder):
+    if folder == "empty":
+        monkeypatch.setenv("MEDSR_REAL_DATA", str(tmp_path))
+    with pytest.raises(CourseError, match="MEDSR_REAL_DATA") as caught:
+        datasets.load("real-scans")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.real
+def test_the_real_scans_here_can_be_read():
+    require("real", datasets.real_folder(), "needs real scans: name their folder in MEDSR_REAL_DATA")
+    scans = datasets.load("real-scans")
+    assert "stroke-brain" in scans.select("validation").ids
+    assert not {"stroke-brain"} & set(scans.select("test").ids)
+    image = scans.select("validation")[0].contrasts["T1w"]
+    assert volumes.axial_slices(image).shape[0] == 10
 
 
 # Downloaded archives, as their authors lay them out

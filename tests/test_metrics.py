@@ -93,6 +93,42 @@ def test_bootstrap_interval():
     assert metrics.bootstrap_interval([2.0, 2.0]) == (2, 2, 2)
 
 
+# ---------------------------------------------------------------- noise of the background
+
+
+def magnitude(signal, sigma, seed=0):
+    real, imaginary = sigma * np.random.default_rng(seed).standard_normal((2, *signal.shape))
+    return np.hypot(signal + real, imaginary)
+
+
+@pytest.fixture(scope="module")
+def head():
+    y, x = np.mgrid[:100, :90]
+    return 1000.0 * np.stack([np.hypot(y - 50, x - 45) < radius for radius in (25, 30, 20)])
+
+
+@pytest.mark.parametrize("percent", [0.5, 1, 3, 6])
+def test_background_noise_is_that_of_a_channel(head, percent):
+    found = metrics.background_noise(magnitude(head, 10 * percent))
+    assert found == pytest.approx(10 * percent, rel=0.03)
+    assert metrics.background_noise(1e-3 * magnitude(head, 10 * percent)) == pytest.approx(1e-3 * found, rel=1e-3)
+
+
+def test_background_noise_is_measured_in_the_background(head):
+    """The signal's own texture and its ringing do not count."""
+    textured = head * (1 + 0.2 * np.random.default_rng(1).standard_normal(head.shape))
+    assert metrics.background_noise(magnitude(textured, 20)) == pytest.approx(20, rel=0.03)
+    low = acquisition.kspace_crop(head, 2)
+    assert metrics.background_noise(magnitude(low, 20)) == pytest.approx(20, rel=0.15)
+
+
+def test_no_background_no_noise(head):
+    noisy = magnitude(head, 30)
+    assert metrics.background_noise(np.where(head > 0, noisy, 0)) == 0  # set to zero, as after skull-stripping
+    assert metrics.background_noise(noisy[:, 40:60, 38:52]) == 0  # nothing but head
+    assert metrics.background_noise(np.zeros((2, 20, 20))) == 0
+
+
 # ---------------------------------------------------------------- Fourier ring correlation
 
 
