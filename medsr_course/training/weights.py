@@ -1,5 +1,6 @@
 """The recipes of the shipped weights, and how a weight, its ONNX twin and its card are made from one."""
 
+import argparse
 import hashlib
 import json
 import os
@@ -209,13 +210,15 @@ def gains(network, images, scale, *, noise=0.0, **consistency):
     return rows
 
 
-def make(name, *, share=None, steps=None, report=print):
+def make(name, *, recipe=None, share=None, steps=None):
     """Train the network of a recipe; the run resumes what was interrupted.
 
     Parameters
     ----------
     name : str
         One of :func:`recipes`.
+    recipe : Recipe, optional
+        Another than the one of that name.
     share : dict, optional
         Other data than the recipe's, e.g. ``{"cohort": 1.0}`` for a synthetic-only twin.
     steps : int, optional
@@ -231,7 +234,8 @@ def make(name, *, share=None, steps=None, report=print):
 
     if name not in _RECIPES:
         raise TrainingError(f"there is no recipe {name!r}; there are: {', '.join(_RECIPES)}")
-    recipe = _RECIPES[name]
+    changed = recipe is not None or share is not None
+    recipe = recipe or _RECIPES[name]
     share, steps = share or recipe.share, steps or recipe.steps
     scale = recipe.settings["scale"]
     slices, weights, trained_on = material(share)
@@ -248,8 +252,8 @@ def make(name, *, share=None, steps=None, report=print):
         noise_map=recipe.settings.get("noise_map", False),
         seed=recipe.seed,
     )
-    run = name if share == recipe.share else f"{name}-{'-'.join(share)}"
-    checkpoint = runtime.cache_dir() / "training" / f"{run}-{steps}.npz"
+    # A variant is short: it starts again.
+    checkpoint = None if changed else runtime.cache_dir() / "training" / f"{name}-{steps}.npz"
     with precision(recipe.precision) as computed_in:
         model = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
         if recipe.start:
@@ -267,7 +271,8 @@ def make(name, *, share=None, steps=None, report=print):
         seconds = time.perf_counter() - began
     trained, model = model, models.build(recipe.architecture, **recipe.settings)  # in float32, without the optimizer
     model.set_weights(trained.get_weights())
-    checkpoint.unlink(missing_ok=True)
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
     about = {
         "parameters": model.count_params(),
         "scale": scale,
@@ -330,6 +335,35 @@ def train_weight(name, folder=None):
         about["perception"] = adversarial.perception(model.predict_on_batch, about, measured_on())
     _publish(model, about, folder)
     return about
+
+
+def train_twin(name, folder=None):
+    """Train a shipped network again without real scans, and write what that one gains into the card, ``twin``.
+
+    The difference to ``metrics`` is what training on real scans was worth. The twin itself is not kept.
+
+    Returns
+    -------
+    dict
+        The card.
+    """
+    folder = Path(folder or resources.path("weights"))
+    path = folder / f"{name}.json"
+    if name not in _RECIPES or not path.exists():
+        raise TrainingError(f"{name!r} has no card in {folder}: `make weights NAME={name}` first")
+    synthetic = {source: part for source, part in _RECIPES[name].share.items() if source != "ds002748"}
+    model, trained = make(name, share=synthetic)
+    about = json.loads(path.read_text(encoding="utf-8"))
+    kept = ("share", "trained_on", "steps", "seconds", "curve")
+    about["twin"] = {**{key: trained[key] for key in kept}, "metrics": _measure(model, trained)}
+    partial = path.with_suffix(".part")
+    partial.write_text(_as_json(about), encoding="utf-8")
+    os.replace(partial, path)
+    return about
+
+
+def _as_json(card):
+    return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
 
 
 def _train_features(name, folder):
@@ -419,17 +453,20 @@ def _publish(model, about, folder):
         files = sorted(scratch.iterdir())
         about["files"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
         card = scratch / f"{name}.json"
-        card.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        card.write_text(_as_json(about), encoding="utf-8")
         for file in (*files, card):
             os.replace(file, folder / file.name)
 
 
 def main(arguments=None):
-    """``python -m medsr_course.training NAME …``: make these weights, or all."""
-    wanted = sys.argv[1:] if arguments is None else arguments
+    """``python -m medsr_course.training [--twin] NAME …``: make these weights, or all; or their synthetic-only twins."""
+    parser = argparse.ArgumentParser(prog="python -m medsr_course.training", description="Make shipped weights anew.")
+    parser.add_argument("name", nargs="*", help="all of them, where none is named")
+    parser.add_argument("--twin", action="store_true", help="train without real scans, for the card of that weight")
+    wanted = parser.parse_args(arguments)
     try:
-        for name in wanted or recipes():
-            about = train_weight(name)
+        for name in wanted.name or (_RECIPES if wanted.twin else recipes()):
+            about = train_twin(name)["twin"] if wanted.twin else train_weight(name)
             print(f"{name}: {about['steps']} steps, {about['seconds']} s")
             for data, row in about["metrics"].items():
                 if "gain (dB)" not in row:
