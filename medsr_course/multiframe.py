@@ -14,7 +14,7 @@ Detectors:
 import numpy as np
 from scipy import fft
 
-from medsr_course import acquisition, classical, grid
+from medsr_course import classical, grid
 
 DETECTORS = ("box", "kspace")
 
@@ -61,7 +61,8 @@ def back_project(frames, scale, shifts, iterations, *, detector="box", start=Non
     start : array (..., scale·h, scale·w), optional
         By default 0.
     step : float, optional
-        τ; by default scale_y·scale_x / frames, with which the largest eigenvalue becomes 1. It must stay below twice that.
+        τ; by default scale_y·scale_x / frames, which makes the largest eigenvalue of the box 1. Less than twice that
+        converges.
     watch : callable, optional
         ``watch(x, residual)`` after each simulation, before the correction; True stops.
 

@@ -22,7 +22,9 @@ def _check_rigid(fn):
         if np.allclose(got, rigid_matrix(-degrees, centre, shift), atol=1e-6):
             raise Wrong("it turns the other way: at 90° about the origin (1, 0) must go to (0, 1)")
         if np.allclose(got, _rigid(degrees, (0, 0), shift), atol=1e-6):
-            raise Wrong("it turns about the origin, the corner of the image: the centre must stay where it is, then shift")
+            raise Wrong(
+                "it turns about the origin, the corner of the image: the turn must leave the centre where it is"
+            )
         if np.allclose(got, _rigid(degrees, -np.asarray(centre), shift), atol=1e-6):
             raise Wrong("the two moves are swapped: the centre goes to the origin first, and back after the turn")
         if np.allclose(got, _rigid(degrees, centre, shift, shift_first=True), atol=1e-6):
@@ -171,7 +173,7 @@ EXERCISES = [
         "06-find-shift",
         "Take two periodic images; return (dy, dx), whole numbers, with moved[i, j] = reference[i + dy, j + dx].",
         _check_shift,
-        "The inverse transform of F₀ times the conjugate of F₁ peaks at the shift; indices beyond half a side are negative.",
+        "The inverse transform of F₀ times the conjugate of F₁ peaks at the shift; beyond half a side it is negative.",
         find_shift,
         alternatives=(_find_shift_slowly,),
         mistakes={

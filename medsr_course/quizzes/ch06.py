@@ -15,7 +15,7 @@ QUESTIONS = [
         {
             "Resample after each, to check the result": "Look by all means, but go on from the original: every "
             "interpolation costs detail that none of the later ones brings back.",
-            "Resample after each, with the best spline": "A better kernel loses less each time; composing loses only once.",
+            "Resample after each, with the best spline": "A better kernel loses less each time; once is less still.",
         },
     ),
     choice(
@@ -57,7 +57,7 @@ QUESTIONS = [
         ),
         {
             "When nothing changes any more": "Then it has reached plain least squares, with all its amplified noise.",
-            "When the residual is zero": "The truth itself has a residual: the noise. Only a wrong image explains that, too.",
+            "When the residual is zero": "The truth itself has a residual: the noise. Only a wrong image explains it.",
         },
     ),
     choice(
