@@ -125,14 +125,14 @@ def _weights():
     from medsr_course import pretrained
 
     bad = []
-    for name in pretrained.names():
+    for name in pretrained.names(task=None):
         try:
             pretrained.verify(name)
         except runtime.CourseError as error:
             bad.append(str(error))
     if bad:
         return Finding("Trained networks", "problem", bad[0], "restore data/weights from the repository")
-    return Finding("Trained networks", "ok", f"{', '.join(pretrained.names())} (checksums right)")
+    return Finding("Trained networks", "ok", f"{', '.join(pretrained.names(task=None))} (checksums right)")
 
 
 def _cohort():

@@ -272,9 +272,9 @@ def contrast_features(*, filters=(24, 40, 56, 64), seed=0):
     image = keras.Input((None, None, 1), name="fine")
     x, maps = image, []
     for i, width in enumerate(filters):
-        start = keras.initializers.GlorotUniform(seed=seed + i)
+        start = keras.initializers.HeNormal(seed=seed + i)
         x = layers.Conv2D(width, 5, strides=2 if i else 1, padding="same", kernel_initializer=start)(x)
-        x = layers.Activation("gelu")(x)
+        x = keras.ops.gelu(x, approximate=True)  # by tanh, which ONNX has
         maps.append(x)
     return keras.Model(image, maps, name="contrast_features")
 
