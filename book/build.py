@@ -72,6 +72,8 @@ def build(profile="lesson", *, execute=True, output=None, quiet=False):
     _write(source / "generated" / "map.md", course_map(listed))
     _write(source / "solutions.md", solutions(listed))
     _write(source / "results.md", results(source))
+    page = (source / "leaderboard.md").read_text(encoding="utf-8")
+    _write(source / "leaderboard.md", page.replace("{{BOARDS}}", leaderboards(source)))
     index = (source / "index.md").read_text(encoding="utf-8")
     start = f"[{title(listed[0])}](notebooks/{listed[0].name})" if listed else "the chapters are being written"
     _write(source / "index.md", index.replace("{{START}}", start))
@@ -246,7 +248,7 @@ def results(source):
         "Each table was made by a command, on the machine and day that it names, and is kept with the course.",
         "Building this site does not compute it again.",
     ]
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith((".", "leaderboard"))]
     files.sort(key=lambda path: (path.with_suffix(""), path.suffix != ".md"))  # a text before its table
     target.mkdir()
     described = ""
@@ -258,9 +260,7 @@ def results(source):
     for path in files:
         heading = path.stem.replace("_", " ").replace("-", " ").capitalize()
         if path.suffix == ".md":
-            text = path.read_text(encoding="utf-8").strip()
-            text = re.sub(r"^(#+) ", r"#\1 ", text, flags=re.M)  # its title becomes a section here
-            text = re.sub(r"\]\((?!\w+:|results/)(\S+\.(?:png|svg))\)", r"](results/\1)", text)
+            text = _section(path)
             lines += ["", text if text.startswith("##") else f"## {heading}\n\n{text}"]
         elif path.suffix == ".csv" and path.name not in described:
             lines += [] if path.with_suffix(".md") in files else ["", f"## {heading}"]
@@ -270,6 +270,29 @@ def results(source):
     if not files:
         lines += ["", "No measurement has been committed yet."]
     return "\n".join(lines) + "\n"
+
+
+def leaderboards(source):
+    """What ``medsr leaderboard`` and its like committed: every ``results/leaderboard*.md``, its files beside it."""
+    folder, target = ROOT / "results", source / "results"
+    target.mkdir(exist_ok=True)
+    for path in folder.glob("leaderboard*"):
+        if path.suffix in (".png", ".svg", ".csv"):
+            shutil.copy2(path, target)
+    lines = []
+    for path in sorted(folder.glob("leaderboard*.md"), key=lambda path: path.stem):
+        lines += [_section(path), ""]
+        tables = [p.name for end in ("", "-means", "-tests") for p in folder.glob(f"{path.stem}{end}.csv")]
+        if tables:
+            lines += ["All values: " + ", ".join(f"{{download}}`{name} <results/{name}>`" for name in tables) + ".", ""]
+    return "\n".join(lines) if lines else "Nothing has been measured yet: `medsr leaderboard` does it."
+
+
+def _section(path):
+    """A text of ``results/`` as part of a page: headings one level down, pictures where the page finds them."""
+    text = path.read_text(encoding="utf-8").strip()
+    text = re.sub(r"^(#+) ", r"#\1 ", text, flags=re.M)
+    return re.sub(r"\]\((?!\w+:|results/)(\S+\.(?:png|svg))\)", r"](results/\1)", text)
 
 
 def _short_table(path, target):

@@ -1,4 +1,4 @@
-"""The command ``medsr``: doctor, run, data."""
+"""The command ``medsr``: doctor, run, leaderboard, data."""
 
 import json
 import sys
@@ -133,6 +133,59 @@ def _write_json(path, value):
     part.replace(path)
 
 
+@app.command()
+def leaderboard(
+    scale: Annotated[list[int] | None, typer.Option(help="2 or 4; both when none is given.")] = None,
+    data: Annotated[str, typer.Option(help="cohort, real or all (real where they are here).")] = "all",
+    methods: Annotated[str, typer.Option(help="Names with commas, e.g. srresnet-x2,cubic; all when none.")] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; by default results, or out/leaderboard for a part of the whole.")
+    ] = None,
+    cohort_seed: Annotated[int, typer.Option(help="Seed of the cohort.")] = 0,
+    subjects: Annotated[int, typer.Option(min=6, max=1000, help="Cohort size; every sixth is a test subject.")] = 24,
+):
+    """Every method on the same scans: a table, paired tests and a figure; goes on where it was interrupted."""
+    from rich.console import Console
+
+    from medsr_course import leaderboard as board
+
+    scales = tuple(sorted(set(scale or board.SCALES)))
+    if not set(scales) <= set(board.SCALES):
+        raise CourseError(f"--scale {scales[0] if scales[0] not in board.SCALES else scales[-1]}: choose 2 or 4")
+    wanted = [name.strip() for name in methods.split(",") if name.strip()]
+    console = Console(highlight=False, markup=False)
+    rows, folder = board.run(
+        output,
+        scales=scales,
+        data=data,
+        names=wanted,
+        seed=cohort_seed,
+        subjects=subjects,
+        made=lambda line: console.print(line, soft_wrap=True),
+    )
+    means = board.summary(rows)
+    for s in scales:
+        _print_gains(console, [m for m in means if m["scale"] == s and m["noise"] == 0], f"×{s}")
+    if any(m["noise"] for m in means):
+        _print_gains(console, [m for m in means if m["noise"]], "×2 with noise")
+    console.print(f"written to {folder}: leaderboard.csv, -means.csv, -tests.csv, .md, .png", soft_wrap=True)
+
+
+def _print_gains(console, means, title):
+    from rich.table import Table
+
+    from medsr_course import leaderboard as board
+
+    groups, lines = board.overview(means)
+    table = Table(title=f"{title}: gain over ZIP in dB [95 % interval over subjects]", title_justify="left")
+    for column in ("method", *groups):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for m, values in lines:
+        name = f"{m['title']}, {m['noise']} %" if m["noise"] else m["title"]
+        table.add_row(name, *values)
+    console.print(table)
+
+
 @data_app.command("list")
 def data_list():
     """What data there is, under which licence, and what of it is here."""
@@ -197,7 +250,7 @@ def data_check(
 def data_clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ):
-    """Free the cache: downloads, cohorts, executed notebooks."""
+    """Free the cache: downloads, cohorts, executed notebooks, measured rows."""
     import shutil
 
     folder = runtime.cache_dir()
@@ -209,6 +262,6 @@ def data_clean(
         raise typer.Exit(1)
     # Only the course's own folders: MEDSR_CACHE may point at a folder with other things in it.
     for child in folder.iterdir():
-        if child.name in ("executed", "downloads") or child.name.startswith("cohort-"):
+        if child.name in ("executed", "downloads", "leaderboard") or child.name.startswith("cohort-"):
             shutil.rmtree(child, ignore_errors=True)
     print(f"Freed {size:.0f} MiB.")

@@ -1,0 +1,44 @@
+"""Every method on the same scans: rows of scores, their means over subjects, paired tests, tables and a figure.
+
+``medsr leaderboard`` calls :func:`run`. What it writes into ``results/`` the site shows and never computes again:
+``leaderboard.md`` and ``leaderboard.png``, and the tables ``leaderboard.csv`` (a row per method, scan, scale and
+noise), ``leaderboard-means.csv`` and ``leaderboard-tests.csv``. A table of another task joins them on the same page of
+the site by being written to ``results/leaderboard-TASK.md``; :func:`table`, :func:`provenance` and :func:`write_rows`
+help with it.
+
+Nothing here needs TensorFlow: trained networks run in ONNX Runtime.
+"""
+
+from medsr_course.leaderboard.entries import DATA, NOISES, SCALES, Filter, Scan, group, scans, select, title
+from medsr_course.leaderboard.measuring import choose, measure
+from medsr_course.leaderboard.report import figure, overview, provenance, read, run, shown, table, text, write_rows
+from medsr_course.leaderboard.statistics import gains, holm, interval, sign_flip, summary, tests
+
+__all__ = [
+    "DATA",
+    "Filter",
+    "NOISES",
+    "SCALES",
+    "Scan",
+    "choose",
+    "figure",
+    "gains",
+    "group",
+    "holm",
+    "interval",
+    "measure",
+    "overview",
+    "provenance",
+    "read",
+    "run",
+    "scans",
+    "select",
+    "shown",
+    "sign_flip",
+    "summary",
+    "table",
+    "tests",
+    "text",
+    "title",
+    "write_rows",
+]

@@ -1,0 +1,332 @@
+"""The leaderboard: right rows, right statistics, nothing measured twice, nothing half-written."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from conftest import ROOT, load_tool
+from scipy import ndimage
+from test_cli import medsr, one_line_error
+
+from medsr_course import classical, datasets, evaluation, leaderboard, methods, metrics, pretrained, runtime
+from medsr_course.leaderboard import entries, measuring, report, statistics
+
+
+def scan(data, split, subject, contrast="T1w"):
+    """A head-like blob with texture, small: 28 × 32 × 30 mm."""
+    seed = sum(map(ord, subject + contrast))
+    x, y, z = np.mgrid[:28, :32, :30]
+    head = ((x - 14) / 10) ** 2 + ((y - 16) / 12) ** 2 + ((z - 15) / 20) ** 2 < 1
+    noise = np.random.default_rng(seed).normal(size=head.shape)
+    volume = 100 * ndimage.gaussian_filter(head * (1 + ndimage.gaussian_filter(noise, 1)), 0.7)
+    image = nib.Nifti1Image(volume.astype(np.float32), np.eye(4))
+    return entries.Scan(data, split, subject, contrast, lambda: image)
+
+
+def pretend(patch, cache):
+    """Two cohort test subjects, validation and test scans, and one pretend network that counts its calls."""
+    patch.setenv("MEDSR_CACHE", str(cache))
+    patch.setenv("MEDSR_PROGRESS", "0")
+    calls = []
+    files = {"tiny-x2.onnx": "a"}
+    card = {"scale": 2, "title": "tiny ×2", "parameters": 7, "data_consistency": "hard", "files": files}
+
+    def super_resolve(name, stack):
+        calls.append(len(stack))
+        return 1.01 * classical.zero_fill(stack, 2)
+
+    patch.setattr(pretrained, "names", lambda: ["tiny-x2"])
+    patch.setattr(pretrained, "card", lambda name: card)
+    patch.setattr(pretrained, "super_resolve", super_resolve)
+    both = [scan("ds002748", "validation", "sub-66"), scan("real-scans", "validation", "sub-b", "T2w")]
+    measured = [scan("cohort", "test", "sub-0005", c) for c in ("T1w", "FLAIR")] + [scan("cohort", "test", "sub-0011")]
+    measured += [*both, scan("real-scans", "test", "head", "CT"), scan("real-scans", "test", "person")]
+    tuning = [scan("cohort", "validation", "sub-0004"), *both]
+    patch.setattr(entries, "scans", lambda data, seed, subjects: (measured, tuning))
+    return {"measured": measured, "calls": calls, "card": card}
+
+
+@pytest.fixture
+def board(monkeypatch, tmp_path):
+    """The pretend scans and network, and no figure, which takes longer than all the rest."""
+    monkeypatch.setattr(report, "figure", lambda rows, path: path.write_bytes(b""))
+    return pretend(monkeypatch, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Rows and folder of a whole leaderboard of pretend scans, and its paired tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        pretend(patch, tmp_path_factory.mktemp("cache"))
+        rows, folder = run(tmp_path_factory.mktemp("whole"))
+        yield rows, folder, leaderboard.tests(rows)
+
+
+def run(folder, **options):
+    return leaderboard.run(folder, made=lambda line: None, **options)
+
+
+def fixed(rows):
+    """Rows without what the clock says."""
+    return [{k: v for k, v in row.items() if k != "seconds_per_megavoxel"} for row in rows]
+
+
+def test_a_row_is_what_the_protocol_says(board, tmp_path):
+    rows, _ = run(tmp_path / "out", names=["cubic"])
+    (row,) = (r for r in rows if (r["method"], r["scale"], r["subject"]) == ("cubic", 4, "person"))
+    target, coarse = evaluation.pair(board["measured"][-1].read(), 4)
+    expected = evaluation.scores(target, classical.cubic(coarse, 4), coarse)
+    assert {k: row[k] for k in expected} == pytest.approx(expected)
+    assert {r["method"] for r in rows} == {"zip", "cubic"}  # gains are counted from ZIP
+    ct = next(r for r in rows if r["contrast"] == "CT" and r["method"] == "zip" and r["scale"] == 2)
+    target, coarse = evaluation.pair(board["measured"][-2].read(), 2)
+    assert ct["psnr"] == pytest.approx(metrics.psnr(target, classical.zero_fill(coarse, 2), data_range=400))
+
+
+def test_files_are_whole_and_read_back(whole):
+    rows, folder, _ = whole
+    assert {p.name for p in folder.iterdir()} == {
+        *("leaderboard.csv", "leaderboard.md", "leaderboard.png", "leaderboard-tests.csv", "leaderboard-means.csv")
+    }
+    again, note = leaderboard.read(folder / "leaderboard.csv")
+    assert "commit" in note or (ROOT / ".git").exists() is False
+    assert "cores" in note
+    assert "2 test subjects" in note
+    assert len(again) == len(rows)
+    for one, other in zip(rows, again, strict=True):
+        assert other["psnr"] == pytest.approx(one["psnr"], abs=6e-4)
+        assert (other["method"], other["noise"], other["parameters"]) == tuple(
+            one[k] for k in ("method", "noise", "parameters")
+        )
+    text = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert "tiny ×2" in text
+    assert "CT" in text
+
+
+def test_noise_is_for_zip_filters_and_networks_on_magnitudes(whole):
+    rows, _, _ = whole
+    noisy = {r["method"] for r in rows if r["noise"]}
+    assert noisy == {"zip", "tiny-x2", "zip-gaussian", "zip-gaussian-best", "zip-nlm", "zip-nlm-best"}
+    assert {r["noise"] for r in rows} == {0, 3, 6}
+    assert not any(r["noise"] and (r["contrast"] == "CT" or r["scale"] == 4) for r in rows)
+    assert {r["parameters"] for r in rows if r["method"] == "tiny-x2"} == {7}
+    for name in entries.FILTERS:
+        for row in (r for r in rows if r["method"] == name):
+            where = {k: row[k] for k in ("noise", "data", "subject", "contrast")}
+            (best,) = (r for r in rows if r["method"] == f"{name}-best" and where.items() <= r.items())
+            assert best["psnr"] >= row["psnr"]
+            assert best["psnr_head"] >= row["psnr_head"]
+
+
+def test_a_strength_is_never_chosen_on_the_subject_itself():
+    a, b = scan("ds002748", "validation", "a"), scan("real-scans", "validation", "b")
+    cohort, test = scan("cohort", "validation", "c"), scan("real-scans", "test", "t")
+    swept = {s: {1: (0, 0), 2: (0, 0), 3: (0, 0), 4: (0, 0)} for s in (a, b, cohort, test)}
+    for s, strength in ((a, 1), (b, 2), (cohort, 3), (test, 4)):
+        swept[s] = swept[s] | {strength: (1 + (s is b), 0)}
+    assert leaderboard.choose(a, swept) == 2
+    assert leaderboard.choose(b, swept) == 1
+    assert leaderboard.choose(test, swept) == 2  # both real ones, of which b gains more
+    assert leaderboard.choose(scan("cohort", "test", "d"), swept) == 3
+    assert leaderboard.choose(test, {cohort: swept[cohort]}) == 3
+    with pytest.raises(runtime.CourseError, match="--data all"):
+        leaderboard.choose(a, {a: swept[a]})
+
+
+def test_a_second_run_measures_nothing_and_says_the_same(board, tmp_path, monkeypatch):
+    options = {"names": ["tiny-x2", "zip-gaussian", "cubic"]}
+    first, _ = run(tmp_path / "one", **options)
+    count = len(board["calls"])
+    assert count > 0
+    monkeypatch.setattr(evaluation, "scores", lambda *a, **k: pytest.fail("measured twice"))
+    second, _ = run(tmp_path / "two", **options)
+    assert second == first
+    assert len(board["calls"]) == count
+    for name in ("leaderboard.csv", "leaderboard-means.csv", "leaderboard.md"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_without_the_cache_all_but_the_times_is_the_same(board, tmp_path, monkeypatch):
+    first, _ = run(tmp_path / "one", names=["zip-gaussian"], scales=(2,))
+    monkeypatch.setenv("MEDSR_CACHE", str(tmp_path / "other"))
+    second, _ = run(tmp_path / "two", names=["zip-gaussian"], scales=(2,))
+    assert fixed(first) == fixed(second)
+
+
+def test_new_weights_are_measured_again_and_old_rows_stay(board, tmp_path):
+    run(tmp_path / "out", names=["tiny-x2", "cubic"], scales=(2,))
+    count = len(board["calls"])
+    board["card"]["files"]["tiny-x2.onnx"] = "b"
+    kept = {p: json.loads(p.read_text()) for p in (tmp_path / "cache" / "leaderboard").iterdir()}
+    run(tmp_path / "out", names=["tiny-x2", "cubic"], scales=(2,))
+    assert len(board["calls"]) == 2 * count
+    for path, rows in kept.items():
+        now = json.loads(path.read_text())
+        assert {k: now[k] for k in rows} == rows
+
+
+def test_interrupted_it_goes_on_and_leaves_the_old_table(board, tmp_path, monkeypatch):
+    run(tmp_path / "out", names=["cubic"], scales=(2,))
+    before = (tmp_path / "out" / "leaderboard.csv").read_bytes()
+    real, done = evaluation.scores, []
+
+    def stops(*a, **k):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(1)
+        return real(*a, **k)
+
+    monkeypatch.setattr(evaluation, "scores", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", names=["linear"], scales=(2,))
+    assert (tmp_path / "out" / "leaderboard.csv").read_bytes() == before
+    done.clear()
+    monkeypatch.setattr(evaluation, "scores", lambda *a, **k: done.append(1) or real(*a, **k))
+    rows, folder = run(tmp_path / "out", names=["linear"], scales=(2,))
+    assert len(done) == len(board["measured"]) - 3
+    assert {r["method"] for r in rows} == {"zip", "linear"}
+    assert not list(folder.glob("*.part"))
+
+
+def test_a_damaged_cache_is_measured_again(board, tmp_path):
+    first, _ = run(tmp_path / "out", names=["cubic"], scales=(2,))
+    for path in (tmp_path / "cache" / "leaderboard").iterdir():
+        path.write_text('{"half')
+    second, _ = run(tmp_path / "out", names=["cubic"], scales=(2,))
+    assert fixed(first) == fixed(second)
+
+
+def test_the_summary_averages_contrasts_then_subjects():
+    def row(subject, contrast, method, psnr):
+        numbers = dict.fromkeys(("psnr_head", "ssim", "hfen", "low_band", "seconds_per_megavoxel"), 1.0)
+        about = {"scale": 2, "noise": 0, "data": "cohort", "split": "test", "parameters": 0}
+        return {"method": method, "subject": subject, "contrast": contrast, "psnr": psnr} | about | numbers
+
+    gains = {("a", "T1w"): 1, ("a", "T2w"): 3, ("b", "T1w"): 5, ("c", "T1w"): -1}
+    rows = [row(s, c, "zip", 30.0) for s, c in gains] + [row(s, c, "cubic", 30.0 + g) for (s, c), g in gains.items()]
+    line = next(m for m in leaderboard.summary(rows) if m["method"] == "cubic")
+    assert line["gain"] == pytest.approx(metrics.bootstrap_interval([2, 5, -1]))
+    assert (line["subjects"], line["scans"], line["least"]) == (3, 4, -1)
+    assert line["psnr"] == pytest.approx(32)
+    assert line["over_best"] is None  # no filters were measured
+    few = leaderboard.summary([r for r in rows if r["subject"] != "c"])
+    assert [m["gain"][1] for m in few] == [None, None]
+    assert leaderboard.shown(line["gain"]).startswith("+2.00 [-1.00")
+
+
+def test_paired_tests(whole):
+    assert leaderboard.sign_flip([1, 1, 1, 1, 1, 1]) == 2 / 2**6
+    assert leaderboard.sign_flip([1, -1]) == 1
+    many = np.random.default_rng(0).normal(0.5, 1, 17)  # too many for every combination
+    assert leaderboard.sign_flip(many) == pytest.approx(leaderboard.sign_flip(many[:16]), abs=0.05)
+    assert leaderboard.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert leaderboard.holm([0.9, 0.8]) == [1, 1]
+    _, _, tested = whole
+    unseen = [t for t in tested if t["group"] == statistics.UNSEEN]
+    assert {t["method"] for t in tested} == {"tiny-x2"}
+    assert {(t["noise"], t["reference"]) for t in unseen} == {
+        (n, r) for n in (0, 3, 6) for r in ("ZIP", "best of ZIP and filters") if n or r == "ZIP"
+    }
+    assert all(t["subjects"] == 3 and t["p"] >= t["smallest_p"] == 0.25 for t in unseen)  # two synthetic, one real
+
+
+def test_only_unseen_people_count_as_unseen():
+    assert leaderboard.group("ds002748", "validation", "T1w") == entries.VALIDATION
+    assert leaderboard.group("real-scans", "test", "CT") == entries.CT
+    assert leaderboard.group("cohort", "test", "T1w") == entries.COHORT
+
+
+def test_real_scans_are_measured_where_they_are(monkeypatch, tmp_path):
+    class Person:
+        def __init__(self, id, split, *contrasts):
+            self.id, self.split, self.contrasts = id, split, dict.fromkeys(contrasts)
+
+    class People(list):
+        def select(self, split):
+            return People(p for p in self if p.split == split)
+
+    cohort = People(Person(f"sub-{i:04d}", datasets.cohort_split(i), *datasets.CONTRASTS) for i in range(24))
+    known = {
+        "cohort": cohort,
+        "ds002748": People([Person("sub-52", "train", "T1w"), Person("sub-66", "validation", "T1w")]),
+    }
+    known["real-scans"] = People([Person("x", "test", "T1w", "T1w_run-2"), Person("stroke", "validation", "T2w")])
+    monkeypatch.setattr(datasets, "load", lambda name, **options: known[name])
+    monkeypatch.setattr(datasets, "real_folder", lambda: tmp_path)
+    there = [datasets.Source("ds002748", "", "", "", True)]
+    monkeypatch.setattr(datasets, "available", lambda: there)
+    measured, tuning = leaderboard.scans("all")
+    assert [(s.subject, s.contrast) for s in measured[16:]] == [
+        ("sub-66", "T1w"),
+        ("x", "T1w"),
+        ("stroke", "T2w"),
+    ]
+    assert {s.subject for s in measured[:16]} == {"sub-0005", "sub-0011", "sub-0017", "sub-0023"}
+    assert {s.subject for s in tuning} == {"sub-0004", "sub-0010", "sub-66", "stroke"}
+    monkeypatch.setattr(datasets, "real_folder", lambda: None)
+    there.clear()
+    assert {s.data for s in leaderboard.scans("all")[0]} == {"cohort"}
+    assert "the cohort alone" in report._what(measured[:16], "all", 0, 24)
+    with pytest.raises(runtime.CourseError, match="MEDSR_REAL_DATA"):
+        leaderboard.scans("real")
+    known["cohort"] = People(cohort[:5])
+    with pytest.raises(runtime.CourseError, match="--subjects 6"):
+        leaderboard.scans("cohort", subjects=5)
+
+
+def test_a_null_run_is_refused(board, monkeypatch, tmp_path):
+    monkeypatch.setenv("MEDSR_NULL", "1")
+    with pytest.raises(runtime.CourseError, match="MEDSR_NULL"):
+        run(tmp_path / "out", names=["cubic"])
+
+
+def test_a_part_does_not_replace_the_whole(board, tmp_path, monkeypatch):
+    monkeypatch.setattr(report.resources, "checkout", lambda: tmp_path)
+    assert run(None, names=["cubic"], scales=(2,))[1] == tmp_path / "out" / "leaderboard"
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--methods", "bicubic"), "there are: nearest, linear, cubic"),
+        (("--methods", "espcn-x4", "--scale", "2"), "espcn-x4"),
+        (("--data", "dogs"), "choose one of cohort, real, all"),
+        (("--scale", "3"), "choose 2 or 4"),
+    ],
+)
+def test_mistakes_are_one_line(words, said, tmp_path):
+    assert said in one_line_error(medsr("leaderboard", *words, "--output", str(tmp_path), MEDSR_CACHE=str(tmp_path)))
+
+
+def test_an_output_that_cannot_be_written(board, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(runtime.CourseError, match="--output"):
+        run(tmp_path / "file" / "out", names=["cubic"])
+
+
+def test_the_site_shows_every_board(tmp_path, monkeypatch):
+    build = load_tool("build", "book")
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (tmp_path / "source").mkdir()
+    assert "Nothing has been measured" in build.leaderboards(tmp_path / "source")
+    (folder / "leaderboard.md").write_text("# One\n\n![x](leaderboard.png)")
+    (folder / "leaderboard.csv").write_text("a,b\n1,2\n")
+    (folder / "leaderboard.png").write_bytes(b"")
+    (folder / "leaderboard-denoising.md").write_text("# Two")
+    (folder / "leaderboard-denoising.csv").write_text("a,b\n1,2\n")
+    page = build.leaderboards(tmp_path / "source")
+    assert page.index("## One") < page.index("](results/leaderboard.png)") < page.index("## Two")
+    assert "{download}`leaderboard-denoising.csv <results/leaderboard-denoising.csv>`" in page.split("## Two")[1]
+    assert "denoising" not in page.split("## Two")[0]
+    assert (tmp_path / "source" / "results" / "leaderboard.png").exists()
+    assert "leaderboard" in build.contents()
+
+
+def test_what_a_row_depends_on_is_hashed():
+    names = {f"{m}.py" for m in measuring._MODULES}
+    assert names <= {p.name for p in (ROOT / "medsr_course").glob("*.py")}
+    assert methods.get("zip").apply is classical.zero_fill
