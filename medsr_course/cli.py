@@ -143,6 +143,7 @@ def leaderboard(
     ] = None,
     cohort_seed: Annotated[int, typer.Option(help="Seed of the cohort.")] = 0,
     subjects: Annotated[int, typer.Option(min=6, max=1000, help="Cohort size; every sixth is a test subject.")] = 24,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
 ):
     """Every method on the same scans: a table, paired tests and a figure; goes on where it was interrupted."""
     from rich.console import Console
@@ -161,6 +162,7 @@ def leaderboard(
         names=wanted,
         seed=cohort_seed,
         subjects=subjects,
+        fresh=fresh,
         made=lambda line: console.print(line, soft_wrap=True),
     )
     means = board.summary(rows)

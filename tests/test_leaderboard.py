@@ -147,6 +147,13 @@ def test_a_second_run_measures_nothing_and_says_the_same(board, tmp_path, monkey
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+def test_fresh_measures_again(board, tmp_path):
+    run(tmp_path / "out", names=["tiny-x2"], scales=(2,))
+    count = len(board["calls"])
+    run(tmp_path / "out", names=["tiny-x2"], scales=(2,), fresh=True)
+    assert len(board["calls"]) == 2 * count
+
+
 def test_without_the_cache_all_but_the_times_is_the_same(board, tmp_path, monkeypatch):
     first, _ = run(tmp_path / "one", names=["zip-gaussian"], scales=(2,))
     monkeypatch.setenv("MEDSR_CACHE", str(tmp_path / "other"))
@@ -324,6 +331,30 @@ def test_the_site_shows_every_board(tmp_path, monkeypatch):
     assert "denoising" not in page.split("## Two")[0]
     assert (tmp_path / "source" / "results" / "leaderboard.png").exists()
     assert "leaderboard" in build.contents()
+
+
+@pytest.mark.browser
+def test_tables_sort_by_a_click(chromium, tmp_path):
+    cells = [("b", "+0.91 [+0.8, +1.0]", "1,200", "x"), ("a", "-2.10", "–", "x"), ("ZIP", "(33.1 dB)", "91", "x")]
+    body = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in cells)
+    table = f"<table><thead><tr><th>m</th><th>g</th><th>p</th><th>x</th></tr></thead><tbody>{body}</tbody></table>"
+    script = (ROOT / "book" / "_static" / "sortable.js").read_text(encoding="utf-8")
+    (tmp_path / "page.html").write_text(
+        f"<meta charset=utf-8><div class=bd-article>{table}</div><script>{script}</script>", encoding="utf-8"
+    )
+    page = chromium.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+
+    def click(column):
+        page.locator("th button").nth(column).click()
+        return page.locator("tbody tr td:first-child").all_inner_texts()
+
+    assert click(1) == ["b", "ZIP", "a"]  # ZIP's own PSNR is no gain
+    assert click(1) == ["a", "ZIP", "b"]
+    assert click(2) == ["b", "ZIP", "a"]
+    assert click(2) == ["ZIP", "b", "a"]  # what is unknown stays last
+    assert click(0) == ["ZIP", "b", "a"]
+    page.close()
 
 
 def test_what_a_row_depends_on_is_hashed():

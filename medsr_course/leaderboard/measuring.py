@@ -20,10 +20,11 @@ COLUMNS = (
     *("psnr", "psnr_head", "ssim", "hfen", "low_band", "seconds_per_megavoxel", "parameters", "strength"),
 )
 ROWS_VERSION = 1  # raise it when a row would come out differently: kept rows are then measured again
-_MODULES = ("acquisition", "classical", "evaluation", "grid", "metrics", "pretrained", "volumes")
+_PACKAGE = Path(__file__).parent.parent
+_MODULES = ("acquisition", "classical", "evaluation", "grid", "metrics", "volumes")
 
 
-def measure(measured, tuning, names, scales=SCALES):
+def measure(measured, tuning, names, scales=SCALES, fresh=False):
     """Rows of every method on every scan; rows that were measured before come from the cache.
 
     Parameters
@@ -33,6 +34,8 @@ def measure(measured, tuning, names, scales=SCALES):
     names : list of str
         See :func:`entries.select`.
     scales : sequence of int
+    fresh : bool
+        Measure all again, say for times on a machine that now does nothing else.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def measure(measured, tuning, names, scales=SCALES):
             stores[last].forget_image()
         last = scan
         if scan not in stores:
-            stores[scan] = _Store(scan)
+            stores[scan] = _Store(scan, fresh)
         store = stores[scan]
         if what == "sweep":
             swept.setdefault((name, noise), {})[scan] = store.sweep(name, noise)
@@ -112,14 +115,14 @@ def _order(row, place):
 class _Store:
     """Measures on one scan, and keeps what it measured in the cache, under the hash of all it depends on."""
 
-    def __init__(self, scan):
+    def __init__(self, scan, fresh):
         image = scan.read()
         self.scan, self._image, self._pairs, self._pixel = scan, image, {}, volumes.pixel_size(image)
         digest = hashlib.sha256(repr((_code(), self._pixel, scan.contrast, scan.subject)).encode())
         digest.update(np.ascontiguousarray(volumes.axial_slices(image)).tobytes())
         self._path = runtime.cache_dir() / "leaderboard" / f"{digest.hexdigest()[:20]}.json"
         try:
-            self._known = json.loads(self._path.read_text(encoding="utf-8"))
+            self._known = {} if fresh else json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             self._known = {}
 
@@ -201,14 +204,16 @@ def _identity(name):
     if name in FILTERS or not methods.get(name).learned:
         return name
     card = pretrained.card(name)
-    return f"{name} {card['files'].get(f'{name}.onnx', card['files'])} {pretrained.consistency(card)}"
+    weights = card["files"].get(f"{name}.onnx", card["files"])
+    use = hashlib.sha256((_PACKAGE / "pretrained.py").read_bytes()).hexdigest()[:12]
+    return f"{name} {weights} {pretrained.consistency(card)} {use}"
 
 
 def _code():
     """Checksum of the code and the packages that a row depends on."""
     digest = hashlib.sha256(str(ROWS_VERSION).encode())
     for name in _MODULES:
-        digest.update((Path(__file__).parent.parent / f"{name}.py").read_bytes())
+        digest.update((_PACKAGE / f"{name}.py").read_bytes())
     for name in ("numpy", "scipy", "scikit-image", "PyWavelets", "onnxruntime"):
         try:
             digest.update(f"{name} {version(name)}".encode())

@@ -27,7 +27,7 @@ COLOURS = dict(zip(GROUPS, (figures.BLUE, figures.GREEN, figures.ORANGE, figures
 SHOWN_FROM = -4.0  # dB: the left end of the figure's axes
 
 
-def run(output=None, *, scales=SCALES, data="all", names=None, seed=0, subjects=24, made=print):
+def run(output=None, *, scales=SCALES, data="all", names=None, seed=0, subjects=24, fresh=False, made=print):
     """Measure, and write the leaderboard's files.
 
     Parameters
@@ -36,6 +36,8 @@ def run(output=None, *, scales=SCALES, data="all", names=None, seed=0, subjects=
         Folder; by default ``results`` of the course for a whole leaderboard, ``out/leaderboard`` for a part of one.
     scales, data, names, seed, subjects
         See :func:`entries.scans` and :func:`entries.select`.
+    fresh : bool
+        See :func:`measuring.measure`.
     made : callable
         Gets a line on what is measured, before it is.
 
@@ -62,7 +64,7 @@ def run(output=None, *, scales=SCALES, data="all", names=None, seed=0, subjects=
     measured, tuning = entries.scans(data, seed=seed, subjects=subjects)
     note = _what(measured, data, seed, subjects)
     made(note)
-    rows = measuring.measure(measured, tuning, names, scales)
+    rows = measuring.measure(measured, tuning, names, scales, fresh)
     note = f"Measured by `medsr leaderboard`: {provenance()}. {note}"
     tested = statistics.tests(rows)
     figure(rows, folder / "leaderboard.png")
@@ -170,7 +172,7 @@ def text(rows, tested, note):
     for scale in sorted({row["scale"] for row in rows}):
         clean = [m for m in means if m["scale"] == scale and m["noise"] == 0]
         lines += ["", f"## ×{scale}: gain over ZIP in PSNR (dB)", "", *_overview(clean, "gain"), ""]
-        lines += [f"**Inside the head, ×{scale}**", "", *_overview(clean, "gain_head", cost=False), ""]
+        lines += [f"**Inside the head, ×{scale}**", "", *_overview(clean, "gain_head"), ""]
         kinds = [kind for kind in (COHORT, VALIDATION, REPORT) if any(m["group"] == kind for m in clean)]
         if kinds:
             lines += [f"**Other measures, ×{scale}: {kinds[-1]}**", ""]
@@ -181,11 +183,11 @@ def text(rows, tested, note):
     noisy = [m for m in means if m["noise"]]
     if noisy:
         lines += ["", "## ×2 with noise", ""]
-        lines += ["Gain over ZIP in PSNR (dB), full field.", "", *_overview(noisy, "gain", cost=False), ""]
+        lines += ["Gain over ZIP in PSNR (dB), full field.", "", *_overview(noisy, "gain"), ""]
         learned = [m for m in noisy if statistics.learned(m["method"]) and m["over_best"]]
         if learned:
             lines += ["Gain over the best of ZIP and both filters, each filter at its best for the very scan.", ""]
-            lines += _overview(learned, "over_best", cost=False, least="least_over_best")
+            lines += _overview(learned, "over_best", least="least_over_best")
     unseen = [t for t in tested if t["group"] == statistics.UNSEEN]
     if unseen:
         lines += ["", "## Paired tests", "", *_tests(unseen)]
@@ -240,17 +242,15 @@ def _cell(m, key):
     return shown(m and m[key])
 
 
-def _overview(means, key, *, cost=True, least=None):
+def _overview(means, key, *, least=None):
     groups, lines = overview(means, key)
     noisy = any(m["noise"] for m in means)
     columns = ["method", *(["noise"] if noisy else []), *groups]
-    columns += ["s per Mvoxel", "parameters"] if cost else ["least of all scans"] if least else []
+    columns += ["least of all scans"] if least else []
     cells = []
     for m, values in lines:
         row = [m["title"], *([f"{m['noise']} %"] if noisy else []), *values]
-        if cost:
-            row += [f"{m['seconds_per_megavoxel']:.3f}", f"{m['parameters']:,}" if m["parameters"] else "–"]
-        elif least:
+        if least:
             alike = [n for n in means if (n["noise"], n["method"]) == (m["noise"], m["method"])]
             row.append(f"{min(n[least] for n in alike):+.2f}")
         cells.append(row)
@@ -294,13 +294,14 @@ def _tests(tested):
 
 
 def _details(means):
-    columns = ["method", "PSNR", "in head", "SSIM", "HFEN", "low band", "least gain of a scan"]
+    columns = ["method", "PSNR", "in head", "SSIM", "HFEN", "low band", "least gain", "s per Mvoxel", "parameters"]
     return table(
         columns,
         [
             [
                 *(m["title"], f"{m['psnr']:.2f}", f"{m['psnr_head']:.2f}", f"{m['ssim']:.4f}", f"{m['hfen']:.3f}"),
-                *(f"{m['low_band']:.1e}", "–" if m["least"] is None else f"{m['least']:+.2f}"),
+                *(f"{m['low_band']:.4f}", "–" if m["least"] is None else f"{m['least']:+.2f}"),
+                *(f"{m['seconds_per_megavoxel']:.3f}", f"{m['parameters']:,}" if m["parameters"] else "–"),
             ]
             for m in sorted(means, key=lambda m: entries.order().index(m["method"]))
         ],
