@@ -35,6 +35,9 @@ class Degradation:
         A slice is first made up to this much coarser (by k-space cropping), so that edges come in many widths.
     window : float
         Share of slices whose k-space is apodised, as scanners do.
+    unfilled : float
+        Share of slices whose outer k-space is empty, beyond 0.5 … 1 of Nyquist with a soft edge (Fermi): scans that were
+        interpolated, or reconstructed with a smooth kernel. Nothing can be gained there, and much be lost.
     resliced : float
         Share of slices moved by a part of a voxel with linear interpolation, which softens them.
     bits : float
@@ -51,6 +54,7 @@ class Degradation:
     noise: tuple = (0.5, 8.0)
     shrink: float = 1.5
     window: float = 0.0
+    unfilled: float = 0.0
     resliced: float = 0.0
     bits: float = 0.0
     gamma: float = 1.3
@@ -92,6 +96,11 @@ class Degradation:
                 taper = 1 - strength * (1 - np.cos(np.pi * f))  # 1 in the centre, 1 − strength at the edge
                 spectrum *= np.expand_dims(taper, 1 - axis)
             image = fft.irfft2(spectrum, image.shape)
+        if rng.random() < self.unfilled:
+            edge, width = rng.uniform(0.5, 1.0, 2) / 2, rng.uniform(0.005, 0.04)
+            rows, columns = fft.fftfreq(image.shape[0])[:, None] / edge[0], fft.rfftfreq(image.shape[1]) / edge[1]
+            fermi = 1 / (1 + np.exp(np.clip((np.hypot(rows, columns) - 1) * edge.mean() / width, -50, 50)))
+            image = fft.irfft2(fft.rfft2(image) * fermi, image.shape)
         if rng.random() < self.resliced:
             for axis in (0, 1):
                 part = rng.uniform(0, 0.5)
@@ -258,7 +267,7 @@ def dead_leaves(n, size=256, seed=0):
         )
         image *= 1 + rng.uniform(0, 0.1) * texture / texture.std()
         # Antialiased, and as soft as a scan: leaves are drawn with hard pixel edges.
-        softness = rng.uniform(0.5, 1.0)
+        softness = rng.uniform(0.5, 1.5)
         f = np.hypot(fft.fftfreq(size)[:, None], fft.rfftfreq(size))
         image = fft.irfft2(fft.rfft2(image) * np.exp(-2 * (np.pi * softness * f) ** 2), image.shape)
         images.append(np.maximum(image, 0).astype(np.float16))
