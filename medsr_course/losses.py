@@ -12,7 +12,7 @@ with runtime.hushed():
     from keras import ops
 
 
-def feature_distance(target, output, *, least=1e-4):
+def feature_distance(target, output, *, least=1e-2):
     r"""Relative squared distance of two lists of feature maps, mean over the maps.
 
     :math:`\frac1L \sum_l \|\phi_l(x) - \phi_l(y)\|^2 / \|\phi_l(y)\|^2`, y the target: a perceptual loss (Johnson et

@@ -119,7 +119,7 @@ _RECIPES = {
         learning_rate=2e-4,
         degradation={**HARD, "noisy": 0.0},  # the discriminator must not be taught what noise looks like
         start="srresnet-x4",
-        players={"features": "features-tissue"},
+        players={"features": "features-tissue", "pixel": 0.15, "perceptual": 1.0, "adversarial": 0.1},
     ),
 }
 
