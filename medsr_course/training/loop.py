@@ -176,7 +176,7 @@ def _advise_if_flat(history, steps, learning_rate):
     if before < steps / 2 <= now and len(history) >= 5 and value > 0.98 * start:
         warnings.warn(
             f"after {now} of {steps} steps the loss is {value:.3g}, at the beginning it was {start:.3g}: "
-            f"look at a batch (does the target depend on the input?), then try another learning rate than {learning_rate}",
+            f"look at a batch (does the target depend on the input?), then change the learning rate ({learning_rate})",
             TrainingWarning,
             stacklevel=3,
         )

@@ -36,8 +36,8 @@ class Degradation:
     window : float
         Share of slices whose k-space is apodised, as scanners do.
     unfilled : float
-        Share of slices whose outer k-space is empty, beyond 0.5 … 1 of Nyquist with a soft edge (Fermi): scans that were
-        interpolated, or reconstructed with a smooth kernel. Nothing can be gained there, and much be lost.
+        Share of slices whose outer k-space is empty, beyond 0.5 … 1 of Nyquist with a soft edge (Fermi): scans that
+        were interpolated, or reconstructed with a smooth kernel. Nothing can be gained there, and much be lost.
     resliced : float
         Share of slices moved by a part of a voxel with linear interpolation, which softens them.
     bits : float
