@@ -1,14 +1,20 @@
-"""Measure what a reader waits for on this machine, to results/bench.csv.
+"""Measure what a reader waits for on this machine, beside what else a person would use, to results/bench.csv.
 
-    python tools/bench.py [--repeats 3]
+    python tools/bench.py [--only PART …] [--repeats 3] [--minutes 10] [--slices 24]
 
-Start-up, one cohort subject, and every registered method in seconds per megavoxel of output; the ratio to
-zero-filling is what can be compared between machines.
+Parts: start-up, cohort, methods, training, inference, volume, recipes (three trainings of --minutes each; ours,
+keras.io, keras.io-pairs name them singly). Rows of parts that are not run stay as they are; each part is written as
+soon as it is there, and an interrupted training of "recipes" goes on where it was.
+
+PyTorch is compared where this Python has it, or the Python named in MEDSR_TORCH_PYTHON does. On another machine compare
+the ratios, unit ×, not the seconds.
 """
 
 import argparse
 import csv
 import datetime
+import importlib.util
+import os
 import platform
 import subprocess
 import sys
@@ -18,9 +24,14 @@ from pathlib import Path
 
 import numpy as np
 
-from medsr_course import acquisition, datasets, methods, phantom, runtime, volumes
+from medsr_course import acquisition, datasets, methods, phantom, pretrained, runtime, volumes
 
 ROOT = Path(__file__).resolve().parent.parent
+TABLE = ROOT / "results" / "bench.csv"
+COLUMNS = ("part", "what", "value", "unit", "machine", "commit", "date")
+NETWORK = {"scale": 2, "filters": 48, "blocks": 5, "noise_map": True}  # srresnet-x2
+VOLUME = (180, 256, 256)
+KERAS = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import keras"
 
 
 def seconds(call, repeats):
@@ -33,72 +44,324 @@ def seconds(call, repeats):
     return min(times)
 
 
-def start_up(repeats):
-    """Rows for the imports a reader waits for, each in a fresh process, less Python's own start."""
+# --- the parts: each yields (what, value, unit) ---------------------------------------------------
+
+
+def start_up(options):
+    """The imports a reader waits for, each in a fresh process, less Python's own start."""
 
     def process(code):
-        return seconds(
-            lambda: subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL), repeats
-        )
+        command = [sys.executable, "-c", code]
+        return seconds(lambda: subprocess.run(command, check=True, stderr=subprocess.DEVNULL), options.repeats)
 
     bare = process("pass")
-    for what, code in {
-        "NumPy": "import numpy",
-        "medsr_course": "import medsr_course",
-        "Keras on TensorFlow": KERAS,
-    }.items():
-        yield {"what": f"import {what}", "seconds": process(code) - bare}
+    imports = {"NumPy": "import numpy", "medsr_course": "import medsr_course", "Keras on TensorFlow": KERAS}
+    for what, code in imports.items():
+        yield f"import {what}", process(code) - bare, "s"
 
 
-KERAS = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import keras"
-
-
-def cohort():
-    """Row for one subject of the synthetic cohort, generated and written."""
+def cohort(options):
+    """One subject of the synthetic cohort, generated and written."""
     with tempfile.TemporaryDirectory() as folder:
         spent = seconds(lambda: phantom.make_cohort(folder, 1, seed=12345, workers=1), 1)
-    yield {"what": "one cohort subject, one process", "seconds": spent}
+    yield "one cohort subject, one process", spent, "s"
 
 
-def resampling(repeats):
-    """Rows for every method at every scale it has, on ten slices of the template."""
+def resampling(options):
+    """Every method at every scale it has, on ten slices of the template."""
     image = datasets.load("mni152")[0].contrasts["T1w"]
     fine = volumes.axial_slices(image, n=10)[:, :228, :192]
     for scale in (2, 4):
         coarse = acquisition.kspace_crop(fine, scale)
-        rows = []
+        spent = {}
         for name in methods.names(scale):
             method = methods.get(name)
             method(coarse[:1], scale)  # a session is made at the first call
-            spent = seconds(lambda method=method, coarse=coarse: method(coarse, scale), repeats)  # noqa: B023
-            rows.append({"what": f"{name} ×{scale}", "seconds": spent, "per_megavoxel": spent / (fine.size / 1e6)})
-        zip_seconds = next(row["seconds"] for row in rows if row["what"].startswith("zip "))
-        for row in rows:
-            yield row | {"times_zip": row["seconds"] / zip_seconds}
+            spent[name] = seconds(lambda method=method, coarse=coarse: method(coarse, scale), options.repeats)  # noqa: B023
+            yield f"{name} ×{scale}", spent[name] / (fine.size / 1e6), "s per megavoxel"
+        for name in spent:
+            yield f"{name} ×{scale} / ZIP", spent[name] / spent["zip"], "×"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+def training_speed(options):
+    """Patches per second of SRResNet ×2, batches of 16 patches 32 → 64, here and in plain PyTorch."""
+    from medsr_course import training
+
+    with training.precision("auto") as fast:
+        precisions = list(dict.fromkeys(("float32", fast)))
+    rng = np.random.default_rng(0)
+    x, y = rng.random((16, 32, 32, 2), np.float32), 0.05 * rng.standard_normal((16, 64, 64, 1), np.float32)
+    found = {}
+    for _ in range(options.repeats):  # in turn, so that both see the machine's busy and quiet moments
+        for precision in precisions:
+            _keep_least(found, ("Keras on TensorFlow", precision), _keras_step(x, y, precision, options.steps))
+        for precision in ("float32", "bfloat16"):
+            if told := torch_run(precision, options, x=x, y=y):
+                _keep_least(found, ("PyTorch", precision), float(told["training"]))
+    for (framework, precision), step in found.items():
+        yield f"SRResNet ×2 training, {framework}, {precision}", len(x) / step, "patches/s"
+    yield from _ratios("training", found)
+
+
+def _keep_least(found, key, value):
+    found[key] = min(value, found.get(key, np.inf))
+
+
+def _ratios(what, found):
+    """How many times as fast as PyTorch: the same precision, and the quicker of each."""
+    ours = {k[1]: v for k, v in found.items() if k[0] != "PyTorch"}
+    torch = {k[1]: v for k, v in found.items() if k[0] == "PyTorch"}
+    if ours and torch:
+        yield f"SRResNet ×2 {what}, speed here / PyTorch, float32", torch["float32"] / ours["float32"], "×"
+        yield (
+            f"SRResNet ×2 {what}, speed here / PyTorch, the best of each",
+            min(torch.values()) / min(ours.values()),
+            "×",
+        )
+
+
+def _keras_step(x, y, precision, steps):
+    """Seconds of a training step, median: the course's own loop, clipping and averaging of weights included."""
+    from medsr_course import models, training
+
+    stamps = []
+
+    def batches(k):
+        stamps.append(time.perf_counter())
+        return x, y
+
+    with training.precision(precision):
+        training.fit(models.srresnet(**NETWORK), batches, steps + 5, every=10**6)
+    return float(np.median(np.diff(stamps)[4:]))
+
+
+def inference_speed(options):
+    """SRResNet ×2 alone on slices of 256×256 with their mirrored edges: ONNX Runtime, Keras, PyTorch."""
+    model, path = _exported()
+    side = VOLUME[1] + 2 * pretrained.EDGE
+    slices = np.random.default_rng(0).random((options.slices, side, side, 2), np.float32)
+    at_once = max(1, pretrained.BATCH_PIXELS // side**2)
+    session = pretrained._session(path)
+    parts = [slices[k : k + at_once] for k in range(0, len(slices), at_once)]
+    found, expected = {}, np.concatenate([session(part) for part in parts])
+    for _ in range(options.repeats):
+        for name, call in (("ONNX Runtime", session), ("Keras on TensorFlow", model.predict_on_batch)):
+            call(parts[0])
+            _keep_least(found, (name, "float32"), seconds(lambda call=call: [call(part) for part in parts], 1))
+        for precision in ("float32", "bfloat16"):
+            if told := torch_run(precision, options, model=model, slices=slices, at_once=at_once, steps=0):
+                _keep_least(found, ("PyTorch", precision), float(told["inference"]))
+                if precision == "float32":
+                    gap = np.abs(told["result"] - expected).max() / np.abs(expected).max()
+                    if gap > 1e-3:
+                        raise SystemExit(f"error: PyTorch's network is another one: its output differs by {gap:.2g}")
+    for (framework, precision), spent in found.items():
+        per_volume = spent * VOLUME[0] / len(slices)
+        yield f"SRResNet ×2 network alone, 256×256×180, {framework}, {precision}", per_volume, "s"
+    del found["Keras on TensorFlow", "float32"]
+    yield from _ratios("inference", found)
+
+
+WHOLE_VOLUME = """
+import sys, time
+import numpy as np
+from medsr_course import pretrained
+
+n, h, w = map(int, sys.argv[2:])
+y, x = np.mgrid[:h, :w]
+rng = np.random.default_rng(0)
+stack = np.empty((n, h, w), np.float32)
+for image in stack:
+    noise = 5 * rng.standard_normal((2, h, w))
+    image[:] = np.hypot(500 * (np.hypot(y - h / 2, x - w / 2) < w / 3) + noise[0], noise[1])
+began = time.perf_counter()
+pretrained.enhance(pretrained._session(sys.argv[1]), stack, 2, "soft", noise_map=True)
+spent = time.perf_counter() - began
+try:  # of this process alone; what getrusage says includes its parent's before it became this one
+    with open("/proc/self/status") as file:
+        peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**10
+except OSError:
+    try:
+        import resource
+    except ImportError:  # Windows
+        peak = float("nan")
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+print(spent, peak)
+"""
+
+
+def volume(options):
+    """A whole volume, image to image, in a process of its own: seconds and peak memory."""
+    _, path = _exported()
+    size = (options.slices if options.quick else VOLUME[0], *VOLUME[1:])
+    command = [sys.executable, "-c", WHOLE_VOLUME, str(path), *map(str, size)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    name = "×".join(map(str, (*size[1:], size[0])))
+    yield f"SRResNet ×2, image to image, {name} volume", float(told[0]), "s"
+    yield f"SRResNet ×2, image to image, {name} volume: peak memory", float(told[1]), "MiB"
+
+
+def recipe(name):
+    """PSNR after --minutes of training, see ``bench_recipes``."""
+
+    def rows(options):
+        import bench_recipes
+
+        yield from bench_recipes.run(name, options.minutes)
+
+    return rows
+
+
+PARTS = {
+    "start-up": start_up,
+    "cohort": cohort,
+    "methods": resampling,
+    "training": training_speed,
+    "inference": inference_speed,
+    "volume": volume,
+    "ours": recipe("ours"),
+    "keras.io": recipe("keras.io"),
+    "keras.io-pairs": recipe("keras.io, our pairs"),
+}
+TOGETHER = {"recipes": ("ours", "keras.io", "keras.io-pairs")}
+
+
+# --- SRResNet, and PyTorch ------------------------------------------------------------------------
+
+
+def _network():
+    """SRResNet ×2 with weights that are no longer zero; what they are does not matter to its speed."""
+    from medsr_course import models
+
+    model = models.srresnet(**NETWORK)
+    rng = np.random.default_rng(0)
+    model.set_weights([w + 0.02 * rng.standard_normal(w.shape).astype(np.float32) for w in model.get_weights()])
+    return model
+
+
+_made = {}
+
+
+def _exported():
+    """The network and its ONNX file, made once."""
+    if not _made:
+        from medsr_course.models import keras
+
+        folder = _made["folder"] = tempfile.TemporaryDirectory()
+        _made["model"] = _network()
+        _made["path"] = Path(folder.name) / "srresnet.onnx"
+        image = keras.InputSpec(shape=(None, None, None, 2), dtype="float32")
+        _made["model"].export(_made["path"], format="onnx", input_signature=[image], verbose=False)
+    return _made["model"], _made["path"]
+
+
+def torch_python():
+    """A Python that has PyTorch, or None."""
+    chosen = os.environ.get("MEDSR_TORCH_PYTHON")
+    if chosen:
+        return chosen
+    return sys.executable if importlib.util.find_spec("torch") else None
+
+
+def torch_run(precision, options, *, model=None, x=None, y=None, slices=None, at_once=1, steps=None):
+    """What ``bench_torch`` measures, a dict; None where there is no PyTorch."""
+    python = torch_python()
+    if python is None:
+        return None
+    blank = np.zeros((1, 8, 8, 2), np.float32)
+    model = model or _network()
+    given = {
+        "x": blank if x is None else x,
+        "y": np.zeros((1, 16, 16, 1), np.float32) if y is None else y,
+        "slices": blank if slices is None else slices,
+        "at_once": at_once,
+        "scale": NETWORK["scale"],
+        "threads": runtime.cpu_count(),
+        **{f"w{i}": w for i, w in enumerate(model.get_weights())},
+    }
+    steps = max(1, options.steps if steps is None else steps)
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.npz", Path(folder) / "out.npz"
+        np.savez(source, **given)
+        script = ROOT / "tools" / "bench_torch.py"
+        command = [python, str(script), str(source), str(target), precision, str(steps)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise SystemExit(f"error: {python} cannot run the network in PyTorch ({last}): see MEDSR_TORCH_PYTHON")
+        with np.load(target) as stored:
+            return dict(stored)
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def read(table):
+    """Rows measured before; none of a table that has other columns."""
+    if not table.exists():
+        return []
+    with table.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        return list(reader) if tuple(reader.fieldnames or ()) == COLUMNS else []
+
+
+def write(rows, table):
+    """Rows in the order of the parts; the old table or the new one, never half of it."""
+    order = list(PARTS)
+    rows = sorted(rows, key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
+    part = table.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    part.replace(table)
+
+
+def provenance():
+    """Machine, commit and date of a row."""
+    told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     machine = (
         f"{platform.system()} {platform.machine()}, {runtime.cpu_count()} cores, Python {platform.python_version()}"
     )
-    told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    where = {"machine": machine, "commit": told.stdout.strip(), "date": datetime.date.today().isoformat()}
-    columns = ["what", "seconds", "per_megavoxel", "times_zip", *where]
-    target = ROOT / "results" / "bench.csv"
-    part = target.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        for row in (*start_up(repeats), *cohort(), *resampling(repeats)):
-            shown = {k: f"{v:.4g}" if isinstance(v, float | np.floating) else v for k, v in row.items()}
-            writer.writerow(shown | where)
-            print("  ".join(f"{k} {v}" if k != "what" else f"{v:<36}" for k, v in shown.items()), flush=True)
-    part.replace(target)
-    print(f"written to {target.relative_to(ROOT)}")
+    return {"machine": machine, "commit": told.stdout.strip(), "date": datetime.date.today().isoformat()}
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", metavar="PART", choices=[*PARTS, *TOGETHER], default=list(PARTS))
+    parser.add_argument("--repeats", type=int, default=3, help="the best of so many counts")
+    parser.add_argument("--minutes", type=float, default=10, help="of training, in each of the recipes")
+    parser.add_argument("--steps", type=int, default=30, help="training steps whose median counts")
+    parser.add_argument("--slices", type=int, default=24, help="slices for the speed of inference")
+    parser.add_argument("--quick", action="store_true", help="only as many slices for the volume, too")
+    parser.add_argument("--output", type=Path, default=TABLE, help="the table (%(default)s)")
+    options = parser.parse_args(arguments)
+    table = options.output.resolve()
+    wanted = [part for name in options.only for part in TOGETHER.get(name, (name,))]
+    if torch_python() is None and {"training", "inference"} & set(wanted):
+        print("no PyTorch here: install it, or name a Python that has it in MEDSR_TORCH_PYTHON; going on without")
+    where = provenance()
+    failed = []
+    try:
+        for part in dict.fromkeys(wanted):
+            print(f"{part} …", flush=True)
+            made = []
+            try:
+                for what, value, unit in PARTS[part](options):
+                    made.append({"part": part, "what": what, "value": f"{value:.4g}", "unit": unit, **where})
+                    print(f"  {what:<64} {value:>10.4g} {unit}", flush=True)
+            except runtime.CourseError as error:
+                failed.append(part)
+                print(f"  left out: {error}", file=sys.stderr)
+                continue
+            write([row for row in read(table) if row["part"] != part] + made, table)
+    except KeyboardInterrupt:
+        print("\ninterrupted: finished parts are kept, and the same command goes on with the training", file=sys.stderr)
+        return 130
+    print(f"written to {table}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
