@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up and run the course: lab, test, book, bench, weights, wheels.
+"""Set up and run the course: setup, lab, test, book, bench, weights, wheels.
 
     python course.py lab [JupyterLab arguments]
 
@@ -31,6 +31,7 @@ class SetupError(Exception):
 
 def main(arguments):
     commands = {"lab": lab, "test": test, "book": book, "bench": bench, "weights": weights, "wheels": wheels}
+    commands["setup"] = lambda arguments: 0
     if not arguments or arguments[0] not in commands:
         print("usage: python course.py {" + ",".join(commands) + "} [arguments]")
         return 2

@@ -191,7 +191,8 @@ def _beyond_edges(network, batch, scale, factor):
     h, w = batch.shape[1:3]
     edge = EDGE * scale // factor
     around = ((0, 0), (edge, edge), (edge, edge), (0, 0))
-    out = np.asarray(network(np.pad(batch, around, mode="symmetric")))[..., 0]
+    out = network(np.pad(batch, around, mode="symmetric"))
+    out = np.asarray(out.detach() if hasattr(out, "detach") else out)[..., 0]  # Keras on PyTorch keeps gradients
     start = factor * edge
     return out[:, start : start + factor * h, start : start + factor * w]
 
