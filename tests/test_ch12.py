@@ -1,0 +1,144 @@
+"""Chapter 12: its definitions against the package, its physics claims each with something wrong; exercises; layout."""
+
+import ast
+import json
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from medsr_course import acquisition, claims, classical, exercises, grid, metrics, quizzes, resources, runtime
+
+NOTEBOOK = resources.checkout() / "notebooks" / "12_srgan.ipynb"
+WANTED = {"disc", "around", "places", "evidence", "hidden", "wilson", "without", "detail"}
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """Functions and constants of the laboratory, without running the rest of the chapter."""
+    space = {
+        "np": np,
+        "ndimage": ndimage,
+        "acquisition": acquisition,
+        "classical": classical,
+        "grid": grid,
+        "runtime": runtime,
+        "SCALE": 4,
+        "REACH": 16,
+    }
+    space["yy"], space["xx"] = np.mgrid[-16:17, -16:17]
+    space["RADIUS"] = np.hypot(space["yy"], space["xx"])
+    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        for node in ast.parse("".join(cell["source"])).body:
+            if isinstance(node, ast.FunctionDef) and node.name in WANTED:
+                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
+    assert set(space) >= WANTED
+    return space
+
+
+def test_discs_have_the_area_of_their_diameter(chapter):
+    for size in (1, 2, 3):
+        assert chapter["disc"](size).sum() == pytest.approx(np.pi * (size * 4 / 2) ** 2, rel=0.06)
+
+
+def test_evidence_is_the_contrast(chapter):
+    white = np.ones((64, 64), bool)
+    for size in (1, 2, 3):
+        image = np.full((64, 64), 50.0)
+        chapter["around"](image, (30, 33))[:] += 0.3 * 50 * chapter["disc"](size)
+        seen = chapter["evidence"](image, (30, 33), size, white, 50)
+        assert seen == pytest.approx(0.3, rel=0.2)
+        assert chapter["evidence"](image, (30, 33), size, white, 25) == pytest.approx(2 * seen)
+        assert abs(chapter["evidence"](image, (18, 18), size, white, 50)) < 0.02  # nothing there
+
+
+def test_places_lie_in_white_matter_and_apart(chapter):
+    white = np.zeros((120, 120), bool)
+    white[10:110, 20:100] = True
+    spots = chapter["places"](white, 8, np.random.default_rng(0))
+    assert len(spots) == 8
+    assert all(white[i - 7 : i + 8, j - 7 : j + 8].all() for i, j in spots)
+    gaps = [np.hypot(*(a - b)) for k, a in enumerate(spots) for b in spots[:k]]
+    assert min(gaps) > 24
+    assert chapter["places"](np.zeros((64, 64), bool), 8, np.random.default_rng(0)) == []
+
+
+def test_wilson(chapter):
+    """Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20."""
+    for hits, trials, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)):
+        rate, below, above = chapter["wilson"](hits, trials)
+        assert rate == pytest.approx(hits / trials)
+        assert (below, above) == pytest.approx((low, high), abs=2e-4)
+    wald = 1.96 * np.sqrt(0.0 / 20)  # wrong: no width at 0
+    assert chapter["wilson"](0, 20)[2] > wald
+
+
+def test_what_is_hidden_is_hidden(chapter):
+    x = np.random.default_rng(0).random((2, 32, 36))
+    unseen = chapter["hidden"](x)
+    assert np.abs(acquisition.kspace_crop(unseen, 4)).max() < 1e-12
+    low = acquisition.kspace_crop(x, 4)
+    assert metrics.low_band_residual(low, x + 5 * unseen, 4) < 1e-12
+    wrong = x - classical.cubic(low, 4)  # wrong: an interpolator that leaks
+    assert np.abs(acquisition.kspace_crop(wrong, 4)).max() > 1e-3
+
+
+def test_a_plausible_guess_doubles_the_error():
+    rng = np.random.default_rng(0)
+    truth, guess = rng.standard_normal((2, 100_000))
+    assert np.mean((truth - guess) ** 2) == pytest.approx(2 * np.mean(truth**2), rel=0.03)
+    assert np.mean((truth - truth) ** 2) == 0  # wrong: a guess that knows
+
+
+def test_the_mean_of_edges_has_less_detail(chapter):
+    x = np.arange(64)
+    edges = np.array([np.tanh((x - 28 - k) / 0.8) for k in range(8)])
+    assert chapter["detail"](edges.mean(axis=0)) < 0.5 * chapter["detail"](edges[0])
+    same = np.array([edges[0]] * 8)  # wrong: nothing to be unsure of
+    assert chapter["detail"](same.mean(axis=0)) == pytest.approx(chapter["detail"](edges[0]))
+
+
+def test_noise_of_the_right_amplitudes_costs_three_decibels():
+    rng = np.random.default_rng(0)
+    target = ndimage.gaussian_filter(rng.random((4, 64, 64)), (0, 1, 1)) - 0.4
+    zipped = classical.zero_fill(acquisition.kspace_crop(target, 4), 4)
+    phase = np.exp(1j * np.angle(np.fft.fft2(rng.standard_normal(target.shape))))
+    forged = zipped + np.fft.ifft2(np.abs(np.fft.fft2(target - zipped)) * phase).real
+    assert metrics.spectrum_error(target, forged, 4) < 0.05
+    assert metrics.psnr(target, zipped) - metrics.psnr(target, forged) == pytest.approx(3, abs=0.4)
+    assert metrics.spectrum_error(target, zipped, 4) > 0.9  # wrong: no noise
+
+
+def test_taken_out_lesions_are_gone(chapter):
+    rng = np.random.default_rng(0)
+    image = 100 + rng.standard_normal((64, 64))
+    lesion = np.hypot(*(np.mgrid[:64, :64] - 32)) <= 4
+    image[lesion] += 60
+    clean = chapter["without"](image, lesion, ~lesion, rng)
+    assert abs(clean[lesion].mean() - 100) < 2
+    assert 0.3 < clean[lesion].std() < 3
+    far = ~ndimage.binary_dilation(lesion, iterations=3)
+    assert (clean[far] == image[far]).all()
+
+
+def test_exercises_and_quiz_are_there():
+    names = {n for n in exercises.names() if n.startswith("12-")}
+    assert names == {"12-player-losses", "12-detection", "12-consistent"}
+    right = [a for q in quizzes.questions("12") for a in q["answers"] if a.get("correct")]
+    assert [np.mean(a["range"]) for a in right if a.get("type") == "range"] == pytest.approx([2, 12])
+
+
+def test_it_claims_what_the_syllabus_asks():
+    text = " ".join(claims.declared(NOTEBOOK))
+    for words in ("pays in PSNR", "spectrum error", "by the judge", "null space", "changes nobody's image"):
+        assert words in text
+
+
+def test_the_judge_teaches_nobody():
+    """In the chapter, too: the players know only the teacher."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    source = next("".join(c["source"]) for c in cells if "def players(" in "".join(c["source"]))
+    assert "eye(" in source
+    assert "judge" not in source
