@@ -54,6 +54,21 @@ def test_every_row_says_what_where_and_when(parts, tmp_path):
         assert row["date"].count("-") == 2
 
 
+def test_the_page_names_machine_and_day_of_each_section(bench):
+    where = {"machine": "M", "commit": "c", "date": "2000-01-01"}
+    rows = [
+        {"part": part, "what": f"what {part}", "value": "1.5", "unit": "×", **where, "date": f"2000-01-0{k}"}
+        for k, part in enumerate(("training", "methods", "ours", "keras.io"), 1)
+    ]
+    page = bench.page(rows)
+    assert [line for line in page.splitlines() if line.startswith("##")] == [
+        f"## {bench.HEADINGS[part]}" for part in ("training", "recipes")
+    ]
+    assert "| what ours | 1.5 | × |" in page
+    assert "M, commit c, 2000-01-03; M, commit c, 2000-01-04." in page
+    assert "what methods" not in page  # too many for a page: they are in the CSV file
+
+
 def test_a_part_alone_leaves_the_others(parts, tmp_path, monkeypatch):
     table = tmp_path / "bench.csv"
     parts.main(["--only", "both", "--output", str(table)])

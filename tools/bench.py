@@ -1,4 +1,4 @@
-"""Measure what a reader waits for on this machine, beside what else a person would use, to results/bench.csv.
+"""Measure what a reader waits for here, beside what else a person would use, to results/bench.csv and bench.md.
 
     python tools/bench.py [--only PART …] [--repeats 3] [--minutes 10] [--slices 24]
 
@@ -307,7 +307,7 @@ def read(table):
 
 
 def write(rows, table):
-    """Rows in the order of the parts; the old table or the new one, never half of it."""
+    """Rows in the order of the parts, and their page; the old files or the new ones, never half of one."""
     order = list(PARTS)
     rows = sorted(rows, key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
     part = table.with_suffix(".part")
@@ -316,6 +316,32 @@ def write(rows, table):
         writer.writeheader()
         writer.writerows(rows)
     part.replace(table)
+    part.write_text(page(rows), encoding="utf-8")
+    part.replace(table.with_suffix(".md"))
+
+
+HEADINGS = {
+    "start-up": "Start-up",
+    "cohort": "The synthetic cohort",
+    "training": "Training SRResNet ×2, beside plain PyTorch",
+    "inference": "SRResNet ×2 on a volume, the network alone",
+    "volume": "SRResNet ×2, from image to image",
+    "recipes": "ESPCN ×2 after the same time of training, beside keras.io's recipe",
+}
+
+
+def page(rows):
+    """The table for readers, Markdown: what the site shows of it. The methods one by one are in the CSV file only."""
+    lines = ["# Speed", "", "Made by `make bench`. Ratios (unit ×) can be compared between machines, seconds cannot."]
+    for section, heading in HEADINGS.items():
+        shown = [row for row in rows if row["part"] in TOGETHER.get(section, (section,))]
+        if not shown:
+            continue
+        lines += ["", f"## {heading}", "", "| what | value | unit |", "|---|---:|---|"]
+        lines += [f"| {row['what']} | {row['value']} | {row['unit']} |" for row in shown]
+        where = dict.fromkeys(f"{row['machine']}, commit {row['commit']}, {row['date']}" for row in shown)
+        lines += ["", "; ".join(where) + "."]
+    return "\n".join(lines) + "\n"
 
 
 def provenance():
