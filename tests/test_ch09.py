@@ -1,0 +1,147 @@
+"""Chapter 09: its physics and invariant claims, each with an implementation that is wrong in one point; layout."""
+
+import ast
+import json
+
+import numpy as np
+import pytest
+
+from medsr_course import acquisition, claims, classical, exercises, quizzes, resources, runtime
+
+NOTEBOOK = resources.checkout() / "notebooks" / "09_cnn_super_resolution.ipynb"
+WANTED = ("tiles", "my_depth_to_space", "Differences", "my_srcnn", "upscale", "gabor_bank", "blur", "noisy", "Ways")
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """Functions and classes that the chapter itself defines, by name, without running the rest of it."""
+    from medsr_course import models, pretrained
+
+    keras = models.keras
+    space = {
+        "np": np,
+        "keras": keras,
+        "layers": keras.layers,
+        "ops": keras.ops,
+        "SEED": 0,
+        "acquisition": acquisition,
+        "pretrained": pretrained,
+        "crop": acquisition.kspace_crop,
+    }
+    space["WAYS"] = {"crop": lambda image, rng: acquisition.kspace_crop(image, 2)}
+    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code" or "exercise" in cell["metadata"].get("tags", []):
+            continue
+        for node in ast.parse("".join(cell["source"])).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in WANTED:
+                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
+    space["WAYS"] |= {"blur": space["blur"], "noise": space["noisy"]}
+    return space
+
+
+@pytest.fixture(scope="module")
+def head():
+    """Folded bands inside an ellipse, in 0 … 3."""
+    y, x = np.mgrid[:196, :200] - 98
+    bands = np.sin(x / 6.1 + 2.2 * np.sin(y / 14)) + np.cos(y / 5.7 + np.sin(x / 18))
+    return np.where((x / 80) ** 2 + (y / 90) ** 2 < 1, 2 + np.tanh(4 * bands), 0.0)[None].astype(np.float32)
+
+
+def test_tiles_cut_squares(chapter, head):
+    cut = chapter["tiles"](head).reshape(3, 3, 64, 64)
+    assert np.array_equal(cut[1, 2], head[0, 64:128, 128:192])
+
+
+def test_no_plane_is_nearer_than_the_principal_one():
+    """The claim on the article's network rests on this; a plane chosen in any other way is farther away."""
+    rng = np.random.default_rng(0)
+    patches = rng.normal(size=(60, 40)) @ rng.normal(size=(40, 40))
+    patches -= patches.mean(axis=0)
+    left_over = np.linalg.eigvalsh(patches.T @ patches)[:-8].sum()
+    best, _, _ = np.linalg.svd(patches.T, full_matrices=False)
+    assert np.isclose(((patches - patches @ best[:, :8] @ best[:, :8].T) ** 2).sum(), left_over)
+    other, _ = np.linalg.qr(rng.normal(size=(40, 8)))
+    assert ((patches - patches @ other @ other.T) ** 2).sum() > 1.1 * left_over
+
+
+def test_my_depth_to_space(chapter):
+    from medsr_course.layers import DepthToSpace
+
+    for s, c in ((2, 1), (3, 2)):
+        x = np.random.default_rng(0).normal(size=(2, 5, 7, s * s * c)).astype(np.float32)
+        want = np.asarray(DepthToSpace(s)(x))
+        assert np.array_equal(chapter["my_depth_to_space"](x, s), want)
+        wrong = x.reshape(2, 5 * s, 7 * s, c)  # a reshape alone
+        assert np.abs(wrong - want).max() > 1
+
+
+def test_my_srcnn_is_that_of_the_package(chapter):
+    from medsr_course import models
+
+    mine, theirs = chapter["my_srcnn"](), models.srcnn(2)
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(0, 0.1, w.shape) for w in mine.get_weights()]
+    x = rng.normal(size=(1, 21, 26, 1)).astype(np.float32)
+    mine.set_weights(weights), theirs.set_weights(weights)
+    a, b = (np.asarray(model(x)) for model in (mine, theirs))
+    assert np.abs(a - b).max() < 1e-6 * np.abs(b).max()
+    theirs.set_weights([weights[0] * 1.1, *weights[1:]])
+    assert np.abs(a - np.asarray(theirs(x))).max() > 1e-2 * np.abs(b).max()
+
+
+def test_untrained_is_zero_filling_and_consistency_holds_for_any_weights(chapter, head):
+    from medsr_course import metrics, models
+
+    runtime.start("smoke", 0)
+    coarse = acquisition.kspace_crop(head, 2)
+    start = classical.zero_fill(coarse, 2)
+    for name in ("srcnn", "srresnet"):
+        model = models.build(name, scale=2)
+        assert np.abs(chapter["upscale"](model, coarse) - start).max() < 1e-5
+        rng = np.random.default_rng(1)
+        model.set_weights([rng.normal(0, 0.1, w.shape) for w in model.get_weights()])
+        assert metrics.low_band_residual(coarse, chapter["upscale"](model, coarse), 2) < 1e-5
+        assert metrics.low_band_residual(coarse, chapter["upscale"](model, coarse, None), 2) > 1e-3  # without the rule
+
+
+def test_gabor_filters_see_no_brightness_and_all_differ(chapter):
+    bank = chapter["gabor_bank"]()[:, :, 0]
+    assert bank.shape == (9, 9, 64)
+    assert np.abs(bank.sum(axis=(0, 1))).max() < 1e-6
+    flat = bank.reshape(81, 64) / np.linalg.norm(bank.reshape(81, 64), axis=0)
+    alike = flat.T @ flat - np.eye(64)
+    assert alike.max() < 0.99
+
+
+def test_ways_make_pairs_on_one_grid(chapter, head):
+    for name in ("crop", "blur", "noise"):
+        coarse, fine = chapter["Ways"](name).pair(head[0], np.random.default_rng(0))
+        assert fine.shape == (196, 196)
+        assert coarse.shape == (98, 98)
+        aside = np.roll(fine, 1, axis=1)[::2, ::2]
+        assert np.mean((coarse - fine[::2, ::2]) ** 2) < 0.5 * np.mean((coarse - aside) ** 2)
+
+
+def test_exercises_and_quiz_are_there():
+    assert {n for n in exercises.names() if n.startswith("09-")} == {
+        "09-space-to-depth",
+        "09-reach",
+        "09-keep-measured",
+    }
+    right = [a for q in quizzes.questions("09") for a in q["answers"] if a.get("correct")]
+    assert [np.mean(a["range"]) for a in right if a.get("type") == "range"] == pytest.approx([19440])
+
+
+def test_it_claims_what_the_syllabus_asks():
+    text = " ".join(claims.declared(NOTEBOOK))
+    for words in (
+        "SRCNN trained here beats ZIP",
+        "SRResNet trained here beats ZIP",
+        "Shipped SRCNN beats ZIP",
+        "Shipped SRResNet beats ZIP",
+        "ahead of shipped SRCNN",
+        "no real MR test scan below ZIP",
+        "untrained network is zero-filling",
+        "changes ZIP inside the head",
+    ):
+        assert words in text
