@@ -127,12 +127,22 @@ class Filter:
         ``apply(stack, sigma, strength)``; sigma (n,), the standard deviation of the noise in each slice.
     strengths : tuple of float
         What is tried.
+    rician : bool
+        Afterwards the noise's share of the squared magnitude, 2σ², is taken off (Gudbjartsson & Patz 1995): smoothing
+        alone leaves air as bright as the mean of its noise.
     """
 
     name: str
     title: str
     apply: Callable
     strengths: tuple
+    rician: bool = False
+
+    def finish(self, smooth, sigma):
+        """What :attr:`apply` gave, with the Rician mean taken off where this filter does so."""
+        if not self.rician:
+            return smooth
+        return np.sqrt(np.maximum(smooth**2 - 2 * np.reshape(sigma, (-1, 1, 1)) ** 2, 0))
 
 
 def gaussian(stack, sigma, strength):
@@ -162,10 +172,10 @@ FILTERS = {
     for f in (
         Filter("zip-gaussian", "ZIP + Gaussian", gaussian, (0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5)),
         Filter("zip-nlm", "ZIP + NLM", nlm, (0.5, 0.7, 0.9, 1.1, 1.3)),
+        Filter("zip-nlm-rician", "ZIP + NLM, Rician", nlm, (0.5, 0.7, 0.9, 1.1, 1.3), rician=True),
     )
 }
 BEST = "-best"  # suffix: each number at the strength that is best for this very scan, judged by its truth
-NOISY_BASELINES = ("zip", *(f"{name}{BEST}" for name in FILTERS))
 
 
 def title(name):

@@ -14,10 +14,10 @@ from medsr_course.leaderboard import entries, measuring, statistics
 from medsr_course.leaderboard.entries import COHORT, CT, GROUPS, REPORT, SCALES, VALIDATION
 from medsr_course.runtime import CourseError
 
+_GAINS = [f"{name}{end}" for name in statistics.OVER for end in ("", "_head")]
 MEAN_COLUMNS = (
     *("group", "scale", "noise", "method", "subjects", "scans", *statistics.NUMBERS, "parameters"),
-    *(f"{gain}{end}" for gain in ("gain", "gain_head", "over_best", "over_best_head") for end in ("", "_low", "_high")),
-    *("least", "least_head", "least_over_best"),
+    *(column for gain in _GAINS for column in (gain, f"{gain}_low", f"{gain}_high", f"least_{gain}")),
 )
 TEST_COLUMNS = (
     *("group", "scale", "noise", "method", "reference", "subjects", "mean_gain"),
@@ -78,7 +78,7 @@ def run(output=None, *, scales=SCALES, data="all", names=None, seed=0, subjects=
 def _flat(line):
     """A line of :func:`statistics.summary` with intervals as three columns."""
     flat = dict(line)
-    for key in ("gain", "gain_head", "over_best", "over_best_head"):
+    for key in _GAINS:
         values = ["" if v is None else float(v) for v in line[key] or (None, None, None)]
         flat |= dict(zip((key, f"{key}_low", f"{key}_high"), values, strict=True))
     return flat
@@ -134,7 +134,7 @@ def write_rows(path, rows, columns, note=""):
 def _shown(key, value):
     if not isinstance(value, float):
         return value
-    decibel = key.startswith(("psnr", "gain", "over_best", "least", "mean_gain"))
+    decibel = key.startswith(("psnr", "gain", "over", "least", "mean_gain"))
     return f"{value:.3f}" if decibel else f"{value:.4g}"
 
 
@@ -183,11 +183,13 @@ def text(rows, tested, note):
     noisy = [m for m in means if m["noise"]]
     if noisy:
         lines += ["", "## ×2 with noise", ""]
-        lines += ["Gain over ZIP in PSNR (dB), full field.", "", *_overview(noisy, "gain"), ""]
-        learned = [m for m in noisy if statistics.learned(m["method"]) and m["over_best"]]
-        if learned:
-            lines += ["Gain over the best of ZIP and both filters, each filter at its best for the very scan.", ""]
-            lines += _overview(learned, "over_best", least="least_over_best")
+        for end, where in (("_head", "inside the head"), ("", "full field")):
+            lines += [f"**Gain over ZIP in PSNR (dB), {where}**", "", *_overview(noisy, f"gain{end}"), ""]
+        for key, rivals in (("over_best", "the plain filters"), ("over_strict", "all filters, the Rician one too")):
+            learned = [m for m in noisy if statistics.learned(m["method"]) and m[key]]
+            for end, where in (("_head", "inside the head"), ("", "full field")) if learned else ():
+                lines += [f"**Networks over the best of ZIP and {rivals}, {where}**", ""]
+                lines += [*_overview(learned, f"{key}{end}", least=f"least_{key}{end}"), ""]
     unseen = [t for t in tested if t["group"] == statistics.UNSEEN]
     if unseen:
         lines += ["", "## Paired tests", "", *_tests(unseen)]
@@ -300,7 +302,7 @@ def _details(means):
         [
             [
                 *(m["title"], f"{m['psnr']:.2f}", f"{m['psnr_head']:.2f}", f"{m['ssim']:.4f}", f"{m['hfen']:.3f}"),
-                *(f"{m['low_band']:.4f}", "–" if m["least"] is None else f"{m['least']:+.2f}"),
+                *(f"{m['low_band']:.4f}", "–" if m["least_gain"] is None else f"{m['least_gain']:+.2f}"),
                 *(f"{m['seconds_per_megavoxel']:.3f}", f"{m['parameters']:,}" if m["parameters"] else "–"),
             ]
             for m in sorted(means, key=lambda m: entries.order().index(m["method"]))
@@ -314,11 +316,13 @@ def _details(means):
 def figure(rows, path):
     """Draw the gain over ZIP of every method on MR: means over subjects, 95 % bootstrap intervals, subjects as dots.
 
-    What lies below :data:`SHOWN_FROM` is a triangle at the edge. CT, a single phantom, is in the tables alone.
+    Full field without added noise, inside the head with it. What lies below :data:`SHOWN_FROM` is a triangle at the edge. CT, a single phantom, is in the tables alone.
     """
     import matplotlib
 
-    found = statistics.gains(rows)
+    found = {where: people for where, people in statistics.gains(rows).items() if where[2] == 0}
+    head = statistics.gains(rows, key="psnr_head").items()  # with noise, the full field is mostly about air
+    found |= {where: people for where, people in head if where[2]}
     panels = sorted({(scale, noise) for _, scale, noise, _ in found}, key=lambda p: (p[1], p[0]))
     groups = [kind for kind in GROUPS if any(where[0] == kind for where in found) and kind != CT]
     methods = {}
@@ -371,7 +375,9 @@ def _panel(ax, panel, names, groups, found):
     for y in range(1, len(names)):
         ax.axhline(y - 0.5, color="0.92", lw=0.8, zorder=0)
     ax.set_yticks(range(len(names)), [entries.title(name) for name in names])
-    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel="gain over ZIP in PSNR (dB)")
+    ax.set(
+        ylim=(len(names) - 0.4, -0.6), xlabel="gain over ZIP in PSNR" + (", inside the head (dB)" if noise else " (dB)")
+    )
     low, high = ax.get_xlim()
     ax.set_xlim(max(low, SHOWN_FROM), max(high, 0.1))
     ax.set_title(f"×{scale}" + (f", {noise} % noise" if noise else ", no noise added"))

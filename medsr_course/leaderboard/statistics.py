@@ -7,7 +7,9 @@ import numpy as np
 from medsr_course import methods, metrics
 from medsr_course.leaderboard.entries import BEST, COHORT, FILTERS, GROUPS, REPORT, group, title
 
-NOISY_BASELINES = ("zip", *(f"{name}{BEST}" for name in FILTERS))
+PLAIN = ("zip", *(f"{name}{BEST}" for name, f in FILTERS.items() if not f.rician))
+STRICT = ("zip", *(f"{name}{BEST}" for name in FILTERS))
+OVER = {"gain": ("zip",), "over_best": PLAIN, "over_strict": STRICT}  # what a gain is counted from
 NUMBERS = ("psnr", "psnr_head", "ssim", "hfen", "low_band", "seconds_per_megavoxel")
 UNSEEN = "cohort and real MR, test"  # for the paired tests: all people on whom nothing was chosen
 
@@ -58,19 +60,19 @@ def summary(rows):
     list of dict
         ``group, scale, noise, method, title, subjects, scans``; means over subjects (a subject's contrasts averaged
         first) ``psnr, psnr_head, ssim, hfen, low_band``, the median ``seconds_per_megavoxel``, ``parameters``;
-        ``gain`` and ``gain_head`` over ZIP and, with noise, ``over_best`` and ``over_best_head`` over the best of ZIP
-        and both filters at their best for the scan: each ``(mean, low, high)``, the 95 % bootstrap interval over
-        subjects, None where fewer than three; ``least`` and ``least_head``, the smallest gain of one scan.
+        ``gain`` over ZIP and, with noise, ``over_best``, over the best of ZIP and the plain filters at their best for
+        the scan, and ``over_strict``, the Rician filter among them: each ``(mean, low, high)``, the 95 % bootstrap
+        interval over subjects, None where fewer than three; ``least_gain`` and so on, the smallest of one scan. All
+        of these also inside the head: ``gain_head``, ``least_gain_head``, …
     """
     by = {}
     for row in rows:
         where = group(row["data"], row["split"], row["contrast"]), row["scale"], row["noise"], row["method"]
         by.setdefault(where, []).append(row)
     over = {
-        "gain": gains(rows),
-        "gain_head": gains(rows, key="psnr_head"),
-        "over_best": gains(rows, reference=NOISY_BASELINES),
-        "over_best_head": gains(rows, reference=NOISY_BASELINES, key="psnr_head"),
+        f"{name}{end}": gains(rows, reference=reference, key=f"psnr{end}")
+        for name, reference in OVER.items()
+        for end in ("", "_head")
     }
     result = []
     for where, found in sorted(by.items(), key=lambda item: (item[0][1], item[0][2], GROUPS.index(item[0][0]))):
@@ -87,8 +89,9 @@ def summary(rows):
         for key, table in over.items():
             values = table.get(where, {})
             line[key] = interval([np.mean(own) for own in values.values()])
-        for key, name in (("gain", "least"), ("gain_head", "least_head"), ("over_best", "least_over_best")):
-            line[name] = min((v for own in over[key].get(where, {}).values() for v in own), default=None)
+        for key, table in over.items():
+            own = [v for values in table.get(where, {}).values() for v in values]
+            line[f"least_{key}"] = min(own, default=None)
         result.append(line)
     return result
 
@@ -145,7 +148,7 @@ def tests(rows):
         ``group, scale, noise, method, reference, subjects, mean_gain, p, p_holm, smallest_p``.
     """
     result = []
-    for name, reference in (("ZIP", ("zip",)), ("best of ZIP and filters", NOISY_BASELINES)):
+    for name, reference in zip(("ZIP", "plain filters", "all filters"), OVER.values(), strict=True):
         families = {}
         for (kind, scale, noise, method), people in gains(rows, reference=reference).items():
             if not learned(method):
