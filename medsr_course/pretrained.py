@@ -20,7 +20,7 @@ from medsr_course.acquisition import kspace_crop
 from medsr_course.classical import zero_fill
 
 BATCH_PIXELS = 2**18  # coarse pixels that go through a network at a time: bounds the memory it takes
-EDGE = 16  # coarse pixels mirrored beyond each side: the reach of the shipped networks is smaller
+EDGE = 16  # coarse pixels wrapped round beyond each side: the reach of the shipped networks is smaller
 OWN_ERROR = 0.01  # of a network in the measured band, in parts of the intensity scale, as far as no card says better
 
 
@@ -184,14 +184,16 @@ def enhance(network, stack, scale, data_consistency="hard", *, own_error=OWN_ERR
 
 
 def _beyond_edges(network, batch, scale, factor):
-    """The network's residual, with the image mirrored beyond its edges; it makes ``factor`` times as many pixels.
+    """The network's residual, with the image wrapped round beyond its edges; it makes ``factor`` times as many pixels.
 
-    Convolutions pad with zeros: an image that is bright at its edge would end there in a cliff.
+    To a discrete Fourier transform an image is periodic: where a head is cut off, the ringing of its lower border comes
+    in at the upper one. Convolutions that see what is there undo it; with zeros or a mirrored image instead, a CT
+    cut at the border lost what the network had gained.
     """
     h, w = batch.shape[1:3]
     edge = EDGE * scale // factor
     around = ((0, 0), (edge, edge), (edge, edge), (0, 0))
-    out = network(np.pad(batch, around, mode="symmetric"))
+    out = network(np.pad(batch, around, mode="wrap"))
     out = np.asarray(out.detach() if hasattr(out, "detach") else out)[..., 0]  # Keras on PyTorch keeps gradients
     start = factor * edge
     return out[:, start : start + factor * h, start : start + factor * w]
