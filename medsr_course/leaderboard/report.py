@@ -316,7 +316,8 @@ def _details(means):
 def figure(rows, path):
     """Draw the gain over ZIP of every method on MR: means over subjects, 95 % bootstrap intervals, subjects as dots.
 
-    Full field without added noise, inside the head with it. What lies below :data:`SHOWN_FROM` is a triangle at the edge. CT, a single phantom, is in the tables alone.
+    Full field without added noise, inside the head with it. What lies below :data:`SHOWN_FROM` is a triangle at the
+    edge. CT, a single phantom, is in the tables alone.
     """
     import matplotlib
 
