@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import load_tool, require
 
-from medsr_course import acquisition, models, runtime, training
+from medsr_course import acquisition, models, runtime, training, volumes
 
 
 @pytest.fixture
@@ -216,3 +216,22 @@ def test_the_recipe_runs_within_its_time(recipes, monkeypatch, tmp_path):
     assert seconds > 0
     assert model.count_params() == models.espcn(2, filters=8, depth=3).count_params()
     assert any(w.any() for w in model.get_weights()[-1:])  # the last layer started at zero
+
+
+def test_every_recipe_is_trained_measured_and_cleared_away(recipes, monkeypatch, tmp_path):
+    slices = [np.random.default_rng(k).random((180, 176)).astype(np.float32) for k in range(2)]
+    image = volumes.make_image(np.random.default_rng(0).random((40, 42, 30)).astype(np.float32), np.eye(4))
+    small = training.Recipe("ESPCN", "espcn", {"scale": 2, "filters": 4, "depth": 2}, steps=1, batch=2, size=8)
+    monkeypatch.setattr(training, "recipes", lambda: {"espcn-x2": small})
+    monkeypatch.setattr(training, "material", lambda share: (slices, None, {}))
+    monkeypatch.setattr(recipes, "scans", lambda: {"validation": {"a T1w": image}})
+    for name, title in recipes.RUNS.items():
+        found = {(what, unit): value for what, value, unit in recipes.run(name, 0.01)}
+        assert list(found) == [
+            (f"{title}: training", "min"),
+            (f"{title}: training", "steps"),
+            (f"{title}, validation", "dB"),
+            (f"{title}, validation, over ZIP", "dB"),
+        ]
+        assert all(np.isfinite(value) for value in found.values())
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
