@@ -115,7 +115,7 @@ def test_gabor_filters_see_no_brightness_and_all_differ(chapter):
 
 def test_ways_make_pairs_on_one_grid(chapter, head):
     for name in ("crop", "blur", "noise"):
-        coarse, fine = chapter["Ways"](name).pair(head[0], np.random.default_rng(0))
+        coarse, fine, _ = chapter["Ways"](name).pair(head[0], np.random.default_rng(0))
         assert fine.shape == (196, 196)
         assert coarse.shape == (98, 98)
         aside = np.roll(fine, 1, axis=1)[::2, ::2]
