@@ -21,6 +21,7 @@ from medsr_course.classical import zero_fill
 
 BATCH_PIXELS = 2**18  # coarse pixels that go through a network at a time: bounds the memory it takes
 EDGE = 16  # coarse pixels wrapped round beyond each side: the reach of the shipped networks is smaller
+LEAST_NOISE = 0.005  # in parts of the intensity scale: the ringing beside a head looks like that much noise
 OWN_ERROR = 0.01  # of a network in the measured band, in parts of the intensity scale, as far as no card says better
 
 
@@ -143,7 +144,7 @@ def enhance(network, stack, scale, data_consistency="hard", *, own_error=OWN_ERR
         the noise, too. "soft": the cropped result is the mean of the input and of what the network says, weighted by
         the inverse of their variances, σ² and ``own_error``² (Schlemper et al. 2018, eq. 6, with λ = own_error² / σ²);
         σ is measured in the background of a magnitude image, :func:`metrics.background_noise`. Where there is none,
-        or no magnitude, it is 0, and soft is hard.
+        or no magnitude, or less noise than :data:`LEAST_NOISE`, it is 0, and soft is hard.
     own_error : float
         Standard deviation of the network's error in the measured band, in parts of the intensity scale.
     zero_filled : bool
@@ -164,6 +165,7 @@ def enhance(network, stack, scale, data_consistency="hard", *, own_error=OWN_ERR
     sigma = 0.0
     if (noise_map or data_consistency == "soft") and unit and offset == 0:
         sigma = metrics.background_noise(stack) / unit
+        sigma = sigma if sigma > LEAST_NOISE else 0.0
     # Of what the network says in the measured band:
     kept = 1.0 if data_consistency is None else 0.0
     if data_consistency == "soft" and sigma:

@@ -15,7 +15,7 @@ import numpy as np
 
 from medsr_course import evaluation, resources, runtime, volumes
 from medsr_course.classical import zero_fill
-from medsr_course.pretrained import consistency, enhance, intensity, load
+from medsr_course.pretrained import card, consistency, enhance, intensity, load
 from medsr_course.training import adversarial, features
 from medsr_course.training.loop import fit, precision
 from medsr_course.training.pairs import Degradation, Patches, TrainingError, dead_leaves
@@ -362,10 +362,23 @@ def train_twin(name, folder=None):
     about = json.loads(path.read_text(encoding="utf-8"))
     kept = ("share", "trained_on", "steps", "seconds", "curve")
     about["twin"] = {**{key: trained[key] for key in kept}, "metrics": _measure(model, trained)}
+    _replace_card(about, path)
+    return about
+
+
+def measure_again(name, folder=None):
+    """Measure a shipped super-resolution network anew and put the numbers into its card; returns the card."""
+    folder = Path(folder or resources.path("weights"))
+    about = card(name)
+    about["metrics"] = _measure(load(name), about)
+    _replace_card(about, folder / f"{name}.json")
+    return about
+
+
+def _replace_card(about, path):
     partial = path.with_suffix(".part")
     partial.write_text(_as_json(about), encoding="utf-8")
     os.replace(partial, path)
-    return about
 
 
 def _as_json(card):
@@ -465,14 +478,18 @@ def _publish(model, about, folder):
 
 
 def main(arguments=None):
-    """``python -m medsr_course.training [--twin] NAME …``: make these weights, or all; or their twins."""
+    """``python -m medsr_course.training [--twin | --measure] NAME …``: make these weights, or all; or their twins."""
     parser = argparse.ArgumentParser(prog="python -m medsr_course.training", description="Make shipped weights anew.")
     parser.add_argument("name", nargs="*", help="all of them, where none is named")
     parser.add_argument("--twin", action="store_true", help="train without real scans, for the card of that weight")
+    parser.add_argument("--measure", action="store_true", help="train nothing: measure again what is shipped")
     wanted = parser.parse_args(arguments)
     try:
-        for name in wanted.name or (_RECIPES if wanted.twin else recipes()):
-            about = train_twin(name)["twin"] if wanted.twin else train_weight(name)
+        for name in wanted.name or (_RECIPES if wanted.twin or wanted.measure else recipes()):
+            if wanted.measure:
+                about = measure_again(name)
+            else:
+                about = train_twin(name)["twin"] if wanted.twin else train_weight(name)
             print(f"{name}: {about['steps']} steps, {about['seconds']} s")
             for data, row in about["metrics"].items():
                 if "gain (dB)" not in row:
