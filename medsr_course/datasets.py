@@ -410,9 +410,8 @@ def _load_real_scans():
     for path in files:
         person, _, contrast = path.name.removesuffix(".nii.gz").rpartition("_")
         people.setdefault(person, {})[contrast] = _reader(path)
-    return Subjects(
-        [Subject(p, c, split="validation" if p == "stroke-brain" else "test") for p, c in people.items()], "real-scans"
-    )
+    splits = {"stroke-brain": "validation"}
+    return Subjects([Subject(p, c, split=splits.get(p, "test")) for p, c in people.items()], "real-scans")
 
 
 def _from_catalogue(item):

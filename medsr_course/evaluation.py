@@ -20,7 +20,8 @@ def pair(image, scale, *, noise=0.0, key=0):
     image : nibabel image
     scale : int
     noise : float
-        In %, see :func:`acquisition.noise_sigma`: complex Gaussian on the coarse stack, then the magnitude.
+        In %, see :func:`acquisition.noise_sigma`: complex Gaussian on the coarse stack, then the magnitude. Not for
+        signed data.
     key : int or str
         Of the noise: same key, same noise.
 

@@ -427,6 +427,8 @@ def _measure(model, about, noises=(0, 3, 6)):
     result = {}
     for title, group in measured_on().items():
         for noise in noises:
+            if noise and title.endswith("CT"):
+                continue  # the protocol's noise ends in a magnitude, which signed data have not
             rows = gains(model.predict_on_batch, group, about["scale"], noise=noise, **consistency(about))
             keys = ("zip", "network", "gain", "gain_head")
             mean = {key: round(float(np.mean([r[key] for r in rows])), 2) for key in keys}
