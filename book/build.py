@@ -71,6 +71,7 @@ def build(profile="lesson", *, execute=True, output=None, quiet=False):
     _write(source / "generated" / "hero.html", hero(source / "notebooks"))
     _write(source / "generated" / "map.md", course_map(listed))
     _write(source / "solutions.md", solutions(listed))
+    _write(source / "networks.md", networks())
     _write(source / "results.md", results(source))
     page = (source / "leaderboard.md").read_text(encoding="utf-8")
     _write(source / "leaderboard.md", page.replace("{{BOARDS}}", leaderboards(source)))
@@ -237,6 +238,47 @@ def _plain(text):
     parts = re.split(r"(`[^`]*`)", text)
     escaped = (part if part.startswith("`") else re.sub(r"([\\*_<\[\]$#|])", r"\\\1", part) for part in parts)
     return "".join(escaped)
+
+
+def networks():
+    """The cards of the shipped networks: what they are for, what they were made from, what they gain."""
+    from medsr_course import pretrained
+
+    lines = [
+        "# The trained networks",
+        "",
+        "Each network ships with a card, a JSON file beside its weights: this page shows the cards. Gains are over",
+        "zero-filling, in dB, by the measurement protocol of the [leaderboard](leaderboard.md).",
+    ]
+    for name in pretrained.names(task=None):
+        card = pretrained.card(name)
+        facts = {
+            "Parameters": f"{card['parameters']:,}" if "parameters" in card else "",
+            "Made by": f"`{card['recipe']}`",
+            "Training": f"{card['steps']} steps, {card['seconds']} s on two cores, seed {card['seed']}",
+            "Data": "; ".join(_plain(text) for text in card["data"]),
+            "Licence": card["licence"],
+            "Meant for": _plain(card["intended_use"]),
+            "**Not for**": _plain(card["not_for"]),
+        }
+        lines += ["", f"## {_plain(card['title'])} (`{name}`)", ""]
+        lines += [f"- {key}: {value}" for key, value in facts.items() if value]
+        rows = {group: row for group, row in card["metrics"].items() if "gain (dB)" in row}
+        twin = card.get("twin", {}).get("metrics", {})
+        if rows:
+            head = ["measured on", "ZIP", "gain", "inside the head"] + (["gain without real scans"] if twin else [])
+            lines += ["", "| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+        for group, row in rows.items():
+            cells = [
+                _plain(group),
+                f"{row['zip (dB)']:.2f}",
+                f"{row['gain (dB)']:+.2f}",
+                f"{row['gain_head (dB)']:+.2f}",
+            ]
+            if twin:
+                cells.append(f"{twin[group]['gain (dB)']:+.2f}" if group in twin else "")
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def results(source):

@@ -334,8 +334,7 @@ def train_weight(name, folder=None):
         **trained,
         "metrics": _measure(model, trained),
         "licence": "MIT",
-        "intended_use": INTENDED_USE,
-        "not_for": NOT_FOR,
+        **_uses(recipe),
     }
     if recipe.players is not None:
         about["perception"] = adversarial.perception(model.predict_on_batch, about, measured_on())
@@ -370,7 +369,7 @@ def measure_again(name, folder=None):
     """Measure a shipped super-resolution network anew and put the numbers into its card; returns the card."""
     folder = Path(folder or resources.path("weights"))
     about = card(name)
-    about["metrics"] = _measure(load(name), about)
+    about.update(metrics=_measure(load(name), about), **_uses(_RECIPES[name]))
     _replace_card(about, folder / f"{name}.json")
     return about
 
@@ -417,9 +416,15 @@ INTENDED_USE = (
     "by k-space cropping, and what it does not."
 )
 NOT_FOR = (
-    "Diagnosis, treatment, or any decision about a person. Other body parts, CT, noisy or differently degraded images: "
-    "measure first. Detail it adds beyond the measured frequencies is a guess from its training images."
+    "Diagnosis, treatment, or any decision about a person. Other body parts, CT, differently degraded images: measure "
+    "first. Detail it adds beyond the measured frequencies is a guess from its training images."
 )
+
+
+def _uses(recipe):
+    """What the card says the network is for, and not for."""
+    never = "" if recipe.degradation.get("noisy") else " Noisy images: it was trained without noise, and loses to ZIP."
+    return {"intended_use": INTENDED_USE, "not_for": NOT_FOR + never}
 
 
 def _measure(model, about, noises=(0, 3, 6)):
