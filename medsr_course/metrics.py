@@ -97,8 +97,9 @@ def background_noise(stack):
     Returns
     -------
     float
-        In the unit of ``stack``. 0 where less than 0.5 % of the pixels are background, and where the background was
-        set to zero: no noise is known of then.
+        In the unit of ``stack``. 0 where less than 0.5 % of the pixels are background, where the background was set to
+        zero, and where it is not Rayleigh's: its quartiles lie 0.77 medians apart, those of an image that was averaged
+        or made coarser after its magnitude was taken much less. Such noise is part of the picture.
 
     >>> rng = np.random.default_rng(0)
     >>> head = np.zeros((1, 64, 64)); head[:, 20:44, 20:44] = 100
@@ -114,7 +115,10 @@ def background_noise(stack):
     background = stack[~near]
     if background.size < 0.005 * stack.size:
         return 0.0
-    return float(np.median(background) / np.sqrt(2 * np.log(2)))
+    low, middle, high = np.percentile(background, [25, 50, 75])
+    if high - low < 0.55 * middle:
+        return 0.0
+    return float(middle / np.sqrt(2 * np.log(2)))
 
 
 def bootstrap_interval(values, *, level=0.95, resamples=10_000, rng=None):
