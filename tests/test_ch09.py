@@ -140,7 +140,7 @@ def test_it_claims_what_the_syllabus_asks():
         "Shipped SRCNN beats ZIP",
         "Shipped SRResNet beats ZIP",
         "ahead of shipped SRCNN",
-        "no real MR test scan below ZIP",
+        "no real test scan below ZIP",
         "untrained network is zero-filling",
         "changes ZIP inside the head",
     ):

@@ -126,13 +126,9 @@ def _judge_keep_measured(got, fine, coarse, s):
     if np.allclose(got, zero_fill(coarse, s), atol=1e-6):
         raise Wrong("that is ZIP alone: it agrees with the measurement and has lost everything beyond it")
     if np.allclose(got, fine + zero_fill(coarse, s), atol=1e-6):
-        raise Wrong(
-            "the fine stack's own measured band is still in it: take that out before you add the measurement"
-        )
+        raise Wrong("the fine stack's own measured band is still in it: take that out before you add the measurement")
     if np.allclose(kspace_crop(got, s), coarse, atol=1e-6):
-        raise Wrong(
-            "it agrees with the measurement, but frequencies beyond it have changed: leave those as they came"
-        )
+        raise Wrong("it agrees with the measurement, but frequencies beyond it have changed: leave those as they came")
     if np.allclose(got, fine - zero_fill(coarse - kspace_crop(fine, s), s), atol=1e-6):
         raise Wrong("the sign is wrong: add what the measurement has more, do not take it away")
     raise Wrong("cropped in k-space, your answer is not the measured stack")
