@@ -438,7 +438,8 @@ def test_archives_that_are_not_what_they_should_be(tmp_path):
 
 
 def test_names_and_options_that_do_not_exist():
-    with pytest.raises(CourseError, match="no data set 'mni'.*mni152, cohort, bids, ds002748, real-scans, neurite-oasis-2d"):
+    listed = "mni152, cohort, bids, ds002748, real-scans, neurite-oasis-2d"
+    with pytest.raises(CourseError, match=f"no data set 'mni'.*{listed}"):
         datasets.load("mni")
     with pytest.raises(CourseError, match="options: n_subjects, seed; not n"):
         datasets.load("cohort", n=3)
