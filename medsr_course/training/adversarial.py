@@ -4,14 +4,12 @@ Both players are ordinary compiled models that see ``train_on_batch``, so the sa
 PyTorch.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from medsr_course import evaluation, metrics, runtime
 from medsr_course.classical import zero_fill
 from medsr_course.pretrained import consistency, enhance, load
-from medsr_course.training.loop import restore, store
+from medsr_course.training.loop import ahead, inside, restore, store
 from medsr_course.training.pairs import TrainingError
 
 COLUMNS = ("step", "pixel", "perceptual", "adversarial", "discriminator", "caught")
@@ -46,7 +44,7 @@ def players(generator, discriminator, features, *, scale, margin=0, pixel=1.0, p
     from medsr_course.models import keras
 
     ops = keras.ops
-    inner = (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
+    inner = inside(margin)
     coarse = keras.Input((None, None, generator.input_shape[-1]), name="coarse")
     zipped = keras.Input((None, None, 1), name="zip")
     residual = keras.Input((None, None, 1), name="residual")
@@ -159,37 +157,33 @@ def fit(
     history = restore(everything, steps, checkpoint)
     first = history[-1][0] if history else 0
     last = min(steps, stop_after or steps)
-    inner = (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
+    inner = inside(margin)
     recent = []
-    with ThreadPoolExecutor(1) as pool:  # the next batch is made while the networks work on this one
-        coming = pool.submit(batches, first)
-        for k in runtime.progress(range(first, last), "adversarial", unit="step"):
-            zipped, residual = coming.result()[:2]
-            if k + 1 < last:
-                coming = pool.submit(batches, k + 1)
-            # Zero-filling keeps every measured sample: each scale-th pixel is the coarse patch.
-            coarse = zipped[:, ::scale, ::scale]
-            zipped = zipped[..., :1]  # a noise map is for the generator alone
-            true = zipped + residual
-            made = zipped + ops.convert_to_numpy(generator.predict_on_batch(coarse))
-            both, label = np.concatenate([true[inner], made[inner]]), np.repeat([[1.0], [0.0]], len(true), axis=0)
-            discriminator.trainable = True
-            discriminator.reset_metrics()
-            theirs = discriminator.train_on_batch(both, label.astype(np.float32), return_dict=True)
-            discriminator.trainable = False
-            side.reset_metrics()
-            nothing = {name: np.zeros(len(true), np.float32) for name in weights}
-            ours = side.train_on_batch([coarse, zipped, residual], nothing, return_dict=True)
-            found = [float(ours.get(f"{name}_loss", 0.0)) for name in COLUMNS[1:4]]
-            recent.append([*found, float(theirs["loss"]), float(theirs["caught"])])
-            if not np.isfinite(recent[-1]).all():
-                numbers = ", ".join(f"{n} {v:.3g}" for n, v in zip(COLUMNS[1:], recent[-1], strict=True))
-                raise TrainingError(f"a loss is not finite at step {k} ({numbers}): lower the learning rate")
-            if (k + 1) % every == 0 or k + 1 == last:
-                history.append((k + 1, *(float(v) for v in np.mean(recent, axis=0))))
-                recent.clear()
-                if checkpoint:
-                    store(everything, steps, history, checkpoint)
+    bar = runtime.progress(range(first, last), "adversarial", unit="step")
+    for k, (zipped, residual, *_) in ahead(batches, bar, last):
+        # Zero-filling keeps every measured sample: each scale-th pixel is the coarse patch.
+        coarse = zipped[:, ::scale, ::scale]
+        zipped = zipped[..., :1]  # a noise map is for the generator alone
+        true = zipped + residual
+        made = zipped + ops.convert_to_numpy(generator.predict_on_batch(coarse))
+        both, label = np.concatenate([true[inner], made[inner]]), np.repeat([[1.0], [0.0]], len(true), axis=0)
+        discriminator.trainable = True
+        discriminator.reset_metrics()
+        theirs = discriminator.train_on_batch(both, label.astype(np.float32), return_dict=True)
+        discriminator.trainable = False
+        side.reset_metrics()
+        nothing = {name: np.zeros(len(true), np.float32) for name in weights}
+        ours = side.train_on_batch([coarse, zipped, residual], nothing, return_dict=True)
+        found = [float(ours.get(f"{name}_loss", 0.0)) for name in COLUMNS[1:4]]
+        recent.append([*found, float(theirs["loss"]), float(theirs["caught"])])
+        if not np.isfinite(recent[-1]).all():
+            numbers = ", ".join(f"{n} {v:.3g}" for n, v in zip(COLUMNS[1:], recent[-1], strict=True))
+            raise TrainingError(f"a loss is not finite at step {k} ({numbers}): lower the learning rate")
+        if (k + 1) % every == 0 or k + 1 == last:
+            history.append((k + 1, *(float(v) for v in np.mean(recent, axis=0))))
+            recent.clear()
+            if checkpoint:
+                store(everything, steps, history, checkpoint)
     if last == steps and average:
         side.optimizer.finalize_variable_values(side.trainable_variables)
     discriminator.trainable = True

@@ -8,15 +8,17 @@ They differ in architecture and in task, so that what flatters one need not flat
 Only the encoder is kept; the layer that answers the question is thrown away after the training.
 """
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
 
-from medsr_course import runtime, volumes
+from medsr_course import grid, runtime, volumes
 from medsr_course.acquisition import kspace_crop
 from medsr_course.classical import zero_fill
-from medsr_course.pretrained import intensity
+from medsr_course.training.loop import fit
+from medsr_course.training.pairs import scaled_slices
 
 DAMAGES = ("none", "zero-filled", "blurred", "noisy")
 REACH = 16  # pixels around a patch: what is done to it needs surroundings
@@ -87,9 +89,7 @@ class Questions:
         for subject in runtime.progress(subjects, "slices", unit="subject"):
             labels = volumes.axial_slices(subject.labels, n=count, between=(0.2, 0.9)).astype(np.uint8)
             for number, image in enumerate(subject.contrasts.values()):
-                stack = volumes.axial_slices(image, n=count, between=(0.2, 0.9))
-                stack = (stack / intensity(stack)[1]).astype(np.float16)
-                pairs = zip(stack, labels, strict=True)
+                pairs = zip(scaled_slices(image, count), labels, strict=True)
                 self.slices += [(number, *pair) for pair in pairs if pair[1][REACH:-REACH:4, REACH:-REACH:4].any()]
 
     def __call__(self, k):
@@ -123,9 +123,9 @@ def damaged(patch, damage, rng):
     """One of :data:`DAMAGES` done to a patch, by its number."""
     if damage == 1:
         scale = int(rng.integers(2, 5))
-        h, w = (n - n % scale for n in patch.shape)
+        whole = grid.trim(patch, scale)
         result = patch.copy()
-        result[:h, :w] = zero_fill(kspace_crop(patch[:h, :w], scale), scale)
+        result[: whole.shape[0], : whole.shape[1]] = zero_fill(kspace_crop(whole, scale), scale)
         return result
     if damage == 2:
         return ndimage.gaussian_filter(patch, rng.uniform(0.7, 2.0))
@@ -182,11 +182,8 @@ def make(name, train, test, *, steps=None, checkpoint=None):
     about : dict
         What a card says of the training.
     """
-    import time
-
     from medsr_course import models
     from medsr_course.models import keras
-    from medsr_course.training.loop import fit
 
     recipe = RECIPES[name]
     questions, unseen = Questions(train, recipe), Questions(test, recipe, count=10)

@@ -129,8 +129,9 @@ def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, loss=None, check
 
     ops = keras.ops
 
+    inner = inside(margin)
+
     def squared_error(target, output):
-        inner = (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
         return ops.mean(ops.square(target[inner] - output[inner]), axis=(1, 2, 3))
 
     warm = max(1, steps // 20)
@@ -145,29 +146,38 @@ def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, loss=None, check
     first = history[-1][0] if history else 0
     last = min(steps, stop_after or steps)
     recent = []
-    # The next batch is made while the network works on this one.
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(batches, first)
-        bar = runtime.progress(range(first, last), model.name, unit="step")
-        for k in bar:
-            batch = coming.result()
-            if k + 1 < last:
-                coming = pool.submit(batches, k + 1)
-            model.reset_metrics()  # else some versions return a running mean
-            recent.append(float(model.train_on_batch(*batch)))
-            if not np.isfinite(recent[-1]):
-                raise TrainingError(f"the loss is {recent[-1]} at step {k}: lower the learning rate ({learning_rate})")
-            if (k + 1) % every == 0 or k + 1 == last:
-                history.append((k + 1, float(np.mean(recent))))
-                recent.clear()
-                if hasattr(bar, "set_postfix"):
-                    bar.set_postfix(loss=f"{history[-1][1]:.3g}")
-                if checkpoint:
-                    store([*model.weights, *optimizer.variables], steps, history, checkpoint)
-                _advise_if_flat(history, steps, learning_rate)
+    bar = runtime.progress(range(first, last), model.name, unit="step")
+    for k, batch in ahead(batches, bar, last):
+        model.reset_metrics()  # else some versions return a running mean
+        recent.append(float(model.train_on_batch(*batch)))
+        if not np.isfinite(recent[-1]):
+            raise TrainingError(f"the loss is {recent[-1]} at step {k}: lower the learning rate ({learning_rate})")
+        if (k + 1) % every == 0 or k + 1 == last:
+            history.append((k + 1, float(np.mean(recent))))
+            recent.clear()
+            if hasattr(bar, "set_postfix"):
+                bar.set_postfix(loss=f"{history[-1][1]:.3g}")
+            if checkpoint:
+                store([*model.weights, *optimizer.variables], steps, history, checkpoint)
+            _advise_if_flat(history, steps, learning_rate)
     if last == steps:
         optimizer.finalize_variable_values(model.trainable_variables)
     return history
+
+
+def inside(margin):
+    """Index of a batch ``(n, h, w, …)`` without ``margin`` pixels at each border."""
+    return (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
+
+
+def ahead(batches, numbers, last):
+    """``(k, batches(k))`` for consecutive numbers k below ``last``; the next one is made while the caller uses this."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = None
+        for k in numbers:
+            batch = (coming or pool.submit(batches, k)).result()
+            coming = pool.submit(batches, k + 1) if k + 1 < last else None
+            yield k, batch
 
 
 def _advise_if_flat(history, steps, learning_rate):

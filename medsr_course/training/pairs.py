@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from medsr_course import grid, runtime
+from medsr_course import grid, runtime, volumes
 from medsr_course.acquisition import kspace_crop
 from medsr_course.classical import zero_fill
+from medsr_course.pretrained import intensity
 
 
 class TrainingError(runtime.CourseError):
@@ -224,6 +225,12 @@ class Patches:
                 weight = 1 / (energy + 1e-5)
             self._made[j] = zipped, coarse, residual, centres, weight, known
         return self._made[j]
+
+
+def scaled_slices(image, n):
+    """``n`` axial slices of a scan, (n, h, w) float16, divided by their intensity scale: what trainings cut up."""
+    stack = volumes.axial_slices(image, n=n, between=(0.2, 0.9))
+    return (stack / intensity(stack)[1]).astype(np.float16)
 
 
 def dead_leaves(n, size=256, seed=0):

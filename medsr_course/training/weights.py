@@ -15,10 +15,10 @@ import numpy as np
 
 from medsr_course import evaluation, resources, runtime, volumes
 from medsr_course.classical import zero_fill
-from medsr_course.pretrained import card, consistency, enhance, intensity, load
+from medsr_course.pretrained import card, consistency, enhance, load
 from medsr_course.training import adversarial, features
 from medsr_course.training.loop import fit, precision
-from medsr_course.training.pairs import Degradation, Patches, TrainingError, dead_leaves
+from medsr_course.training.pairs import Degradation, Patches, TrainingError, dead_leaves, scaled_slices
 
 SOURCES = {
     "ds002748": (
@@ -38,6 +38,7 @@ HARD = {
     "resliced": 0.3,
     "bits": 0.3,
 }  # what files have been through, and noise
+SRRESNET_X4 = {"scale": 4, "noise_map": True, "filters": 48, "blocks": 5}  # SRGAN's generator starts from its weights
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ _RECIPES = {
     "srresnet-x4": Recipe(
         "SRResNet ×4",
         "srresnet",
-        {"scale": 4, "noise_map": True, "filters": 48, "blocks": 5},
+        SRRESNET_X4,
         steps=6000,
         size=24,
         batch=20,
@@ -112,7 +113,7 @@ _RECIPES = {
     "srgan-x4": Recipe(
         "SRGAN ×4",
         "srresnet",
-        {"scale": 4, "noise_map": True, "filters": 48, "blocks": 5},
+        SRRESNET_X4,
         steps=2000,
         batch=8,
         size=24,
@@ -168,8 +169,7 @@ def material(share):
             found = subjects(source, "train")
             for subject in runtime.progress(found, source, unit="subject"):
                 for image in subject.contrasts.values():
-                    stack = volumes.axial_slices(image, n=60, between=(0.2, 0.9))
-                    slices += list((stack / intensity(stack)[1]).astype(np.float16))
+                    slices += list(scaled_slices(image, 60))
             trained_on[source] = [subject.id for subject in found]
         count = len(slices) - first
         weights += [part / max(count, 1)] * count
@@ -375,9 +375,9 @@ def measure_again(name, folder=None):
 
 
 def _replace_card(about, path):
-    partial = path.with_suffix(".part")
-    partial.write_text(_as_json(about), encoding="utf-8")
-    os.replace(partial, path)
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(_as_json(about), encoding="utf-8")
+    os.replace(unfinished, path)
 
 
 def _as_json(card):
@@ -478,9 +478,9 @@ def _publish(model, about, folder):
         model.export(scratch / f"{name}.onnx", format="onnx", input_signature=[image], verbose=False)
         files = sorted(scratch.iterdir())
         about["files"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-        card = scratch / f"{name}.json"
-        card.write_text(_as_json(about), encoding="utf-8")
-        for file in (*files, card):
+        described = scratch / f"{name}.json"
+        described.write_text(_as_json(about), encoding="utf-8")
+        for file in (*files, described):
             os.replace(file, folder / file.name)
 
 
@@ -505,7 +505,3 @@ def main(arguments=None):
                 print(f"  {data}: {row['gain (dB)']:+.2f} dB over ZIP, inside the head {row['gain_head (dB)']:+.2f}")
     except runtime.CourseError as error:
         sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()
