@@ -89,7 +89,7 @@ def test_the_players_losses():
     assert np.asarray(losses.says(logit, 0.0))[0] == pytest.approx(wrong, rel=1e-5)
 
 
-@pytest.mark.parametrize("architecture", list(models.FEATURES))
+@pytest.mark.parametrize("architecture", list(models.features.ARCHITECTURES))
 def test_encoders_take_any_size(architecture):
     encoder = models.build(architecture)
     for h, w in ((32, 32), (17, 23)):

@@ -26,7 +26,7 @@ SMALL = {
 y, x = np.mgrid[:48, :40]
 slices = [np.where(np.hypot(y - 24, x - 20) < radius, 0.8, 0.1).astype("f4") for radius in (8, 12, 16)]
 found = {}
-for name in models.ARCHITECTURES:
+for name in models.superresolution.ARCHITECTURES:
     rng = np.random.default_rng(0)
     model = models.build(name, scale=2, **SMALL[name])
     shapes = [w.shape for w in model.get_weights()]

@@ -13,7 +13,7 @@ SMALL = {
     "drcn": {"filters": 16, "recursions": 2},
     "srresnet": {"filters": 16, "blocks": 1},
 }
-EVERY = list(models.ARCHITECTURES)
+EVERY = list(models.superresolution.ARCHITECTURES)
 
 
 def build(name, scale, **settings):

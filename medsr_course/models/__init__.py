@@ -1,0 +1,37 @@
+"""Networks in Keras 3, written with ``keras.ops``: they run on TensorFlow, JAX and PyTorch, for any height and width.
+
+One module per task; :func:`build` makes a network by the name and settings that a model card states.
+"""
+
+from medsr_course.models import features, superresolution
+from medsr_course.models.common import keras
+from medsr_course.models.discriminators import discriminator
+from medsr_course.models.features import contrast_features, tissue_features
+from medsr_course.models.superresolution import ON_ZIP, drcn, espcn, fsrcnn, srcnn, srresnet, vdsr
+
+TASKS = (superresolution, features)
+ARCHITECTURES = {name: network for task in TASKS for name, network in task.ARCHITECTURES.items()}
+
+
+def build(architecture, **settings):
+    """A network by name, as a model card states it: ``build("espcn", scale=4, filters=48, depth=6)``."""
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"there is no network {architecture!r}; there are: {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[architecture](**settings)
+
+
+__all__ = [
+    "ARCHITECTURES",
+    "ON_ZIP",
+    "build",
+    "contrast_features",
+    "discriminator",
+    "drcn",
+    "espcn",
+    "fsrcnn",
+    "keras",
+    "srcnn",
+    "srresnet",
+    "tissue_features",
+    "vdsr",
+]
