@@ -135,6 +135,7 @@ def _write_json(path, value):
 
 @app.command()
 def leaderboard(
+    task: Annotated[str, typer.Option(help="Another task's board, e.g. denoising; takes --output alone.")] = "",
     scale: Annotated[list[int] | None, typer.Option(help="2 or 4; both when none is given.")] = None,
     data: Annotated[str, typer.Option(help="cohort, real or all (real where they are here).")] = "all",
     methods: Annotated[str, typer.Option(help="Names with commas, e.g. srresnet-x2,cubic; all when none.")] = "",
@@ -150,6 +151,11 @@ def leaderboard(
 
     from medsr_course import leaderboard as board
 
+    if task not in ("", "super-resolution"):
+        if scale or methods or data != "all" or fresh:
+            raise CourseError("--scale, --data, --methods and --fresh are for super-resolution: leave them out")
+        _task_leaderboard(task, output)
+        return
     scales = tuple(sorted(set(scale or board.SCALES)))
     if not set(scales) <= set(board.SCALES):
         raise CourseError(f"--scale {scales[0] if scales[0] not in board.SCALES else scales[-1]}: choose 2 or 4")
@@ -171,6 +177,24 @@ def leaderboard(
     if any(m["noise"] for m in means):
         _print_gains(console, [m for m in means if m["noise"]], "×2 with noise")
     console.print(f"written to {folder}: leaderboard.csv, -means.csv, -tests.csv, .md, .png", soft_wrap=True)
+
+
+def _task_leaderboard(task, output):
+    from rich.console import Console
+    from rich.table import Table
+
+    from medsr_course.leaderboard import tasks
+
+    console = Console(highlight=False, markup=False)
+    board, rows, folder = tasks.run(task, output)
+    for heading, columns, cells in tasks.tables(board, rows):
+        table = Table(title=heading, title_justify="left")
+        for column in columns:
+            table.add_column(column, justify="left" if column == "method" else "right")
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+    console.print(f"written to {folder}: leaderboard-{task}.csv, .md", soft_wrap=True)
 
 
 def _print_gains(console, means, title):

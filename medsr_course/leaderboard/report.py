@@ -54,13 +54,7 @@ def run(output=None, *, scales=SCALES, data="all", names=None, seed=0, subjects=
     part = bool(names) or data != "all" or tuple(scales) != SCALES
     names = entries.select(names, scales)
     root = resources.checkout() or Path.cwd()
-    folder = Path(output) if output else root / ("out/leaderboard" if part else "results")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / "leaderboard.tmp", "")
-        (folder / "leaderboard.tmp").unlink()
-    except OSError as error:
-        raise CourseError(f"cannot write into {folder} ({error.strerror}): choose another --output") from None
+    folder = writable(output or root / ("out/leaderboard" if part else "results"))
     measured, tuning = entries.scans(data, seed=seed, subjects=subjects)
     note = _what(measured, data, seed, subjects)
     made(note)
@@ -73,6 +67,18 @@ def run(output=None, *, scales=SCALES, data="all", names=None, seed=0, subjects=
     write_rows(folder / "leaderboard-tests.csv", tested, TEST_COLUMNS, note)
     _replace(folder / "leaderboard.md", text(rows, tested, note))
     return rows, folder
+
+
+def writable(folder):
+    """Make a folder that files can be written into; a :class:`CourseError` where none can be."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / "leaderboard.tmp", "")
+        (folder / "leaderboard.tmp").unlink()
+    except OSError as error:
+        raise CourseError(f"cannot write into {folder} ({error.strerror}): choose another --output") from None
+    return folder
 
 
 def _flat(line):
@@ -202,12 +208,12 @@ def table(columns, rows):
     return lines + ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
 
 
-def shown(value):
-    """A mean with its interval: ``+0.52 [0.31, 0.70]``; a mean alone, or a dash, where there is no more."""
+def shown(value, form=".2f"):
+    """A mean with its interval: ``+0.52 [+0.31, +0.70]``; a mean alone, or a dash, where there is no more."""
     if value is None:
         return "–"
     mean, low, high = value
-    return f"{mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if low is not None else "")
+    return f"{mean:+{form}}" + (f" [{low:+{form}}, {high:+{form}}]" if low is not None else "")
 
 
 def overview(means, key="gain"):
