@@ -3,21 +3,23 @@
 from medsr_course.models.common import keras, layers
 
 
-def discriminator(*, filters=32, seed=0):
+def discriminator(*, filters=32, channels=1, seed=0):
     """SRGAN's judge of patches (Ledig et al. 2017, without batch normalisation): real or generated?
 
     Parameters
     ----------
     filters : int
         Of the first layer; every second layer halves the resolution and doubles the channels.
+    channels : int
+        2 for a conditional judge: the image, and the one it was made from (Isola et al. 2017).
     seed : int
 
     Returns
     -------
     keras.Model
-        ``(n, H, W, 1)``, divided by the intensity scale, to one logit each, ``(n, 1)``: positive for "real".
+        ``(n, H, W, channels)``, divided by the intensity scale, to one logit each, ``(n, 1)``: positive for "real".
     """
-    image = keras.Input((None, None, 1), name="fine")
+    image = keras.Input((None, None, channels), name="fine")
     x = image
     for i, (width, stride) in enumerate(((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2))):
         start = keras.initializers.HeNormal(seed=seed + i)

@@ -15,7 +15,18 @@ from medsr_course.training.pairs import TrainingError
 COLUMNS = ("step", "pixel", "perceptual", "adversarial", "discriminator", "caught")
 
 
-def players(generator, discriminator, features, *, scale, margin=0, pixel=1.0, perceptual=1.0, adversarial=1.0):
+def players(
+    generator,
+    discriminator,
+    features,
+    *,
+    scale,
+    margin=0,
+    pixel=1.0,
+    perceptual=1.0,
+    adversarial=1.0,
+    conditional=False,
+):
     """What the generator learns by: one model around it, the discriminator and the feature network.
 
     Parameters
@@ -32,6 +43,9 @@ def players(generator, discriminator, features, *, scale, margin=0, pixel=1.0, p
     pixel, perceptual, adversarial : float
         Weights of the three losses: mean squared error × 1000 (so that it is about 1), :func:`losses.feature_distance`,
         and cross-entropy of the discriminator's verdict.
+    conditional : bool
+        The discriminator reads two channels, the image and what it was made from, ``(n, H, W, 2)``: it judges whether
+        the one fits the other, not only whether it looks right (Isola et al. 2017).
 
     Returns
     -------
@@ -50,9 +64,10 @@ def players(generator, discriminator, features, *, scale, margin=0, pixel=1.0, p
     residual = keras.Input((None, None, 1), name="residual")
     guess = generator(coarse)
     made, true = (zipped + guess)[inner], (zipped + residual)[inner]
+    judged = ops.concatenate([made, zipped[inner]], axis=-1) if conditional else made
     terms = {
         "pixel": 1000 * ops.mean(ops.square(made - true), axis=(1, 2, 3)),
-        "adversarial": losses.says(discriminator(made), 1.0),
+        "adversarial": losses.says(discriminator(judged), 1.0),
     }
     if features is not None:
         features.trainable = False
@@ -77,6 +92,7 @@ def fit(
     pixel=1.0,
     perceptual=1.0,
     adversarial=0.03,
+    conditional=False,
     average=0.99,
     checkpoint=None,
     every=50,
@@ -129,6 +145,7 @@ def fit(
         pixel=pixel,
         perceptual=perceptual,
         adversarial=adversarial,
+        conditional=conditional,
     )
 
     def adam(**options):
@@ -167,6 +184,8 @@ def fit(
         true = zipped + residual
         made = zipped + ops.convert_to_numpy(generator.predict_on_batch(coarse))
         both, label = np.concatenate([true[inner], made[inner]]), np.repeat([[1.0], [0.0]], len(true), axis=0)
+        if conditional:
+            both = np.concatenate([both, np.tile(zipped[inner], (2, 1, 1, 1))], axis=-1)
         discriminator.trainable = True
         discriminator.reset_metrics()
         theirs = discriminator.train_on_batch(both, label.astype(np.float32), return_dict=True)
@@ -201,6 +220,7 @@ def teach(
     seed=0,
     learning_rate=2e-4,
     margin=0,
+    conditional=False,
     checkpoint=None,
     **weights,
 ):
@@ -212,13 +232,15 @@ def teach(
         Name of a shipped feature network.
     filters, seed
         Of the discriminator.
+    conditional : bool
+        See :func:`players`.
     **weights
         Of the losses, see :func:`players`.
     """
     from medsr_course import models
 
     eye = load(features)
-    judge = models.discriminator(filters=filters, seed=seed)
+    judge = models.discriminator(filters=filters, channels=1 + conditional, seed=seed)
     return fit(
         generator,
         judge,
@@ -228,6 +250,7 @@ def teach(
         scale=scale,
         learning_rate=learning_rate,
         margin=margin,
+        conditional=conditional,
         checkpoint=checkpoint,
         **weights,
     )

@@ -1,0 +1,76 @@
+"""A discriminator that sees the noisy image, too, and the noise power spectrum."""
+
+import numpy as np
+import pytest
+
+from medsr_course import models, training
+from medsr_course.training import adversarial
+
+
+class Noisy:
+    """A degradation of scale 1: the clean slice, and its magnitude with noise."""
+
+    scale = 1
+
+    def pair(self, image, rng):
+        real, imaginary = 0.05 * rng.standard_normal((2, *image.shape), dtype=np.float32)
+        return np.hypot(image + real, imaginary), image, 0.05
+
+
+@pytest.fixture(scope="module")
+def batches():
+    slices = [image.astype(np.float32) for image in training.dead_leaves(3, 48)]
+    return training.Patches(slices, Noisy(), size=24, batch=2, pool=4, noise_map=True)
+
+
+def generator():
+    keras = models.keras
+    image = keras.Input((None, None, 2))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", use_bias=False)(image)
+    return keras.Model(image, keras.layers.Conv2D(1, 3, padding="same", use_bias=False)(x))
+
+
+def test_a_conditional_discriminator_learns_at_scale_1(batches):
+    judge = models.discriminator(filters=4, channels=2)
+    made, before = generator(), [w.copy() for w in judge.get_weights()]
+    start = [w.copy() for w in made.get_weights()]
+    history = adversarial.fit(made, judge, None, batches, 2, scale=1, margin=2, conditional=True, every=1)
+    assert np.isfinite(history).all()
+    assert len(history) == 2
+    for old, model in ((before, judge), (start, made)):
+        assert any((a != b).any() for a, b in zip(old, model.get_weights(), strict=True))
+
+
+def test_it_needs_two_channels(batches):
+    with pytest.raises(ValueError, match="shape"):
+        adversarial.fit(generator(), models.discriminator(filters=4), None, batches, 1, scale=1, conditional=True)
+
+
+def test_what_it_is_shown(batches):
+    """First channel: the true image, then the made one; second channel: the noisy image they belong to, both times."""
+    seen = []
+
+    class Watched:
+        def __init__(self, model):
+            self.model = model
+
+        def __call__(self, *args, **kwargs):
+            return self.model(*args, **kwargs)
+
+        def __getattr__(self, name):
+            return getattr(self.model, name)
+
+        def train_on_batch(self, images, labels, **options):
+            seen.append((images, labels))
+            return self.model.train_on_batch(images, labels, **options)
+
+    noisy, residual, *_ = batches(0)
+    judge = Watched(models.discriminator(filters=4, channels=2))
+    adversarial.fit(generator(), judge, None, batches, 1, scale=1, margin=2, conditional=True)
+    (images, labels), inner = seen[0], np.s_[:, 2:-2, 2:-2]
+    assert images.shape == (4, 20, 20, 2)
+    np.testing.assert_array_equal(labels[:, 0], [1, 1, 0, 0])
+    np.testing.assert_allclose(images[:2, ..., 0], (noisy[..., :1] + residual)[inner][..., 0], atol=1e-6)
+    for half in (images[:2], images[2:]):
+        np.testing.assert_array_equal(half[..., 1], noisy[inner][..., 0])
+    assert np.abs(images[2:, ..., 0] - images[:2, ..., 0]).max() > 1e-3
