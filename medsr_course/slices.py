@@ -1,0 +1,298 @@
+"""Thick slices: how they are measured, and how classical methods make thin ones of them.
+
+A stack of thick slices ``(n, h, w)`` is a matrix A, applied along the first axis, times a stack of thin ones
+``(s·n, h, w)``: thick slice k is the mean of the thin slices around number s·k, weighted by the *slice profile*.
+Sample 0 stays in place, as everywhere in this course. All lengths are in thin slices.
+
+Everything here is linear, so every method is a matrix, too: :func:`matrix` (n, s·n), :func:`cubic_matrix` and
+:func:`back_projection_matrix` (s·n, n).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+SHAPES = ("gaussian", "trapezoid", "box")
+RAMP = 0.25  # of the full width at half maximum: length of each slope of the trapezoid
+
+
+@dataclass(frozen=True)
+class Slab:
+    """How thick slices are taken.
+
+    Attributes
+    ----------
+    spacing : int
+        s, from the centre of a thick slice to the next.
+    fwhm : float
+        Full width at half maximum of the slice profile: the nominal slice thickness.
+    shape : {"gaussian", "trapezoid", "box"}
+        A trapezoid is what a good excitation pulse leaves, a Gaussian what a short one does.
+    """
+
+    spacing: int = 4
+    fwhm: float = 4.0
+    shape: str = "gaussian"
+
+    def __post_init__(self):
+        if int(self.spacing) != self.spacing or self.spacing < 1:
+            raise ValueError(f"spacing must be a whole number of at least 1, not {self.spacing!r}")
+        if not 0 < self.fwhm < np.inf:
+            raise ValueError(f"fwhm must be above 0, not {self.fwhm!r}")
+        if self.shape not in SHAPES:
+            raise ValueError(f"shape must be one of {', '.join(SHAPES)}, not {self.shape!r}")
+
+    @property
+    def gap(self):
+        """Spacing less thickness: what lies between the slices; below 0 they overlap."""
+        return self.spacing - self.fwhm
+
+    def __str__(self):
+        between = f"gap {self.gap:g}" if self.gap >= 0 else f"overlap {-self.gap:g}"
+        return f"{self.shape} profile, FWHM {self.fwhm:g}, spacing {self.spacing:g}, {between}"
+
+
+def profile(slab):
+    """Weights of the thin slices in a thick one.
+
+    A thin slice is itself the mean over its width, so each weight is the mean of the profile over that width.
+
+    Parameters
+    ----------
+    slab : Slab
+
+    Returns
+    -------
+    float64 array (2r + 1,)
+        For the offsets −r … r from the centre; symmetric, of sum 1.
+    """
+    reach = int(np.ceil({"gaussian": 1.6, "trapezoid": 0.7, "box": 0.6}[slab.shape] * slab.fwhm))
+    fine = 64  # points per thin slice
+    t = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
+    weights = response(t, slab).reshape(-1, fine).mean(axis=1)
+    weights = weights[np.flatnonzero(weights)[0] : np.flatnonzero(weights)[-1] + 1]
+    return weights / weights.sum()
+
+
+def response(t, slab):
+    """The profile itself, 1 at its top, at the distances t from the centre of the slice."""
+    x = np.abs(np.asarray(t, float)) / slab.fwhm
+    if slab.shape == "gaussian":
+        return np.exp(-4 * np.log(2) * x**2)
+    if slab.shape == "box":
+        return (x <= 0.5).astype(float)
+    return np.clip((0.5 + RAMP / 2 - x) / RAMP, 0, 1)
+
+
+def width(weights, step=1.0):
+    """Full width at half maximum of a sampled peak, between samples by straight lines."""
+    weights = np.asarray(weights, float)
+    half = weights.max() / 2
+    inside = np.flatnonzero(weights >= half)
+    first, last = inside[0], inside[-1]
+    padded = np.concatenate([[0.0], weights, [0.0]])
+    left = (padded[first + 1] - half) / (padded[first + 1] - padded[first])
+    right = (padded[last + 1] - half) / (padded[last + 1] - padded[last + 2])
+    return float((last - first + left + right) * step)
+
+
+@lru_cache(maxsize=64)
+def matrix(n, slab=Slab()):
+    """The forward operator A, (n, s·n) float64: thin slices to thick ones.
+
+    Rows have the sum 1; at the ends of the stack a thick slice is the mean of what there is.
+    """
+    weights, s = profile(slab), slab.spacing
+    reach = len(weights) // 2
+    forward = np.zeros((n, n * s + 2 * reach))
+    for k in range(n):
+        forward[k, s * k : s * k + len(weights)] = weights
+    forward = forward[:, reach : reach + n * s]
+    forward /= forward.sum(axis=1, keepdims=True)
+    forward.setflags(write=False)
+    return forward
+
+
+@lru_cache(maxsize=64)
+def cubic_matrix(n, spacing=4):
+    """Cubic-spline interpolation from n slices to spacing·n, (spacing·n, n) float64; constant beyond the last."""
+    from scipy.interpolate import CubicSpline
+
+    if n == 1:
+        return np.ones((spacing, 1))
+    positions = np.minimum(np.arange(n * spacing) / spacing, n - 1)
+    return CubicSpline(np.arange(n), np.eye(n), bc_type="natural")(positions)
+
+
+KERNELS = ("adjoint", "cubic")
+
+
+@lru_cache(maxsize=64)
+def back_projection_matrix(n, slab=Slab(), iterations=16, kernel="cubic"):
+    """Cubic interpolation and :func:`back_project`, as one matrix (s·n, n) float64."""
+    forward, start = matrix(n, slab), cubic_matrix(n, slab.spacing)
+    if kernel not in KERNELS:
+        raise ValueError(f"kernel must be one of {', '.join(KERNELS)}, not {kernel!r}")
+    back = start if kernel == "cubic" else slab.spacing * forward.T
+    result = start
+    for _ in range(iterations):
+        result = result + back @ (np.eye(n) - forward @ result)
+    return result
+
+
+@lru_cache(maxsize=64)
+def smooth_matrix(n, slab=Slab(), damping=1e-3):
+    """The smoothest stack that explains the thick slices, (s·n, n) float64.
+
+    Minimises ``|A x − y|² + damping·|D x|²`` with D the second difference.
+    """
+    forward = matrix(n, slab)
+    if damping <= 0:
+        raise ValueError("damping must be above 0: A alone does not say what lies between the slices")
+    bend = np.diff(np.eye(n * slab.spacing), 2, axis=0)
+    return np.linalg.solve(forward.T @ forward + damping * bend.T @ bend, forward.T)
+
+
+def along(operator, stack):
+    """A matrix (m, n) applied along the first axis of an array (n, …); float32 stays float32."""
+    stack = np.asarray(stack)
+    if stack.shape[0] != operator.shape[1]:
+        raise ValueError(f"the first axis must have {operator.shape[1]} slices, not {stack.shape[0]}")
+    kind = np.result_type(stack.dtype, np.float32)
+    flat = operator.astype(kind) @ stack.reshape(stack.shape[0], -1).astype(kind, copy=False)
+    return flat.reshape(operator.shape[0], *stack.shape[1:])
+
+
+def thicken(stack, slab=Slab()):
+    """Thick slices of a stack of thin ones.
+
+    Parameters
+    ----------
+    stack : array (s·n, …), real
+    slab : Slab
+
+    Returns
+    -------
+    array (n, …)
+
+    Raises
+    ------
+    ValueError
+        If the number of slices is not divisible by the spacing: drop the last ones first (:func:`trim`).
+    """
+    total = np.shape(stack)[0]
+    if total % slab.spacing or not total:
+        raise ValueError(f"{total} slices are not divisible by {slab.spacing}: drop the last ones first (slices.trim)")
+    return along(matrix(total // slab.spacing, slab), stack)
+
+
+def thicken_adjoint(thick, slab=Slab()):
+    """Adjoint of :func:`thicken`: ``(n, …)`` to ``(s·n, …)``."""
+    return along(matrix(np.shape(thick)[0], slab).T, thick)
+
+
+def trim(stack, spacing=4):
+    """Drop the last slices until their number divides by ``spacing``."""
+    return stack[: len(stack) - len(stack) % spacing]
+
+
+def cubic(thick, spacing=4):
+    """Cubic-spline interpolation between thick slices, ``(n, …)`` to ``(spacing·n, …)``: knows nothing of the profile."""
+    return along(cubic_matrix(np.shape(thick)[0], spacing), thick)
+
+
+def back_project(thick, slab=Slab(), iterations=16, kernel="cubic"):
+    r"""Cubic interpolation, then iterative back-projection through the slice profile (Irani & Peleg 1991).
+
+    :math:`x \leftarrow x + B (y - A x)`: what the simulated thick slices lack is given back.
+
+    Parameters
+    ----------
+    thick : array (n, …)
+        y.
+    slab : Slab
+        A.
+    iterations : int
+    kernel : {"cubic", "adjoint"}
+        B: cubic interpolation of what is missing, or s·Aᵀ.
+
+    Returns
+    -------
+    array (s·n, …)
+    """
+    return along(back_projection_matrix(np.shape(thick)[0], slab, iterations, kernel), thick)
+
+
+def smooth(thick, slab=Slab(), damping=1e-3):
+    """The smoothest thin slices that explain the thick ones, see :func:`smooth_matrix`."""
+    return along(smooth_matrix(np.shape(thick)[0], slab, damping), thick)
+
+
+def consistent(stack, thick, slab=Slab()):
+    r"""The nearest stack whose thick slices are the measured ones: :math:`x + A^T (A A^T)^{-1} (y - A x)`.
+
+    Parameters
+    ----------
+    stack : array (s·n, …)
+    thick : array (n, …)
+
+    Returns
+    -------
+    array (s·n, …)
+        A of it is ``thick``, up to rounding.
+    """
+    return np.asarray(stack) + along(pseudo_inverse(np.shape(thick)[0], slab), thick - thicken(stack, slab))
+
+
+@lru_cache(maxsize=64)
+def pseudo_inverse(n, slab=Slab()):
+    """Aᵀ(AAᵀ)⁻¹, (s·n, n) float64."""
+    forward = matrix(n, slab)
+    return np.linalg.solve(forward @ forward.T, forward).T
+
+
+# -- moving pictures ---------------------------------------------------------------------------------------------------
+
+
+def cine(image, frames=16, *, cycles=2.0, amplitude=4.0, rate=(0.0, 0.35), seed=0):
+    """A slice that breathes and takes up contrast agent, made from one that does neither.
+
+    A smooth displacement, mostly along the rows, swells and shrinks ``cycles`` times; a round region of random place
+    brightens along the way, as tissue does after an injection.
+
+    Parameters
+    ----------
+    image : array (h, w)
+    frames : int
+    cycles : float
+        Breaths within the series.
+    amplitude : float
+        Largest displacement, pixels.
+    rate : (float, float)
+        Final enhancement of the region, in parts of its signal: drawn from this interval.
+    seed : int or Generator
+
+    Returns
+    -------
+    float32 array (frames, h, w)
+    """
+    from scipy import ndimage
+
+    rng = np.random.default_rng(seed)
+    image = np.asarray(image, np.float32)
+    h, w = image.shape
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    phase, place = rng.uniform(0, 2 * np.pi, 4), rng.uniform(0.3, 0.7, 2)
+    fade = np.exp(-(((y / h - place[0]) / 0.5) ** 2 + ((x / w - place[1]) / 0.5) ** 2))
+    down = fade * (1 + 0.3 * np.sin(2 * np.pi * x / w + phase[0]))
+    across = 0.4 * fade * np.sin(2 * np.pi * y / h + phase[1])
+    spot = np.exp(-((np.hypot(y - h * rng.uniform(0.35, 0.65), x - w * rng.uniform(0.35, 0.65)) / (0.08 * h)) ** 4))
+    gain, start = rng.uniform(*rate), rng.uniform(0.1, 0.5)
+    made = []
+    for t in np.arange(frames) / frames:
+        swell = amplitude * (np.sin(2 * np.pi * cycles * t + phase[2]) + 0.25 * np.sin(4 * np.pi * cycles * t + phase[3]))
+        uptake = gain * (1 - np.exp(-6 * max(t - start, 0)))
+        bright = image * (1 + uptake * spot)
+        made.append(ndimage.map_coordinates(bright, [y + swell * down, x + swell * across], order=1, mode="nearest"))
+    return np.stack(made).astype(np.float32)
