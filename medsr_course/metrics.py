@@ -365,6 +365,45 @@ def spectrum(image):
     return np.arange(n + 1) / (2 * n), np.sqrt(np.bincount(ring, power.ravel()) / np.bincount(ring))
 
 
+def noise_power_spectrum(realisations, *, pixel_size=1.0):
+    r"""How the noise of an image is spread over spatial frequencies, from repeated images of one object.
+
+    :math:`\mathrm{NPS}(f) = \frac{a^2}{hw} \frac{1}{n-1} \sum_i |\mathcal F(x_i - \bar x)|^2`, mean over the ring of
+    frequency f (ICRU Report 87, 2012; the mean over realisations takes the object away, which costs one degree of
+    freedom). White noise of variance σ² has the same value everywhere, σ²·a². What a denoiser leaves is coloured: most of
+    it is coarse-grained, and looks like blotches. Where noise differs from place to place this is the region's average.
+
+    Parameters
+    ----------
+    realisations : array (n, h, w)
+        The same region, n ≥ 2 times, each with noise of its own; 64 of them give a ring of 100 coefficients to 2 %.
+    pixel_size : float
+        a, mm.
+
+    Returns
+    -------
+    frequency : array (k,)
+        Cycles per mm, above 0 and up to Nyquist. (The noise of the mean, at frequency 0, is one coefficient.)
+    power : array (k,)
+        In squared units of the images times mm².
+
+    >>> noise = np.random.default_rng(0).normal(0, 3, (64, 32, 32))
+    >>> frequency, power = noise_power_spectrum(noise, pixel_size=0.5)
+    >>> bool(np.allclose(power, 9 * 0.25, rtol=0.15)), float(frequency[-1])
+    (True, 1.0)
+    """
+    x = np.asarray(realisations, np.float64)
+    if x.ndim != 3 or len(x) < 2:
+        raise ValueError(f"expected at least two realisations (n, h, w), got shape {x.shape}")
+    n, h, w = x.shape
+    power = (np.abs(np.fft.fft2(x - x.mean(axis=0))) ** 2).sum(axis=0) / (n - 1) * pixel_size**2 / (h * w)
+    radius = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.fftfreq(w))
+    size = min(h, w)
+    ring = np.rint(radius * size).astype(int).ravel()
+    rings = np.arange(1, size // 2 + 1)
+    return rings / (size * pixel_size), (np.bincount(ring, power.ravel()) / np.bincount(ring))[rings]
+
+
 def spectrum_error(target, image, scale):
     """How wrong the amplitudes beyond the measured band are: Σ|A − A_target| / Σ A_target over its rings.
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from medsr_course import models, training
+from medsr_course import metrics, models, training
 from medsr_course.training import adversarial
 
 
@@ -74,3 +75,30 @@ def test_what_it_is_shown(batches):
     for half in (images[:2], images[2:]):
         np.testing.assert_array_equal(half[..., 1], noisy[inner][..., 0])
     assert np.abs(images[2:, ..., 0] - images[:2, ..., 0]).max() > 1e-3
+
+
+def test_noise_power_spectrum_of_white_noise():
+    """Flat, σ²·a²; the object does not count, nor does the number of realisations, but for the scatter."""
+    rng = np.random.default_rng(0)
+    thing = 50 * rng.random((40, 48))
+    for n in (2, 64):
+        frequency, power = metrics.noise_power_spectrum(thing + rng.normal(0, 2, (n, 40, 48)), pixel_size=0.5)
+        assert frequency[-1] == pytest.approx(1.0)
+        assert power.mean() == pytest.approx(4 * 0.25, rel=0.1 if n == 2 else 0.03)
+
+
+def test_noise_power_spectrum_of_filtered_noise():
+    """A filter multiplies it by its transfer function's square."""
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, 1, (64, 48, 48))
+    soft = ndimage.gaussian_filter(noise, (0, 1, 1), mode="wrap")
+    frequency, before = metrics.noise_power_spectrum(noise)
+    after = metrics.noise_power_spectrum(soft)[1]
+    low = frequency < 0.3
+    transfer = np.exp(-2 * (np.pi * frequency) ** 2)
+    np.testing.assert_allclose((after / before)[low], transfer[low] ** 2, rtol=0.15)
+
+
+def test_one_realisation_has_no_noise_power_spectrum():
+    with pytest.raises(ValueError, match="two realisations"):
+        metrics.noise_power_spectrum(np.zeros((1, 8, 8)))
