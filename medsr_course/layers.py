@@ -76,3 +76,20 @@ class CentredDeconvolution(layers.Conv2DTranspose):
         for key in ("strides", "padding"):
             config.pop(key)
         return {**config, "kernel_size": self.width, "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("medsr_course")
+class CropLike(layers.Layer):
+    """Cut ``x`` at its high end to the height and width of ``like``: ``CropLike()([x, like])``.
+
+    A network that halves an image and doubles it again gives an odd side one pixel too many.
+    """
+
+    def compute_output_shape(self, input_shape):
+        x, like = input_shape
+        return (x[0], *like[1:3], x[3])
+
+    def call(self, inputs):
+        x, like = inputs
+        h, w = ops.shape(like)[1:3]
+        return x[:, :h, :w]
