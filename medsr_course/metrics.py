@@ -370,8 +370,8 @@ def noise_power_spectrum(realisations, *, pixel_size=1.0):
 
     :math:`\mathrm{NPS}(f) = \frac{a^2}{hw} \frac{1}{n-1} \sum_i |\mathcal F(x_i - \bar x)|^2`, mean over the ring of
     frequency f (ICRU Report 87, 2012; the mean over realisations takes the object away, which costs one degree of
-    freedom). White noise of variance σ² has the same value everywhere, σ²·a². What a denoiser leaves is coloured: most of
-    it is coarse-grained, and looks like blotches. Where noise differs from place to place this is the region's average.
+    freedom). White noise of variance σ² has the same value everywhere, σ²·a². What a denoiser leaves is coloured: most
+    of it is coarse-grained and looks like blotches. Where noise differs from place to place, this is an average.
 
     Parameters
     ----------
