@@ -461,16 +461,16 @@ def test_unknown_recipes_are_refused():
 @pytest.fixture
 def toy(monkeypatch, tmp_path, slices):
     """A recipe of seconds: its material is the discs, and nothing is measured on scans."""
-    from medsr_course.training import weights
+    from medsr_course.training import superresolution
 
     recipe = training.Recipe(
         "Toy", "espcn", {"scale": 2, **SMALL}, steps=6, batch=4, size=8, margin=1, share={"dead-leaves": 1.0}
     )
     monkeypatch.setenv("MEDSR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(weights._RECIPES, "toy-x2", recipe)
-    monkeypatch.setattr(weights, "material", lambda share: (slices, None, {"dead-leaves": ["3 images"]}))
-    monkeypatch.setattr(weights, "measured_on", lambda: {})
-    return weights
+    monkeypatch.setitem(superresolution.RECIPES, "toy-x2", recipe)
+    monkeypatch.setattr(superresolution, "material", lambda share: (slices, None, {"dead-leaves": ["3 images"]}))
+    monkeypatch.setattr(superresolution, "measured_on", lambda: {})
+    return superresolution
 
 
 def test_a_recipe_makes_both_files_and_the_card(toy, tmp_path):
@@ -494,7 +494,7 @@ def test_a_recipe_makes_both_files_and_the_card(toy, tmp_path):
 
 
 def test_the_same_recipe_makes_the_same_weights(toy):
-    first, again = (toy.make("toy-x2")[0] for _ in range(2))
+    first, again = (toy.train("toy-x2")[0] for _ in range(2))
     equal(first, again)
     assert first.layers[1].compute_dtype == "float32"  # whatever it was trained in
 

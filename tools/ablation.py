@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.training import weights
+from medsr_course.training import sources, superresolution
 
 ROOT = Path(__file__).resolve().parents[1]
-LEVERS = dict(weights.HARD, noisy=0.0)
+LEVERS = dict(superresolution.HARD, noisy=0.0)
 COHORT, MIXED = {"cohort": 1.0}, {"cohort": 0.85, "dead-leaves": 0.15}
 ROWS = {  # title → (data, degradation)
     "cohort, no lever": (COHORT, {"reference_noise": (1e-6, 2e-6), "shrink": 1.0, "gamma": 1.0, "inverted": 0.0}),
@@ -34,7 +34,7 @@ ROWS = {  # title → (data, degradation)
     "… without change of contrast": (COHORT, {**LEVERS, "gamma": 1.0, "inverted": 0.0}),
     "cohort and dead leaves, all levers": (MIXED, LEVERS),
     "ds002748, all levers": ({"ds002748": 1.0}, LEVERS),
-    "all three, all levers": (weights.Recipe("", "", {}, 0).share, LEVERS),
+    "all three, all levers": (superresolution.Recipe("", "", {}, 0).share, LEVERS),
 }
 GROUPS = {
     "cohort": lambda title: title.startswith("cohort"),
@@ -47,14 +47,14 @@ GROUPS = {
 def measure(title, steps):
     """Train the network of one row; returns its gain over ZIP in dB, mean over the scans of each group."""
     share, degradation = ROWS[title]
-    recipe = weights.recipes()["espcn-x2"]
+    recipe = superresolution.RECIPES["espcn-x2"]
     settings = {**recipe.settings, "noise_map": False}
     recipe = replace(recipe, settings=settings, degradation=degradation, data_consistency="hard")
-    model, about = weights.make("espcn-x2", recipe=recipe, share=share, steps=steps)
+    model, about = superresolution.train("espcn-x2", recipe=recipe, share=share, steps=steps)
     found = {}
-    for group, images in weights.measured_on().items():
+    for group, images in sources.measured_on().items():
         if not group.startswith("real test"):
-            found[group] = [r["gain"] for r in weights.gains(model.predict_on_batch, images, 2)]
+            found[group] = [r["gain"] for r in superresolution.gains(model.predict_on_batch, images, 2)]
     means = {k: np.mean(sum((v for g, v in found.items() if holds(g)), [])) for k, holds in GROUPS.items()}
     return {k: round(float(v), 2) for k, v in means.items()}
 

@@ -5,12 +5,15 @@
 
 from medsr_course.training.loop import TrainingWarning, fit, precision
 from medsr_course.training.pairs import Degradation, Patches, TrainingError, dead_leaves
-from medsr_course.training.weights import Recipe, gains, main, material, recipes, subjects, train_weight
+from medsr_course.training.sources import SOURCES, material, subjects
+from medsr_course.training.superresolution import Recipe, gains
+from medsr_course.training.weights import main, recipes, train_weight
 
 __all__ = [
     "Degradation",
     "Patches",
     "Recipe",
+    "SOURCES",
     "TrainingError",
     "TrainingWarning",
     "dead_leaves",

@@ -19,6 +19,7 @@ from medsr_course.acquisition import kspace_crop
 from medsr_course.classical import zero_fill
 from medsr_course.training.loop import fit
 from medsr_course.training.pairs import scaled_slices
+from medsr_course.training.sources import SOURCES, subjects
 
 DAMAGES = ("none", "zero-filled", "blurred", "noisy")
 REACH = 16  # pixels around a patch: what is done to it needs surroundings
@@ -165,15 +166,15 @@ def accuracy(model, questions, batches=20):
     return float(np.mean(right)), float(np.bincount(np.concatenate(every)).max() / sum(a.size for a in every))
 
 
-def make(name, train, test, *, steps=None, checkpoint=None):
+def train(name, learners, examinees, *, steps=None, checkpoint=None):
     """Train a feature network.
 
     Parameters
     ----------
     name : str
         One of :data:`RECIPES`.
-    train, test : sequences of Subject
-        With labels.
+    learners, examinees : sequences of Subject
+        With labels: for training, and for the examination afterwards.
 
     Returns
     -------
@@ -186,7 +187,7 @@ def make(name, train, test, *, steps=None, checkpoint=None):
     from medsr_course.models import keras
 
     recipe = RECIPES[name]
-    questions, unseen = Questions(train, recipe), Questions(test, recipe, count=10)
+    questions, unseen = Questions(learners, recipe), Questions(examinees, recipe, count=10)
     answers = 10 if recipe.question == "tissue" else len(questions.contrasts) * len(DAMAGES)
     encoder = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
     model = with_answer(encoder, recipe.question, answers)
@@ -211,14 +212,43 @@ def make(name, train, test, *, steps=None, checkpoint=None):
         "seed": recipe.seed,
         "steps": recipe.steps if steps is None else steps,
         "batch": recipe.batch,
-        "trained_on": {"cohort": [s.id for s in train]},
+        "trained_on": {"cohort": [s.id for s in learners]},
         "seconds": round(time.perf_counter() - began),
         "curve": [[step, float(f"{value:.4g}")] for step, value in curve],
         "metrics": {
             "cohort test": {
-                "subjects": len(test),
+                "subjects": len(examinees),
                 "right answers (%)": round(100 * right, 1),
                 "always the commonest answer (%)": round(100 * commonest, 1),
             }
         },
+    }
+
+
+def make(name, *, steps=None, checkpoint=None):
+    """Train a feature network on the cohort.
+
+    Returns
+    -------
+    keras.Model
+        The encoder, in float32.
+    about : dict
+        Its card, as far as it is not about files.
+    """
+    from medsr_course import phantom
+
+    recipe = RECIPES[name]
+    encoder, trained = train(
+        name, subjects("cohort", "train"), subjects("cohort", "test"), steps=steps, checkpoint=checkpoint
+    )
+    return encoder, {
+        "title": recipe.title,
+        "task": "features",
+        "architecture": recipe.architecture,
+        "settings": recipe.settings,
+        "data": [SOURCES["cohort"]],
+        "cohort_version": phantom.VERSION,
+        **trained,
+        "intended_use": INTENDED_USE[name],
+        "not_for": "Anything outside this course: it names tissues, contrasts and damages of synthetic heads.",
     }
