@@ -128,9 +128,8 @@ def _summary(done, rows):
 
 
 def _write_json(path, value):
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
-    part.replace(path)
+    with runtime.whole(path) as part:
+        part.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 @app.command()

@@ -107,9 +107,8 @@ def _execute(chapter, source, store, profile, timeout):
     final = store / source.name
     working.replace(final)
     if not error:
-        part = store / f"facts.{os.getpid()}.json"
-        part.write_text(json.dumps(facts))
-        part.replace(store / "facts.json")
+        with runtime.whole(store / "facts.json") as part:
+            part.write_text(json.dumps(facts))
     return Executed(chapter, final, **facts, reused=False)
 
 

@@ -145,6 +145,35 @@ def cache_dir():
     return user_cache_path("medsr-course", appauthor=False)
 
 
+@contextmanager
+def whole(path):
+    """Write a file whole or not at all: what stood there before stays until all is written.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Yields
+    ------
+    Path
+        Another name in the same folder, hidden and of this process alone, to write under. It takes the file's place at
+        the end of the ``with`` block, and is removed where that block fails.
+
+    Raises
+    ------
+    OSError
+        If it cannot be put in place.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def progress(iterable, description="", total=None, unit="it"):
     """Wrap a loop in a progress bar with time left (Jupyter or terminal).
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medsr_course import volumes
+from medsr_course import runtime, volumes
 from medsr_course.runtime import CourseError
 
 _UNITS_IN_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
@@ -458,9 +458,8 @@ def write(image, path, overwrite=False):
     if data.dtype.kind == "f" and not np.isfinite(data).all():
         raise ScanError(f"{path.name} would hold NaN or infinite voxels: replace them (numpy.nan_to_num)")
     content = volumes.make_image(data, image.affine, like=image).to_bytes()
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(partial, "wb") as file:
+        with runtime.whole(path) as part, open(part, "wb") as file:
             if path.name.endswith(".gz"):
                 # No name and no time inside: the same image gives the same bytes.
                 with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
@@ -469,11 +468,8 @@ def write(image, path, overwrite=False):
                 file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
     except OSError as error:
         raise ScanError(f"{path} cannot be written: {_reason(error)}") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

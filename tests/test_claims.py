@@ -93,3 +93,23 @@ def test_random_numbers_depend_on_seed_and_purpose():
 def test_unknown_profile_is_one_clear_line():
     with pytest.raises(runtime.CourseError, match="choose one of smoke, lesson, full"):
         runtime.start("quick")
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file.txt"
+    with runtime.whole(path) as part:
+        part.write_text("old")
+        assert not path.exists()
+
+    def interrupted():
+        with runtime.whole(path) as part:
+            part.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    with runtime.whole(path) as part:
+        part.write_text("new")
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]

@@ -310,14 +310,12 @@ def write(rows, table):
     """Rows in the order of the parts, and their page; the old files or the new ones, never half of one."""
     order = list(PARTS)
     rows = sorted(rows, key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
-    part = table.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with runtime.whole(table) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    part.replace(table)
-    part.write_text(page(rows), encoding="utf-8")
-    part.replace(table.with_suffix(".md"))
+    with runtime.whole(table.with_suffix(".md")) as part:
+        part.write_text(page(rows), encoding="utf-8")
 
 
 HEADINGS = {

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -202,7 +201,8 @@ class _Store:
         if key not in self._known:
             self._known[key] = measure()
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(self._path, json.dumps(self._known))
+            with runtime.whole(self._path) as part:
+                part.write_text(json.dumps(self._known), encoding="utf-8")
         return self._known[key]
 
 
@@ -227,9 +227,3 @@ def _code():
         except PackageNotFoundError:
             continue
     return digest.hexdigest()
-
-
-def _replace(path, text):
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -2,7 +2,6 @@
 
 import csv
 import datetime
-import os
 import platform
 import subprocess
 from pathlib import Path
@@ -65,7 +64,7 @@ def run(output=None, *, scales=SCALES, data="all", names=None, seed=0, subjects=
     write_rows(folder / "leaderboard.csv", rows, measuring.COLUMNS, note)
     write_rows(folder / "leaderboard-means.csv", map(_flat, statistics.summary(rows)), MEAN_COLUMNS, note)
     write_rows(folder / "leaderboard-tests.csv", tested, TEST_COLUMNS, note)
-    _replace(folder / "leaderboard.md", text(rows, tested, note))
+    write_text(folder / "leaderboard.md", text(rows, tested, note))
     return rows, folder
 
 
@@ -74,7 +73,7 @@ def writable(folder):
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / "leaderboard.tmp", "")
+        write_text(folder / "leaderboard.tmp", "")
         (folder / "leaderboard.tmp").unlink()
     except OSError as error:
         raise CourseError(f"cannot write into {folder} ({error.strerror}): choose another --output") from None
@@ -128,13 +127,11 @@ def provenance():
 def write_rows(path, rows, columns, note=""):
     """Write a table whole or not at all; ``note`` becomes a first line that starts with ``#``."""
     lines = [f"# {note}\n"] if note else []
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with runtime.whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         file.writelines(lines)
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows({k: _shown(k, v) for k, v in row.items()} for row in rows)
-    part.replace(path)
 
 
 def _shown(key, value):
@@ -161,10 +158,10 @@ def read(path):
     return rows, note
 
 
-def _replace(path, text):
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+def write_text(path, text):
+    """Write a text whole or not at all."""
+    with runtime.whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 # ---------------------------------------------------------------- text
@@ -355,10 +352,9 @@ def figure(rows, path):
             matplotlib.lines.Line2D([], [], color=COLOURS[kind], marker="o", ms=5, lw=2, label=kind) for kind in groups
         ]
         fig.legend(handles=handles, loc="outside lower center", ncols=len(groups), frameon=False)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        fig.savefig(part, format="png", dpi=120, facecolor="white", metadata={"Software": None})
+        with runtime.whole(path) as part:
+            fig.savefig(part, format="png", dpi=120, facecolor="white", metadata={"Software": None})
         matplotlib.pyplot.close(fig)
-    part.replace(path)
 
 
 def _panel(ax, panel, names, groups, found):

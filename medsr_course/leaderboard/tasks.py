@@ -126,7 +126,7 @@ def run(stem, output=None):
     note = f"Measured by `medsr leaderboard --task {stem}`: {report.provenance()}. {_who(rows)}"
     page = text(chosen, rows, note)
     report.write_rows(folder / f"leaderboard-{stem}.csv", rows, _columns(chosen, rows), note)
-    report._replace(folder / f"leaderboard-{stem}.md", page)
+    report.write_text(folder / f"leaderboard-{stem}.md", page)
     return chosen, rows, folder
 
 

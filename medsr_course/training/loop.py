@@ -3,7 +3,6 @@
 Only ``train_on_batch`` talks to the backend, so the same loop runs on TensorFlow, JAX and PyTorch.
 """
 
-import os
 import warnings
 import zipfile
 import zlib
@@ -197,10 +196,8 @@ def store(variables, steps, history, path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(variables)}
-    partial = path.with_name(path.name + ".part")
-    with open(partial, "wb") as file:
+    with runtime.whole(path) as part, open(part, "wb") as file:
         np.savez(file, steps=steps, history=np.array(history), **arrays)
-    os.replace(partial, path)
 
 
 def restore(variables, steps, path):
