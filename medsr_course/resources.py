@@ -1,8 +1,12 @@
-"""Where files that belong to the course are: one function, for a checkout and for a wheel alike."""
+"""Where files that belong to the course are, for a checkout and for a wheel alike; and where a number was measured."""
 
+import datetime
+import platform
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+from medsr_course import runtime
 from medsr_course.runtime import CourseError
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -12,6 +16,34 @@ def checkout():
     """Root folder of the course's checkout, or None when only the wheel is installed."""
     root = _PACKAGE.parent
     return root if (root / "notebooks").is_dir() and (root / "pyproject.toml").is_file() else None
+
+
+def provenance():
+    """Where and when a number is measured, for what is written into ``results/``.
+
+    Returns
+    -------
+    dict
+        ``system`` (Linux), ``machine`` (x86_64), ``cores`` that this process may use, ``python``, ``commit`` (short;
+        empty without git), ``changed`` (whether code or data differ from that commit), ``date`` (ISO 8601).
+    """
+    root = checkout() or Path.cwd()
+
+    def git(*words):
+        try:
+            return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True).stdout.strip()
+        except OSError:
+            return ""
+
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cores": runtime.cpu_count(),
+        "python": platform.python_version(),
+        "commit": git("rev-parse", "--short", "HEAD"),
+        "changed": bool(git("status", "--porcelain", "--", "medsr_course", "data")),
+        "date": datetime.date.today().isoformat(),
+    }
 
 
 def path(*parts):

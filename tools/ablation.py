@@ -8,16 +8,12 @@ never saw and on the development scans; results/ablation.csv keeps the rows, so 
 
 import argparse
 import csv
-import datetime
-import os
-import platform
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from medsr_course import runtime
+from medsr_course import resources, runtime
 from medsr_course.training import sources, superresolution
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,24 +69,20 @@ def main():
         if title in done:
             continue
         print(title, flush=True)
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-        ).stdout.strip()
+        where = resources.provenance()
         done[title] = {
             "row": title,
             **measure(title, arguments.steps),
             "steps": arguments.steps,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "commit": commit,
-            "date": datetime.date.today().isoformat(),
+            "machine": f"{where['machine']}, {where['cores']} cores",
+            "commit": where["commit"],
+            "date": where["date"],
         }
         print("  ", {k: done[title][k] for k in GROUPS}, flush=True)
-        partial = arguments.output.with_suffix(".part")
-        with open(partial, "w", encoding="utf-8", newline="") as file:
+        with runtime.whole(arguments.output) as part, open(part, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(done[title]))
             writer.writeheader()
             writer.writerows(done[row] for row in ROWS if row in done)
-        os.replace(partial, arguments.output)
 
 
 if __name__ == "__main__":

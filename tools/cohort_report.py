@@ -10,17 +10,14 @@ positive voxels. HF = image − ZIP at ×2, the part that a ×2 super-resolution
 
 import argparse
 import csv
-import platform
-import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from medsr_course import acquisition, classical, datasets, grid, metrics, phantom, volumes
+from medsr_course import acquisition, classical, datasets, grid, metrics, phantom, resources, volumes
 
 ROOT = Path(__file__).resolve().parent.parent
 EDGES = np.linspace(0.1, 0.9, 17)  # of Nyquist
@@ -137,9 +134,6 @@ def report(rows, options):
     """The comparison as Markdown."""
     real = [r for r in rows if r["source"] == "real"]
     cohort = [r for r in rows if r["source"] == "cohort"]
-    commit = subprocess.run(
-        ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     lines = [
         "# The synthetic cohort beside real scans",
         "",
@@ -180,8 +174,9 @@ def report(rows, options):
         "each of T2w and FLAIR). PSNR rows say instead whether the means differ by at most 1 dB, and by how much. "
         "Bold: more than 0.2 apart. PDw is compared with all real scans.",
         "",
-        f"Made by `python tools/cohort_report.py`, {date.today()}, commit {commit}, "
-        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}.",
+        "Made by `python tools/cohort_report.py`, {date}, commit {commit}, {system} {machine}, Python {python}.".format(
+            **resources.provenance()
+        ),
         "",
     ]
     return "\n".join(lines)

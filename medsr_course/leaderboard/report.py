@@ -1,9 +1,6 @@
 """What the leaderboard writes: tables, a text, a figure; each whole or not at all."""
 
 import csv
-import datetime
-import platform
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -109,19 +106,10 @@ def _what(measured, data, seed, subjects):
 
 def provenance():
     """Machine, commit and day, in a line."""
-    root = resources.checkout() or Path.cwd()
-
-    def git(*words):
-        try:
-            return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True).stdout.strip()
-        except OSError:
-            return ""
-
-    changed = " with changes" if git("status", "--porcelain", "--", "medsr_course", "data") else ""
-    machine = f"{platform.system()} {platform.machine()}, {runtime.cpu_count()} cores"
-    commit = git("rev-parse", "--short", "HEAD")
-    day = datetime.date.today().isoformat()
-    return f"{machine}, Python {platform.python_version()}; " + (f"commit {commit}{changed}; " if commit else "") + day
+    where = resources.provenance()
+    commit = f"commit {where['commit']}{' with changes' * where['changed']}; " if where["commit"] else ""
+    machine = "{system} {machine}, {cores} cores, Python {python}".format(**where)
+    return f"{machine}; {commit}{where['date']}"
 
 
 def write_rows(path, rows, columns, note=""):
