@@ -3,13 +3,13 @@
 One module per task; :func:`build` makes a network by the name and settings that a model card states.
 """
 
-from medsr_course.models import features, superresolution
+from medsr_course.models import denoising, features, superresolution
 from medsr_course.models.common import keras
 from medsr_course.models.discriminators import discriminator
 from medsr_course.models.features import contrast_features, tissue_features
 from medsr_course.models.superresolution import ON_ZIP, drcn, espcn, fsrcnn, srcnn, srresnet, vdsr
 
-TASKS = (superresolution, features)
+TASKS = (superresolution, features, denoising)
 ARCHITECTURES = {name: network for task in TASKS for name, network in task.ARCHITECTURES.items()}
 
 
