@@ -197,6 +197,18 @@ def trim(stack, spacing=4):
     return stack[: len(stack) - len(stack) % spacing]
 
 
+def to_steps(stack, spacing=4):
+    """Thin slices ``(s·n, h, w)`` as the networks read them, ``(n, h, w, s)``: step k holds the slices s·k … s·k + s − 1."""
+    total, h, w = stack.shape
+    return stack.reshape(total // spacing, spacing, h, w).transpose(0, 2, 3, 1)
+
+
+def from_steps(steps):
+    """Inverse of :func:`to_steps`: ``(n, h, w, s)`` to ``(s·n, h, w)``."""
+    n, h, w, s = steps.shape
+    return steps.transpose(0, 3, 1, 2).reshape(n * s, h, w)
+
+
 def cubic(thick, spacing=4):
     """Cubic-spline interpolation between thick slices, ``(n, …)`` to ``(spacing·n, …)``: knows nothing of the profile."""
     return along(cubic_matrix(np.shape(thick)[0], spacing), thick)
@@ -291,7 +303,9 @@ def cine(image, frames=16, *, cycles=2.0, amplitude=4.0, rate=(0.0, 0.35), seed=
     gain, start = rng.uniform(*rate), rng.uniform(0.1, 0.5)
     made = []
     for t in np.arange(frames) / frames:
-        swell = amplitude * (np.sin(2 * np.pi * cycles * t + phase[2]) + 0.25 * np.sin(4 * np.pi * cycles * t + phase[3]))
+        swell = amplitude * (
+            np.sin(2 * np.pi * cycles * t + phase[2]) + 0.25 * np.sin(4 * np.pi * cycles * t + phase[3])
+        )
         uptake = gain * (1 - np.exp(-6 * max(t - start, 0)))
         bright = image * (1 + uptake * spot)
         made.append(ndimage.map_coordinates(bright, [y + swell * down, x + swell * across], order=1, mode="nearest"))

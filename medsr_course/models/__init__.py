@@ -3,13 +3,14 @@
 One module per task; :func:`build` makes a network by the name and settings that a model card states.
 """
 
-from medsr_course.models import denoising, features, superresolution
+from medsr_course.models import denoising, features, slices, superresolution
 from medsr_course.models.common import keras
 from medsr_course.models.discriminators import discriminator
 from medsr_course.models.features import contrast_features, tissue_features
+from medsr_course.models.slices import cnn25d, convlstm, lstm
 from medsr_course.models.superresolution import ON_ZIP, drcn, espcn, fsrcnn, srcnn, srresnet, vdsr
 
-TASKS = (superresolution, features, denoising)
+TASKS = (superresolution, features, denoising, slices)
 ARCHITECTURES = {name: network for task in TASKS for name, network in task.ARCHITECTURES.items()}
 
 
@@ -24,12 +25,15 @@ __all__ = [
     "ARCHITECTURES",
     "ON_ZIP",
     "build",
+    "cnn25d",
     "contrast_features",
+    "convlstm",
     "discriminator",
     "drcn",
     "espcn",
     "fsrcnn",
     "keras",
+    "lstm",
     "srcnn",
     "srresnet",
     "tissue_features",

@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 
 from medsr_course import resources, runtime
 from medsr_course.pretrained import card, load
-from medsr_course.training import denoising, features, superresolution
+from medsr_course.training import denoising, features, slices, superresolution
 from medsr_course.training.pairs import TrainingError
 
 # One module per task: RECIPES, name → recipe with .steps, and make(name, steps=, checkpoint=) → (model, about).
-TASKS = (features, superresolution, denoising)
+TASKS = (features, superresolution, denoising, slices)
 
 
 def recipes():
