@@ -1,0 +1,170 @@
+"""Training of reconstruction from k-space: strips of rows, whole lines of phase encoding; and the shipped recipes."""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from medsr_course import phantom, runtime
+from medsr_course.reconstruction import cartesian_mask, smooth_phase
+from medsr_course.training.loop import fit, precision
+from medsr_course.training.pairs import Degradation, TrainingError
+
+# What files have been through before (see Degradation); noise is added in k-space here.
+HISTORY = {"reference_noise": (0.05, 0.5), "shrink": 1.3, "window": 0.3, "unfilled": 0.2, "resliced": 0.2, "bits": 0.2}
+MARGIN = 4  # rows at the borders of a strip that the loss leaves out: there the network lacks surroundings
+
+
+class Strips:
+    """Batches for reconstruction networks: ``strips(k)`` is batch number k, a function of (seed, k) alone.
+
+    The readout is complete, so rows can be transformed one by one: a strip of rows is a training sample as good as an
+    image, and cheaper. All strips of a batch have one width; the mask is drawn anew for each.
+
+    Parameters
+    ----------
+    slices : sequence of array (h, w)
+        Magnitudes, divided by their scan's 99.5th percentile.
+    weights : array, optional
+        Probability of each slice.
+    rows : int
+        Height of a strip.
+    batch : int
+    widths : tuple of int
+        One of them per batch, at random; images are cut or filled up with air to it.
+    factors : tuple of float
+        R, one of them per strip.
+    noise : (float, float)
+        In %, drawn log-uniformly.
+    history : dict
+        Settings of :class:`Degradation`, which here only prepares the magnitudes.
+    pool, renew : int
+        As in :class:`Patches`.
+    seed : int
+
+    Returns
+    -------
+    [zero_filled, lines] : float32 arrays (batch, rows, width, 2), (batch, 1, width)
+    residual : float32 array (batch, rows, width, 2)
+        True image less zero-filled one.
+    weight : float32 array (batch,)
+        1 / energy of the residual: the loss is the share of zero-filling's error that is left.
+    """
+
+    def __init__(
+        self,
+        slices,
+        *,
+        weights=None,
+        rows=32,
+        batch=4,
+        widths=(176, 208, 248),
+        factors=(4, 8),
+        noise=(0.3, 3.0),
+        history=None,
+        pool=96,
+        renew=2,
+        seed=0,
+    ):
+        if not len(slices):
+            raise TrainingError("there are no slices to train on: check the data sets of the recipe")
+        self.slices, self.weights, self.rows, self.batch = slices, weights, rows, batch
+        self.widths, self.factors, self.noise, self.seed = widths, factors, noise, seed
+        self.pool, self.renew = pool, renew
+        self.degradation = Degradation(1, **(HISTORY if history is None else history))
+        self._made = {}
+
+    def __call__(self, k):
+        rng = np.random.default_rng([self.seed, 1, k])
+        newest = k // self.renew
+        for j in [j for j in self._made if not newest <= j < newest + self.pool]:
+            del self._made[j]
+        width = int(rng.choice(self.widths))
+        drawn = [
+            self._strip(self._slice(int(j)), width, rng) for j in newest + rng.integers(self.pool, size=self.batch)
+        ]
+        start, lines, residual, weight = (np.stack(part) for part in zip(*drawn, strict=True))
+        return [start, lines], residual, weight
+
+    def _slice(self, j):
+        if j not in self._made:
+            rng = np.random.default_rng([self.seed, 0, j])
+            index = rng.choice(len(self.slices), p=self.weights)
+            _, image, _ = self.degradation.pair(np.asarray(self.slices[index], np.float32), rng)
+            rows = np.flatnonzero((image > 0.06).mean(axis=1) > 0.05)
+            self._made[j] = image, (rows if rows.size else np.arange(len(image)))
+        return self._made[j]
+
+    def _strip(self, prepared, width, rng):
+        image, rows = prepared
+        image = _fit_width(image, width)
+        first = int(np.clip(rng.choice(rows) - self.rows // 2, 0, max(0, len(image) - self.rows)))
+        phase = smooth_phase(image.shape, rng)[first : first + self.rows]
+        strip = image[first : first + self.rows] * phase
+        if len(strip) < self.rows:
+            strip = np.pad(strip, [(0, self.rows - len(strip)), (0, 0)])
+        lines = np.fft.ifftshift(cartesian_mask(width, float(rng.choice(self.factors)), rng))
+        sigma = np.exp(rng.uniform(*np.log(self.noise))) / 100
+        noise = sigma * (rng.standard_normal(strip.shape) + 1j * rng.standard_normal(strip.shape))
+        start = np.fft.ifft(np.fft.fft(strip + noise, axis=-1) * lines, axis=-1)
+        residual = strip - start
+        weight = 1 / (np.mean(np.abs(residual) ** 2) / 2 + 1e-5)
+        return _channels(start), lines[None].astype(np.float32), _channels(residual), np.float32(weight)
+
+
+def _fit_width(image, width):
+    """Cut at both sides, or fill up with zeros."""
+    spare = image.shape[1] - width
+    if spare > 0:
+        return image[:, spare // 2 : spare // 2 + width]
+    return np.pad(image, [(0, 0), (-spare // 2, -spare - -spare // 2)])
+
+
+def _channels(image):
+    return np.stack([image.real, image.imag], axis=-1).astype(np.float32)
+
+
+def row_loss(target, output):
+    """Mean squared error without the outer rows of a strip, one value per sample."""
+    from medsr_course.models import keras
+
+    inner = np.s_[:, MARGIN:-MARGIN]
+    return keras.ops.mean(keras.ops.square(target[inner] - output[inner]), axis=(1, 2, 3))
+
+
+@dataclass(frozen=True)
+class ReconstructionRecipe:
+    """All that decides a shipped weight.
+
+    Attributes
+    ----------
+    architecture, settings
+        For ``models.build``.
+    steps : int
+    share : dict of str to float
+        Data set → its share of the slices.
+    """
+
+    title: str
+    architecture: str
+    settings: dict
+    steps: int
+    share: dict = field(default_factory=lambda: {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15})
+    batch: int = 4
+    rows: int = 32
+    learning_rate: float = 2e-3
+    factors: tuple = (4, 8)
+    seed: int = 0
+
+
+RECIPES = {
+    "unet-kspace": ReconstructionRecipe(
+        "U-Net on zero-filled images", "kspace_unet", {"filters": 48, "levels": 2}, 6000
+    ),
+    "cascade-kspace": ReconstructionRecipe(
+        "Unrolled cascade", "cascade", {"filters": 32, "levels": 2, "iterations": 5}, 3000
+    ),
+    "crnn-kspace": ReconstructionRecipe(
+        "Convolutional-recurrent unrolling", "crnn", {"filters": 32, "levels": 2, "iterations": 5, "hidden": 8}, 3000
+    ),
+}
