@@ -42,7 +42,7 @@ for name in pretrained.names():
     factor = card["scale"] if card.get("input") == "zip" else 1
     x = np.random.default_rng(0).random((1, 12 * factor, 13 * factor, 2 if card.get("noise_map") else 1))
     found["shipped " + name] = pretrained.load(name).predict_on_batch(x.astype("f4"))
-    found["onnx " + name] = pretrained._network(name)(x.astype("f4"))
+    found["onnx " + name] = pretrained.network(name)(x.astype("f4"))
     stack = np.random.default_rng(1).random((1, 9, 10))
     options = pretrained.consistency(card)
     found["image " + name] = pretrained.enhance(pretrained.load(name), stack, card["scale"], **options)

@@ -162,7 +162,7 @@ def test_gain_on_the_template(coarse):
 
 
 def test_batches_are_bounded(monkeypatch):
-    monkeypatch.setattr(pretrained, "BATCH_PIXELS", 100)
+    monkeypatch.setattr(pretrained.common, "BATCH_PIXELS", 100)
     seen = []
 
     def network(batch):

@@ -141,7 +141,7 @@ def inference_speed(options):
     side = VOLUME[1] + 2 * pretrained.EDGE
     slices = np.random.default_rng(0).random((options.slices, side, side, 2), np.float32)
     at_once = max(1, pretrained.BATCH_PIXELS // side**2)
-    session = pretrained._session(path)
+    session = pretrained.session(path)
     parts = [slices[k : k + at_once] for k in range(0, len(slices), at_once)]
     found, expected = {}, np.concatenate([session(part) for part in parts])
     for _ in range(options.repeats):
@@ -175,7 +175,7 @@ for image in stack:
     noise = 5 * rng.standard_normal((2, h, w))
     image[:] = np.hypot(500 * (np.hypot(y - h / 2, x - w / 2) < w / 3) + noise[0], noise[1])
 began = time.perf_counter()
-pretrained.enhance(pretrained._session(sys.argv[1]), stack, 2, "soft", noise_map=True)
+pretrained.enhance(pretrained.session(sys.argv[1]), stack, 2, "soft", noise_map=True)
 spent = time.perf_counter() - began
 try:  # of this process alone; what getrusage says includes its parent's before it became this one
     with open("/proc/self/status") as file:

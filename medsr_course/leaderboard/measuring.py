@@ -212,7 +212,8 @@ def _identity(name):
         return name
     card = pretrained.card(name)
     weights = card["files"].get(f"{name}.onnx", card["files"])
-    use = hashlib.sha256((_PACKAGE / "pretrained.py").read_bytes()).hexdigest()[:12]
+    code = [(_PACKAGE / "pretrained" / file).read_bytes() for file in ("common.py", "superresolution.py")]
+    use = hashlib.sha256(b"".join(code)).hexdigest()[:12]
     return f"{name} {weights} {pretrained.consistency(card)} {use}"
 
 

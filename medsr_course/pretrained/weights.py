@@ -1,0 +1,113 @@
+"""Shipped networks: their names, their cards, their files, checked, and what runs them."""
+
+import hashlib
+import json
+from functools import lru_cache
+
+from medsr_course import resources, runtime
+
+
+class WeightError(runtime.CourseError):
+    """A weight that is unknown, incomplete or not the one its card describes."""
+
+
+def names(task="super-resolution"):
+    """Names of the shipped networks for a task, e.g. ``["espcn-x4"]``.
+
+    Parameters
+    ----------
+    task : str or None
+        "super-resolution", "features" (encoders that losses and judges use), or None for all.
+    """
+    found = sorted(resources.path("weights").glob("*.json"))
+    return [path.stem for path in found if task in (None, _read(path).get("task", "super-resolution"))]
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def card(name):
+    """The model card of a shipped network, a dict.
+
+    Holds ``architecture`` and its ``settings``, ``scale``, ``data_consistency`` ("hard" or None), ``recipe`` (the
+    command that made it), ``data``, ``seed``, ``steps``, ``curve``, ``metrics``, ``intended_use``, ``not_for`` and
+    ``files`` (file name → sha256).
+
+    Raises
+    ------
+    WeightError
+        If there is no network of that name.
+    """
+    if name not in names(task=None):
+        raise WeightError(f"there is no trained network {name!r}; there are: {', '.join(names(task=None))}")
+    return _read(resources.path("weights", f"{name}.json"))
+
+
+def verify(name):
+    """Check a network's files against its card; returns the card, raises :class:`WeightError` if one is altered."""
+    about = card(name)
+    for file in about["files"]:
+        _verified(name, file.removeprefix(name))
+    return about
+
+
+def load(name):
+    """A shipped network as a Keras model (imports Keras): coarse image in, residual over ZIP out.
+
+    Those for the task "features" take a fine image to a list of feature maps.
+
+    In a null run the weights are freshly initialised instead.
+
+    Raises
+    ------
+    WeightError
+        If the name is unknown, or the file is not the one the card describes.
+    """
+    from medsr_course import models
+
+    about = card(name)
+    model = models.build(about["architecture"], **about["settings"])
+    if not runtime.is_null():
+        model.load_weights(_verified(name, ".weights.h5"))
+    return model
+
+
+def network(name):
+    """The callable behind a name, arrays in and out.
+
+    It runs in ONNX Runtime; in Keras where there is no .onnx file, and in a null run, with fresh weights.
+
+    A network with several entries takes a list of arrays, one with several exits returns a list.
+    """
+    if runtime.is_null() or f"{name}.onnx" not in card(name)["files"]:
+        model = load(name)
+        return lambda batch: model.predict_on_batch(batch)
+    return session(_verified(name, ".onnx"))
+
+
+@lru_cache(maxsize=8)
+def session(path):
+    """What runs an ``.onnx`` file: a callable as :func:`network` returns."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = runtime.cpu_count()
+    made = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    entries = [entry.name for entry in made.get_inputs()]
+
+    def run(batch):
+        out = made.run(None, dict(zip(entries, batch if isinstance(batch, list) else [batch], strict=True)))
+        return out if len(out) > 1 else out[0]
+
+    return run
+
+
+def _verified(name, suffix):
+    """Path of a weight file whose sha256 is the card's."""
+    file = f"{name}{suffix}"
+    expected = card(name)["files"].get(file)
+    path = resources.path("weights", file)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        raise WeightError(f"{file} is not the file its card describes (checksum): restore it, or reinstall the course")
+    return path
