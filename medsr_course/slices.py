@@ -53,6 +53,9 @@ class Slab:
         return f"{self.shape} profile, FWHM {self.fwhm:g}, spacing {self.spacing:g}, {between}"
 
 
+STANDARD = Slab()
+
+
 def profile(slab):
     """Weights of the thin slices in a thick one.
 
@@ -98,7 +101,7 @@ def width(weights, step=1.0):
 
 
 @lru_cache(maxsize=64)
-def matrix(n, slab=Slab()):
+def matrix(n, slab=STANDARD):
     """The forward operator A, (n, s·n) float64: thin slices to thick ones.
 
     Rows have the sum 1; at the ends of the stack a thick slice is the mean of what there is.
@@ -129,7 +132,7 @@ KERNELS = ("adjoint", "cubic")
 
 
 @lru_cache(maxsize=64)
-def back_projection_matrix(n, slab=Slab(), iterations=16, kernel="cubic"):
+def back_projection_matrix(n, slab=STANDARD, iterations=16, kernel="cubic"):
     """Cubic interpolation and :func:`back_project`, as one matrix (s·n, n) float64."""
     forward, start = matrix(n, slab), cubic_matrix(n, slab.spacing)
     if kernel not in KERNELS:
@@ -142,7 +145,7 @@ def back_projection_matrix(n, slab=Slab(), iterations=16, kernel="cubic"):
 
 
 @lru_cache(maxsize=64)
-def smooth_matrix(n, slab=Slab(), damping=1e-3):
+def smooth_matrix(n, slab=STANDARD, damping=1e-3):
     """The smoothest stack that explains the thick slices, (s·n, n) float64.
 
     Minimises ``|A x − y|² + damping·|D x|²`` with D the second difference.
@@ -164,7 +167,7 @@ def along(operator, stack):
     return flat.reshape(operator.shape[0], *stack.shape[1:])
 
 
-def thicken(stack, slab=Slab()):
+def thicken(stack, slab=STANDARD):
     """Thick slices of a stack of thin ones.
 
     Parameters
@@ -187,7 +190,7 @@ def thicken(stack, slab=Slab()):
     return along(matrix(total // slab.spacing, slab), stack)
 
 
-def thicken_adjoint(thick, slab=Slab()):
+def thicken_adjoint(thick, slab=STANDARD):
     """Adjoint of :func:`thicken`: ``(n, …)`` to ``(s·n, …)``."""
     return along(matrix(np.shape(thick)[0], slab).T, thick)
 
@@ -198,7 +201,7 @@ def trim(stack, spacing=4):
 
 
 def to_steps(stack, spacing=4):
-    """Thin slices ``(s·n, h, w)`` as the networks read them, ``(n, h, w, s)``: step k holds the slices s·k … s·k + s − 1."""
+    """Thin slices ``(s·n, h, w)`` as networks read them, ``(n, h, w, s)``: step k holds slices s·k … s·k + s − 1."""
     total, h, w = stack.shape
     return stack.reshape(total // spacing, spacing, h, w).transpose(0, 2, 3, 1)
 
@@ -210,11 +213,11 @@ def from_steps(steps):
 
 
 def cubic(thick, spacing=4):
-    """Cubic-spline interpolation between thick slices, ``(n, …)`` to ``(spacing·n, …)``: knows nothing of the profile."""
+    """Cubic-spline interpolation between thick slices, ``(n, …)`` to ``(spacing·n, …)``; ignores the profile."""
     return along(cubic_matrix(np.shape(thick)[0], spacing), thick)
 
 
-def back_project(thick, slab=Slab(), iterations=16, kernel="cubic"):
+def back_project(thick, slab=STANDARD, iterations=16, kernel="cubic"):
     r"""Cubic interpolation, then iterative back-projection through the slice profile (Irani & Peleg 1991).
 
     :math:`x \leftarrow x + B (y - A x)`: what the simulated thick slices lack is given back.
@@ -236,12 +239,12 @@ def back_project(thick, slab=Slab(), iterations=16, kernel="cubic"):
     return along(back_projection_matrix(np.shape(thick)[0], slab, iterations, kernel), thick)
 
 
-def smooth(thick, slab=Slab(), damping=1e-3):
+def smooth(thick, slab=STANDARD, damping=1e-3):
     """The smoothest thin slices that explain the thick ones, see :func:`smooth_matrix`."""
     return along(smooth_matrix(np.shape(thick)[0], slab, damping), thick)
 
 
-def consistent(stack, thick, slab=Slab()):
+def consistent(stack, thick, slab=STANDARD):
     r"""The nearest stack whose thick slices are the measured ones: :math:`x + A^T (A A^T)^{-1} (y - A x)`.
 
     Parameters
@@ -258,7 +261,7 @@ def consistent(stack, thick, slab=Slab()):
 
 
 @lru_cache(maxsize=64)
-def pseudo_inverse(n, slab=Slab()):
+def pseudo_inverse(n, slab=STANDARD):
     """Aᵀ(AAᵀ)⁻¹, (s·n, n) float64."""
     forward = matrix(n, slab)
     return np.linalg.solve(forward @ forward.T, forward).T

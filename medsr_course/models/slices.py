@@ -1,9 +1,9 @@
 """Networks that make thin slices of thick ones, in Keras 3 with ``keras.ops``: TensorFlow, JAX and PyTorch.
 
 Every one reads what a classical method made (:func:`slices.back_project`), divided by its intensity scale and cut into
-steps: ``(n, steps, h, w, scale)``, the thin slices ``scale·k … scale·k + scale − 1`` being the channels of step k, which
-begins at thick slice k. It puts out the **residual** in the same shape: what to add. Its last layer starts at zero: an
-untrained network *is* the classical method. The same networks serve a series in time, steps being frames.
+steps: ``(n, steps, h, w, scale)``, the thin slices ``scale·k … scale·k + scale − 1`` being the channels of step k. It
+begins at thick slice k. The output is the **residual** in the same shape: what to add. The last layer starts at zero:
+an untrained network *is* the classical method. The same networks serve a series in time, steps being frames.
 
 Any height and width will do, and any number of steps where ``steps`` is None and the network is called directly (a
 compiled graph, and an export, want a known number: ``steps=8``).
@@ -151,7 +151,7 @@ def convlstm(scale=4, *, filters=16, width=32, size=3, steps=None, directions=2,
 
 
 def lstm(scale=4, *, filters=48, width=64, steps=None, seed=0):
-    """Bidirectional LSTM on profiles: :func:`convlstm` with kernels of 1 × 1, so every line through the slices is alone."""
+    """Bidirectional LSTM on profiles: :func:`convlstm` with 1 × 1 kernels; every line through the slices is alone."""
     return convlstm(scale, filters=filters, width=width, size=1, steps=steps, seed=seed)
 
 
@@ -186,7 +186,7 @@ def cnn25d(scale=4, *, width=52, depth=4, neighbours=2, steps=None, seed=0):
 
 @keras.saving.register_keras_serializable("medsr_course")
 class Neighbours(layers.Layer):
-    """Steps with their neighbours as further channels: ``(n, steps, h, w, c)`` to ``(n, steps, h, w, (2·reach + 1)·c)``."""
+    """Steps with neighbours as further channels: ``(n, steps, h, w, c)`` to ``(n, steps, h, w, (2·reach + 1)·c)``."""
 
     def __init__(self, reach, **kwargs):
         super().__init__(**kwargs)

@@ -55,7 +55,7 @@ class Recipe:
     title: str
     architecture: str
     settings: dict = field(default_factory=dict)
-    slab: slices.Slab = slices.Slab()
+    slab: slices.Slab = slices.STANDARD
     iterations: int = 16
     share: dict = field(default_factory=lambda: {"cohort": 0.5, "ds002748": 0.5})
     steps: int = 2500
@@ -236,8 +236,8 @@ def make(name, *, steps=None, checkpoint=None, share=None):
         "seconds": round(seconds),
         "curve": [[step, float(f"{value:.4g}")] for step, value in curve],
         "intended_use": (
-            f"Teaching: thin slices from thick ones of brain MRI magnitudes ({recipe.slab}, in thin slices; noise below "
-            "2 %), to see what a network adds to back-projection through the slice profile."
+            f"Teaching: thin slices from thick ones of brain MRI magnitudes ({recipe.slab}, in thin slices; noise "
+            "below 2 %), to see what a network adds to back-projection through the slice profile."
         ),
         "not_for": (
             "Diagnosis, treatment, or any decision about a person. Other slice profiles, other body parts: measure "
