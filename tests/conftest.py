@@ -1,12 +1,14 @@
 """Fixtures every test may use."""
 
+import ast
 import importlib.util
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from medsr_course import doctor
+from medsr_course import doctor, notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,6 +19,47 @@ def load_tool(name, folder="tools"):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def code_cells(chapter):
+    """Sources of a chapter's code cells, exercises left out; ``chapter``: ``"05"``."""
+    cells = json.loads(notebooks.chapters()[chapter].read_text(encoding="utf-8"))["cells"]
+    kept = (c for c in cells if c["cell_type"] == "code" and "exercise" not in c["metadata"].get("tags", []))
+    return ["".join(c["source"]) for c in kept]
+
+
+def taught(chapter, space, names=None, constants=()):
+    """What a chapter itself defines, without running the rest of it.
+
+    Parameters
+    ----------
+    chapter : str
+        ``"05"``.
+    space : dict
+        What the definitions need by name, ``{"np": np}``; they are added to it.
+    names : collection of str, optional
+        Of functions and classes that must be there; by default every function.
+    constants : collection of str
+        Left-hand sides of assignments to be made, too: ``"HIDDEN"``, ``"ky, kx"``.
+
+    Returns
+    -------
+    dict
+        ``space``.
+    """
+    for source in code_cells(chapter):
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.Assign):
+                wanted = ast.unparse(node.targets[0]).strip("()") in constants
+            elif isinstance(node, ast.FunctionDef) and names is None:
+                wanted = True
+            else:
+                wanted = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in (names or ())
+            if wanted:
+                exec(compile(ast.Module([node], []), f"chapter {chapter}", "exec"), space)
+    missing = set(names or ()) - set(space)
+    assert not missing, f"chapter {chapter} no longer defines {', '.join(sorted(missing))}"
+    return space
 
 
 def require(name, found, reason):

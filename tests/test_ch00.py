@@ -1,15 +1,12 @@
 """Chapter 00: its physics claims fail with a wrong implementation; what it promises is there."""
 
-import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import taught
 
 from medsr_course import acquisition, classical, datasets, doctor, metrics, pretrained, volumes
-
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "00_start_here.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +17,7 @@ def fine():
 @pytest.fixture(scope="module")
 def my_downsample():
     """The chapter's own function, taken from its cell."""
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    source = next("".join(c["source"]) for c in cells if "def my_downsample" in "".join(c["source"]))
-    names = {"np": np}
-    exec(source.split("\n\n\n")[0], names)
-    return names["my_downsample"]
+    return taught("00", {"np": np}, {"my_downsample"})["my_downsample"]
 
 
 @pytest.mark.parametrize(("scale", "h", "w"), [(2, 97, 91), (3, 75, 65), (4, 57, 49)])

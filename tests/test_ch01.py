@@ -1,12 +1,10 @@
 """Chapter 01: what its exercises accept, and that its own network code is right."""
 
-import ast
-import json
-
 import numpy as np
 import pytest
+from conftest import taught
 
-from medsr_course import notebooks, runtime
+from medsr_course import runtime
 from medsr_course.exercises._core import verdict
 from medsr_course.exercises.ch01 import early_stopping, relu_layer_backward
 
@@ -14,22 +12,7 @@ from medsr_course.exercises.ch01 import early_stopping, relu_layer_backward
 @pytest.fixture(scope="module")
 def chapter():
     """Functions and plain constants of the notebook, without running the rest of it."""
-    cells = json.loads(notebooks.chapters()["01"].read_text(encoding="utf-8"))["cells"]
-    names = {"np": np, "runtime": runtime}
-    for cell in cells:
-        if cell["cell_type"] == "code" and "exercise" not in cell["metadata"].get("tags", []):
-            tree = ast.parse("".join(cell["source"]))
-            tree.body = [
-                node
-                for node in tree.body
-                if isinstance(node, ast.FunctionDef)
-                or (
-                    isinstance(node, ast.Assign)
-                    and ast.unparse(node).startswith(("BENDS =", "RAW, STANDARD =", "(RAW"))
-                )
-            ]
-            exec(compile(tree, "chapter 01", "exec"), names)  # the course's own notebook
-    return names
+    return taught("01", {"np": np, "runtime": runtime}, constants={"BENDS", "RAW, STANDARD"})
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """Chapter 02: its own definitions against independent ones, and a wrong implementation for each claim about physics."""
 
-import ast
-import json
-
 import numpy as np
 import pytest
+from conftest import taught
 from scipy.special import expit, logsumexp, softmax
 
 from medsr_course import claims, exercises, quizzes, resources, runtime
@@ -21,14 +19,8 @@ NUMPY_ONLY = {
 def chapter():
     """What the chapter defines in NumPy, by name, without running the rest of it."""
     space = {"np": np, "expit": expit, "logsumexp": logsumexp, "softmax": softmax, "runtime": runtime}
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     constants = {"SIDE, BUDGET", "HIDDEN", "STATES", "ANGLES", "CENTRES", "SECTOR", "frequency", "radius", "direction"}
-    for cell in (c for c in cells if c["cell_type"] == "code"):
-        for node in ast.parse("".join(cell["source"])).body:
-            target = ast.unparse(node.targets[0]).strip("()") if isinstance(node, ast.Assign) else None
-            wanted = getattr(node, "name", None) in NUMPY_ONLY or target in constants | {"ky, kx", "Net.adam"}
-            if wanted:
-                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
+    taught("02", space, NUMPY_ONLY, constants | {"ky, kx", "Net.adam"})
     runtime.start("smoke", 0)
     return space
 

@@ -1,37 +1,28 @@
 """Chapter 03: projections, FBP, MLEM, coils – and every claim of the chapter fails for a wrong version."""
 
-import ast
-import json
 from functools import lru_cache
-from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from conftest import taught
 from nibabel.affines import apply_affine
 from scipy import ndimage, signal
 
 from medsr_course import acquisition, tomography
 from medsr_course.phantom import signal as tissue_signal
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "03_how_medical_images_are_made.ipynb"
 SIZE, VIEWS = 65, 256
 ANGLES = np.arange(VIEWS) * 180 / VIEWS
 WATER = 0.0193
 
 
 @pytest.fixture(scope="module")
-def taught():
+def chapter():
     """The functions the chapter defines, as it defines them."""
     names = ("find_capsule", "my_fbp", "my_signal", "my_mlem", "look_up")
     scope = {"np": np, "apply_affine": apply_affine, "SIZE": SIZE, "per_unit": 1.0, "pet_angles": ANGLES[::8]}
-    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        for node in ast.parse("".join(cell["source"])).body:
-            if isinstance(node, ast.FunctionDef) and node.name in names:
-                exec(compile(ast.Module([node], []), str(NOTEBOOK), "exec"), scope)
-    return {name: scope[name] for name in names}
+    return taught("03", scope, names)
 
 
 @lru_cache
@@ -145,17 +136,17 @@ def _ramp_cut_in_frequency(sinogram, angles, spacing=1.0):
     return out * np.pi / len(angles)
 
 
-def test_claim_my_fbp_is_the_packages(taught):
+def test_claim_my_fbp_is_the_packages(chapter):
     package = tomography.fbp(_sinogram(), ANGLES, spacing=3.0)
 
     def gap(image):
         return np.abs(image - package).max() / package.max()
 
-    assert gap(taught["my_fbp"](_sinogram(), ANGLES, 3.0)) <= 1e-6
+    assert gap(chapter["my_fbp"](_sinogram(), ANGLES, 3.0)) <= 1e-6
     assert gap(_turning_the_other_way(_sinogram(), ANGLES, 3.0)) > 1e-6
 
 
-def test_claim_fbp_agrees_with_scikit_image(taught):
+def test_claim_fbp_agrees_with_scikit_image(chapter):
     from skimage.data import shepp_logan_phantom
     from skimage.transform import iradon, radon, resize
 
@@ -166,17 +157,17 @@ def test_claim_fbp_agrees_with_scikit_image(taught):
         image = method(shadows.T, ANGLES, 1.0)
         return np.linalg.norm(image - iradon(shadows, ANGLES)) / np.linalg.norm(shepp)
 
-    assert gap(taught["my_fbp"]) <= 0.02
+    assert gap(chapter["my_fbp"]) <= 0.02
     assert gap(_turning_the_other_way) > 0.02
 
 
-def test_claim_fbp_finds_the_mean(taught):
+def test_claim_fbp_finds_the_mean(chapter):
     head, inside = _head()
 
     def bias(method):
         return abs((_hu(method(_sinogram(), ANGLES, 1.0)) - _hu(head))[inside].mean())
 
-    assert bias(taught["my_fbp"]) <= 1
+    assert bias(chapter["my_fbp"]) <= 1
     assert bias(_ramp_cut_in_frequency) > 1
 
 
@@ -216,7 +207,7 @@ def test_claim_views_stop_helping_at_fixed_dose():
 # --- MRI ------------------------------------------------------------------------------------------
 
 
-def test_claim_my_signal_is_the_packages(taught):
+def test_claim_my_signal_is_the_packages(chapter):
     tissues = [tissue_signal.tissues()[name] for name in ("csf", "cortex", "white_deep")]
     package = tissue_signal.Sequence(tr=9000, te=100, ti=2400)
 
@@ -224,13 +215,13 @@ def test_claim_my_signal_is_the_packages(taught):
         return max(abs(equation(t, 9000, 100, 2400) - package.signal(**t)) for t in tissues)
 
     def swapped(t, *timing):
-        return taught["my_signal"](t | {"t1": t["t2"], "t2": t["t1"]}, *timing)
+        return chapter["my_signal"](t | {"t1": t["t2"], "t2": t["t1"]}, *timing)
 
-    assert gap(taught["my_signal"]) <= 1e-6
+    assert gap(chapter["my_signal"]) <= 1e-6
     assert gap(swapped) > 1e-6
 
 
-def test_claim_contrasts_follow_the_equation(taught):
+def test_claim_contrasts_follow_the_equation(chapter):
     tissues = [tissue_signal.tissues()[name] for name in ("csf", "cortex", "white_deep")]
     timings = [(2200, 3, 1100), (5000, 100, None), (3000, 15, None), (9000, 100, 2450)]
     rng = np.random.default_rng(0)
@@ -246,8 +237,8 @@ def test_claim_contrasts_follow_the_equation(taught):
         measured = ratios(package) * (1 + 0.08 * rng.standard_normal(8))  # people differ
         return np.corrcoef(measured, ratios(equation))[0, 1]
 
-    assert agreement(taught["my_signal"]) >= 0.9
-    assert agreement(lambda t, tr, te, ti: taught["my_signal"](t, tr, te)) < 0.9  # the inversion forgotten
+    assert agreement(chapter["my_signal"]) >= 0.9
+    assert agreement(lambda t, tr, te, ti: chapter["my_signal"](t, tr, te)) < 0.9  # the inversion forgotten
 
 
 def test_claim_kspace_round_trip():
@@ -334,7 +325,7 @@ def test_log_likelihood_is_highest_at_the_counts():
     assert tomography.poisson_log_likelihood([1.0], [0.0]) == -np.inf
 
 
-def test_claim_my_mlem_is_the_packages(taught):
+def test_claim_my_mlem_is_the_packages(chapter):
     system, counts, _ = _pet()
     package = tomography.mlem(system, counts, 10)
 
@@ -347,21 +338,21 @@ def test_claim_my_mlem_is_the_packages(taught):
     def gap(method):
         return np.abs(method(system, counts, 10)[-1] - package).max() / package.max()
 
-    assert gap(taught["my_mlem"]) <= 1e-6
+    assert gap(chapter["my_mlem"]) <= 1e-6
     assert gap(ratio_forgotten) > 1e-6
 
 
-def test_claim_the_adjoint_passes_the_dot_product_test(taught):
+def test_claim_the_adjoint_passes_the_dot_product_test(chapter):
     system, _, _ = _pet()
 
     def gap(adjoint):
         return tomography.adjoint_gap(lambda x: system @ x, adjoint, SIZE**2, np.random.default_rng(0))
 
     assert gap(lambda y: system.T @ y) <= 1e-12
-    assert gap(taught["look_up"]) > 1e-2
+    assert gap(chapter["look_up"]) > 1e-2
 
 
-def test_claim_the_likelihood_never_falls(taught):
+def test_claim_the_likelihood_never_falls(chapter):
     system, counts, _ = _pet()
 
     def smallest_step(adjoint):
@@ -374,7 +365,7 @@ def test_claim_the_likelihood_never_falls(taught):
         return np.diff(fits).min()
 
     assert smallest_step(lambda y: system.T @ y) >= 0
-    assert smallest_step(taught["look_up"]) < 0
+    assert smallest_step(chapter["look_up"]) < 0
 
 
 def test_claim_semi_convergence():
@@ -420,8 +411,8 @@ def capsule():
     return nibabel.Nifti1Image(voxels, affine)
 
 
-def test_claim_landmark_survives_reorientation(taught, capsule):
-    find = taught["find_capsule"]
+def test_claim_landmark_survives_reorientation(chapter, capsule):
+    find = chapter["find_capsule"]
     turn = nibabel.orientations.ornt_transform(
         nibabel.io_orientation(capsule.affine), nibabel.orientations.axcodes2ornt("PSL")
     )
@@ -435,7 +426,7 @@ def test_claim_landmark_survives_reorientation(taught, capsule):
     assert moved(wrong) > 1e-6
 
 
-def test_claim_landmark_survives_dicom(taught, capsule, tmp_path):
+def test_claim_landmark_survives_dicom(chapter, capsule, tmp_path):
     import pydicom
 
     from medsr_course import scanfiles
@@ -458,7 +449,7 @@ def test_claim_landmark_survives_dicom(taught, capsule, tmp_path):
         ds.file_meta = pydicom.dataset.FileMetaDataset()
         ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
         ds.save_as(tmp_path / f"{name:03d}.dcm", enforce_file_format=True)
-    find = taught["find_capsule"]
+    find = chapter["find_capsule"]
 
     def moved(image):
         return np.linalg.norm(find(image)[1] - find(capsule)[1])

@@ -1,9 +1,8 @@
 """Chapter 05: its physics claims, each with an implementation that is wrong in one point; exercises; layout."""
 
-import json
-
 import numpy as np
 import pytest
+from conftest import taught
 from scipy import ndimage
 
 from medsr_course import acquisition, claims, classical, exercises, metrics, quizzes, resources
@@ -15,14 +14,7 @@ NOTEBOOK = resources.checkout() / "notebooks" / "05_interpolation_fourier_wavele
 def chapter():
     """Functions that the chapter itself defines, by name, without running the rest of it."""
     space = {"np": np, "ndimage": ndimage, "classical": classical, "acquisition": acquisition}
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    import ast
-
-    for cell in (c for c in cells if c["cell_type"] == "code" and "exercise" not in c["metadata"].get("tags", [])):
-        for node in ast.parse("".join(cell["source"])).body:
-            if isinstance(node, ast.FunctionDef):
-                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
-    return space
+    return taught("05", space)
 
 
 @pytest.fixture(scope="module")

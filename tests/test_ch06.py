@@ -1,10 +1,8 @@
 """Chapter 06: its physics claims, each with an implementation that is wrong in one point; exercises; layout."""
 
-import ast
-import json
-
 import numpy as np
 import pytest
+from conftest import taught
 from scipy import ndimage
 from skimage import transform
 from skimage.registration import phase_cross_correlation
@@ -19,13 +17,7 @@ SAME = [(0, 0)] * 4
 @pytest.fixture(scope="module")
 def chapter():
     """Functions that the chapter itself defines, by name, without running the rest of it."""
-    space = {"np": np, "multiframe": multiframe, "transform": transform}
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    for cell in (c for c in cells if c["cell_type"] == "code" and "exercise" not in c["metadata"].get("tags", [])):
-        for node in ast.parse("".join(cell["source"])).body:
-            if isinstance(node, ast.FunctionDef):
-                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
-    return space
+    return taught("06", {"np": np, "multiframe": multiframe, "transform": transform})
 
 
 @pytest.fixture(scope="module")

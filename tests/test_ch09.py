@@ -1,10 +1,8 @@
 """Chapter 09: its physics and invariant claims, each with an implementation that is wrong in one point; layout."""
 
-import ast
-import json
-
 import numpy as np
 import pytest
+from conftest import taught
 
 from medsr_course import acquisition, claims, classical, exercises, quizzes, resources, runtime
 
@@ -29,12 +27,7 @@ def chapter():
         "crop": acquisition.kspace_crop,
     }
     space["WAYS"] = {"crop": lambda image, rng: acquisition.kspace_crop(image, 2)}
-    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "code" or "exercise" in cell["metadata"].get("tags", []):
-            continue
-        for node in ast.parse("".join(cell["source"])).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in WANTED:
-                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
+    taught("09", space, WANTED)
     space["WAYS"] |= {"blur": space["blur"], "noise": space["noisy"]}
     return space
 

@@ -1,10 +1,8 @@
 """Chapter 12: its definitions against the package, its physics claims each with something wrong; exercises; layout."""
 
-import ast
-import json
-
 import numpy as np
 import pytest
+from conftest import code_cells, taught
 from scipy import ndimage
 
 from medsr_course import acquisition, claims, classical, exercises, grid, metrics, quizzes, resources, runtime
@@ -28,14 +26,7 @@ def chapter():
     }
     space["yy"], space["xx"] = np.mgrid[-16:17, -16:17]
     space["RADIUS"] = np.hypot(space["yy"], space["xx"])
-    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        for node in ast.parse("".join(cell["source"])).body:
-            if isinstance(node, ast.FunctionDef) and node.name in WANTED:
-                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
-    assert set(space) >= WANTED
-    return space
+    return taught("12", space, WANTED)
 
 
 def test_discs_have_the_area_of_their_diameter(chapter):
@@ -138,7 +129,6 @@ def test_it_claims_what_the_syllabus_asks():
 
 def test_the_judge_teaches_nobody():
     """In the chapter, too: the players know only the teacher."""
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    source = next("".join(c["source"]) for c in cells if "def players(" in "".join(c["source"]))
+    source = next(source for source in code_cells("12") if "def players(" in source)
     assert "eye(" in source
     assert "judge" not in source
