@@ -6,6 +6,7 @@ Written with ``keras.ops``: they run on TensorFlow, JAX and PyTorch, inside a mo
 import numpy as np
 
 from medsr_course import runtime
+from medsr_course.segmentation import IGNORED
 
 runtime.quiet_frameworks()
 with runtime.hushed():
@@ -72,3 +73,78 @@ def says(logit, label):
     """
     logit = ops.cast(logit, "float32")[:, 0]
     return ops.softplus(logit) - label * logit
+
+
+# -- Segmentation: logits (n, h, w, classes) against labels (n, h, w) -----------------------------
+
+
+def cross_entropy(target, logits, *, weights=None):
+    r"""Mean of :math:`-\log p_y` over the pixels that count.
+
+    Parameters
+    ----------
+    target : whole numbers (n, h, w)
+        Classes; :data:`IGNORED` where a pixel does not count.
+    logits : array (n, h, w, classes)
+    weights : sequence of float, optional
+        One per class, e.g. large for a rare one.
+
+    Returns
+    -------
+    array (n,)
+    """
+    hot, counts, log_p = _against(target, logits)
+    if weights is not None:
+        counts = counts * ops.sum(hot * ops.convert_to_tensor(np.asarray(weights, np.float32)), axis=-1)
+    return _mean(-ops.sum(hot * log_p, axis=-1), counts)
+
+
+def focal(target, logits, *, gamma=2.0, weights=None):
+    r"""Cross-entropy that passes over what is already right: mean of :math:`-(1-p_y)^\gamma\log p_y` (Lin et al. 2017).
+
+    Parameters and result as for :func:`cross_entropy`, which it is for ``gamma=0``.
+    """
+    hot, counts, log_p = _against(target, logits)
+    if weights is not None:
+        counts = counts * ops.sum(hot * ops.convert_to_tensor(np.asarray(weights, np.float32)), axis=-1)
+    log_right = ops.sum(hot * log_p, axis=-1)
+    return _mean(-((1 - ops.exp(log_right)) ** gamma) * log_right, counts)
+
+
+def soft_dice(target, logits, *, least=1.0, background=True):
+    r"""One minus the Dice overlap of probabilities with the truth, mean over classes (Milletari et al. 2016).
+
+    :math:`1-\frac{2\sum p\,t+\varepsilon}{\sum p+\sum t+\varepsilon}`, sums over the pixels of the **whole batch**: a
+    class need not occur in every patch. How common a class is cancels out.
+
+    Parameters
+    ----------
+    least : float
+        The ε, in pixels.
+    background : bool
+        Whether class 0 counts.
+
+    Returns
+    -------
+    array (n,)
+        The same value for each.
+    """
+    hot, counts, log_p = _against(target, logits)
+    first = 0 if background else 1
+    p = (ops.exp(log_p) * counts[..., None])[..., first:]
+    hot = (hot * counts[..., None])[..., first:]
+    both, either = ops.sum(hot * p, axis=(0, 1, 2)), ops.sum(hot + p, axis=(0, 1, 2))
+    value = 1 - ops.mean((2 * both + least) / (either + least))
+    return value + 0 * counts[:, 0, 0]
+
+
+def _against(target, logits):
+    """Targets one-hot, which pixels count (1 or 0), and log-probabilities."""
+    target = ops.cast(target, "int32")
+    counts = ops.not_equal(target, IGNORED)
+    hot = ops.one_hot(ops.where(counts, target, ops.zeros_like(target)), logits.shape[-1], dtype="float32")
+    return hot, ops.cast(counts, "float32"), ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+
+
+def _mean(values, counts):
+    return ops.sum(values * counts, axis=(1, 2)) / (ops.sum(counts, axis=(1, 2)) + 1e-6)

@@ -3,14 +3,16 @@
 One module per task; :func:`build` makes a network by the name and settings that a model card states.
 """
 
-from medsr_course.models import denoising, features, slices, superresolution
+from medsr_course.models import denoising, features, reconstruction, segmentation, slices, superresolution
 from medsr_course.models.common import keras
 from medsr_course.models.discriminators import discriminator
 from medsr_course.models.features import contrast_features, tissue_features
+from medsr_course.models.reconstruction import cascade, crnn, kspace_unet
+from medsr_course.models.segmentation import unet
 from medsr_course.models.slices import cnn25d, convlstm, lstm
 from medsr_course.models.superresolution import ON_ZIP, drcn, espcn, fsrcnn, srcnn, srresnet, vdsr
 
-TASKS = (superresolution, features, denoising, slices)
+TASKS = (superresolution, features, denoising, slices, segmentation, reconstruction)
 ARCHITECTURES = {name: network for task in TASKS for name, network in task.ARCHITECTURES.items()}
 
 
@@ -25,17 +27,21 @@ __all__ = [
     "ARCHITECTURES",
     "ON_ZIP",
     "build",
+    "cascade",
     "cnn25d",
     "contrast_features",
     "convlstm",
+    "crnn",
     "discriminator",
     "drcn",
     "espcn",
     "fsrcnn",
     "keras",
+    "kspace_unet",
     "lstm",
     "srcnn",
     "srresnet",
     "tissue_features",
+    "unet",
     "vdsr",
 ]

@@ -6,6 +6,7 @@ consistency, Fourier transforms) in NumPy around them.
 
 from medsr_course.pretrained.common import BATCH_PIXELS, EDGE, beyond_edges, checked_stack, intensity
 from medsr_course.pretrained.denoising import denoise
+from medsr_course.pretrained.reconstruction import reconstruct, unroll
 from medsr_course.pretrained.slices import thin, thin_slices
 from medsr_course.pretrained.segmentation import segment
 from medsr_course.pretrained.superresolution import LEAST_NOISE, OWN_ERROR, consistency, enhance, super_resolve
@@ -27,10 +28,12 @@ __all__ = [
     "load",
     "names",
     "network",
+    "reconstruct",
     "segment",
     "session",
     "super_resolve",
     "thin",
     "thin_slices",
+    "unroll",
     "verify",
 ]

@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 
 from medsr_course import resources, runtime
 from medsr_course.pretrained import card, load
-from medsr_course.training import denoising, features, slices, superresolution
+from medsr_course.training import denoising, features, reconstruction, segmentation, slices, superresolution
 from medsr_course.training.pairs import TrainingError
 
 # One module per task: RECIPES, name → recipe with .steps, and make(name, steps=, checkpoint=) → (model, about).
-TASKS = (features, superresolution, denoising, slices)
+TASKS = (features, superresolution, denoising, slices, segmentation, reconstruction)
 
 
 def recipes():
@@ -44,7 +44,7 @@ def train_weight(name, folder=None):
     checkpoint = runtime.cache_dir() / "training" / f"{name}-{task.RECIPES[name].steps}.npz"
     model, about = task.make(name, checkpoint=checkpoint)
     about = {"name": name, **about, "recipe": f"make weights NAME={name}", "licence": "MIT"}
-    _publish(model, about, folder)
+    _publish(model, about, folder, getattr(task, "exported", None))
     checkpoint.unlink(missing_ok=True)
     return about
 
@@ -93,8 +93,11 @@ def _as_json(card):
     return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
 
 
-def _publish(model, about, folder):
-    """Write both weight files and, last, the card with their checksums; each appears whole or not at all."""
+def _publish(model, about, folder, exported=None):
+    """Write both weight files and, last, the card with their checksums; each appears whole or not at all.
+
+    ``exported``: from the model to the part of it that becomes the .onnx file.
+    """
     from medsr_course.models import keras
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,6 +105,7 @@ def _publish(model, about, folder):
     with TemporaryDirectory(dir=folder) as scratch:
         scratch = Path(scratch)
         model.save_weights(scratch / f"{name}.weights.h5")
+        model = exported(model) if exported else model
         entries = [keras.InputSpec(shape=(None, *entry.shape[1:]), dtype="float32") for entry in model.inputs]
         signature = entries if len(entries) == 1 else [entries]
         model.export(scratch / f"{name}.onnx", format="onnx", input_signature=signature, verbose=False)

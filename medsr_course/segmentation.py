@@ -1,0 +1,308 @@
+"""Segmentation without a network: what the labels are, a classical baseline, and how results are judged.
+
+Label images are stacks ``(n, h, w)`` of whole numbers; images are stacks of the same shape, magnitudes in any unit.
+The classes of the course's tissue networks are :data:`TISSUES`; what must not count (lesions, where tissue is judged)
+is :data:`IGNORED`.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from medsr_course import runtime
+
+TISSUES = ("background", "cerebrospinal fluid", "grey matter", "white matter", "other")
+BRAIN = (1, 2, 3)  # the classes that are judged
+IGNORED = 255
+# Number of the cohort's label (see phantom.LABELS) → tissue: cortex and deep nuclei are grey matter; vessel, skull,
+# scalp and eye are "other"; lesions are nobody's tissue.
+_MERGED = np.array([0, 1, 2, 3, 2, 4, 4, 4, 4, IGNORED], np.uint8)
+
+
+def tissues(labels):
+    """The cohort's ten labels merged into :data:`TISSUES`.
+
+    Parameters
+    ----------
+    labels : array, whole numbers 0 … 9
+
+    Returns
+    -------
+    uint8 array of the same shape
+        Lesions are :data:`IGNORED`.
+    """
+    labels = np.asarray(labels).astype(np.int64)
+    if labels.size and (labels.min() < 0 or labels.max() >= len(_MERGED)):
+        raise ValueError(f"expected the cohort's labels, 0 … {len(_MERGED) - 1}, got {labels.min()} … {labels.max()}")
+    return _MERGED[labels]
+
+
+# -- The classical baseline ------------------------------------------------------------------------
+
+
+def bias_field(volume, mask, *, shrink=4, iterations=(50, 30, 20)):
+    """The smooth shading of a scan by N4 (Tustison et al. 2010), as SimpleITK has it.
+
+    Parameters
+    ----------
+    volume : array (n, h, w)
+        Magnitudes, neighbouring slices next to one another.
+    mask : bool array (n, h, w)
+        Where there is tissue.
+    shrink : int
+        The field is worked out on every ``shrink``-th voxel of each row and column.
+    iterations : tuple of int
+        Per level; each level halves the distance of the spline's knots.
+
+    Returns
+    -------
+    float32 array (n, h, w)
+        Positive, mean 1 inside the mask; divide by it.
+
+    Raises
+    ------
+    runtime.CourseError
+        Where SimpleITK is not installed.
+    """
+    try:
+        import SimpleITK as sitk
+    except ImportError:
+        raise runtime.CourseError("N4 needs SimpleITK: `pip install SimpleITK`, or install the course whole") from None
+    volume, mask = np.asarray(volume, np.float32), np.asarray(mask, bool)
+    if not mask.any():
+        return np.ones_like(volume)
+    factors = [shrink, shrink, 1 if len(volume) < 2 * shrink else shrink]  # x, y, z
+    image, where = sitk.GetImageFromArray(volume), sitk.GetImageFromArray(mask.astype(np.uint8))
+    n4 = sitk.N4BiasFieldCorrectionImageFilter()
+    levels = min(len(iterations), 1 + int(np.log2(max(1, min(volume.shape[0] // factors[2], 16)))))
+    n4.SetMaximumNumberOfIterations([int(i) for i in iterations[:levels]])
+    points = [4, 4, 4]
+    n4.SetNumberOfControlPoints(points)
+    n4.Execute(sitk.Shrink(image, factors), sitk.Shrink(where, factors))
+    field = np.exp(sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))).astype(np.float32)
+    return field / field[mask].mean()
+
+
+def mixture(stack, mask, *, field=None, components=3, beta=0.5, sweeps=4, seed=0):
+    r"""Cerebrospinal fluid, grey and white matter by a Gaussian mixture of a T1-weighted scan's intensities.
+
+    Each tissue's intensities are one normal distribution (Wells et al. 1996); where ``components`` is more than three,
+    those between the darkest and the two brightest belong to the tissue whose mean is nearer. A Potts prior then asks
+    neighbours to agree: every voxel takes the class k with the largest :math:`\log p(y\mid k) + \log\pi_k + \beta
+    n_k`, where :math:`n_k` of its six neighbours are in k, a few times over (iterated conditional modes, Besag 1986).
+
+    Parameters
+    ----------
+    stack : array (n, h, w)
+        Magnitudes, T1-weighted: fluid dark, white matter bright.
+    mask : bool array (n, h, w)
+        The brain, fluid included. A mixture cannot tell scalp from brain; somebody must.
+    field : array (n, h, w), optional
+        Shading to divide by, see :func:`bias_field`.
+    components : int
+        At least three.
+    beta : float
+        0 for no prior.
+    sweeps : int
+    seed : int
+        Of the voxels the mixture is fitted to.
+
+    Returns
+    -------
+    uint8 array (n, h, w)
+        1 … 3 inside the mask, 0 outside.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    stack, mask = np.asarray(stack, np.float32), np.asarray(mask, bool)
+    if stack.shape != mask.shape or stack.ndim != 3:
+        raise ValueError(f"expected a stack (n, h, w) and its mask, got {stack.shape} and {mask.shape}")
+    if components < 3:
+        raise ValueError(f"three tissues need at least three components, not {components}")
+    result = np.zeros(stack.shape, np.uint8)
+    if mask.sum() < 10 * components:
+        return result
+    image = stack / field if field is not None else stack
+    values = image[mask]
+    rng = np.random.default_rng(seed)
+    sample = rng.choice(values, min(values.size, 20_000), replace=False)[:, None].astype(np.float64)
+    # Fluid is a few per cent of a stripped brain and half of it is edge: where the means begin matters.
+    start = np.quantile(sample, np.linspace(0.04, 0.85, components))[:, None]
+    fitted = GaussianMixture(components, means_init=start, max_iter=200, reg_covar=1e-6 * sample.var()).fit(sample)
+    order = np.argsort(fitted.means_[:, 0])
+    means, spreads = fitted.means_[order, 0], np.sqrt(fitted.covariances_[order, 0, 0])
+    weights = fitted.weights_[order]
+    tissue_of = _tissue_of(means)
+    densities = weights * np.exp(-0.5 * ((values[:, None] - means) / spreads) ** 2) / spreads
+    evidence = np.stack([densities[:, tissue_of == k].sum(axis=1) for k in (1, 2, 3)])
+    # Beyond the extremes a narrow normal distribution says nonsense: brightest is white matter, darkest is fluid.
+    evidence[:, values < means[0]] *= np.array([[1.0], [0.0], [0.0]])
+    evidence[:, values > means[-1]] *= np.array([[0.0], [0.0], [1.0]])
+    evidence = np.log(evidence + 1e-12)
+    result[mask] = 1 + evidence.argmax(axis=0)
+    kernel = np.zeros((3, 3, 3), np.float32)
+    kernel[[0, 2, 1, 1, 1, 1], [1, 1, 0, 2, 1, 1], [1, 1, 1, 1, 0, 2]] = 1
+    for _ in range(sweeps if beta else 0):
+        votes = [ndimage.convolve((result == k).astype(np.float32), kernel, mode="nearest")[mask] for k in (1, 2, 3)]
+        result[mask] = 1 + (evidence + beta * np.stack(votes)).argmax(axis=0)
+    return result
+
+
+def _tissue_of(means):
+    """Tissue of each component, means ascending: ends and second brightest are fixed, the rest go to the nearer."""
+    middle = (len(means) - 1) // 2 if len(means) == 3 else len(means) - 2
+    anchors = np.array([means[0], means[middle], means[-1]])
+    nearest = 1 + np.abs(means[:, None] - anchors).argmin(axis=1)
+    return np.maximum.accumulate(nearest)
+
+
+# -- How results are judged -------------------------------------------------------------------------
+
+
+def dice(truth, found, label, *, where=None):
+    r"""Overlap of one label: :math:`2|A\cap B|/(|A|+|B|)` (Dice 1945).
+
+    Parameters
+    ----------
+    truth, found : arrays of one shape
+    label : int
+    where : bool array, optional
+        Only there; by default where ``truth`` is not :data:`IGNORED`.
+
+    Returns
+    -------
+    float
+        0 … 1; NaN where neither holds the label.
+    """
+    a, b = _masks(truth, found, label, where)
+    total = a.sum() + b.sum()
+    return float(2 * (a & b).sum() / total) if total else float("nan")
+
+
+def hausdorff95(truth, found, label, *, spacing=(1.0, 1.0, 1.0), where=None):
+    """95th percentile of the distances between two surfaces, both ways, in mm.
+
+    The largest distance would be that of one stray voxel. A mask's surface is its voxels with a neighbour outside it.
+
+    Parameters
+    ----------
+    truth, found : arrays (n, h, w)
+    label : int
+    spacing : 3 floats
+        Of slices, rows and columns, mm.
+    where : bool array, optional
+        As in :func:`dice`.
+
+    Returns
+    -------
+    float
+        NaN where either of the two is empty.
+    """
+    a, b = _masks(truth, found, label, where)
+    if not a.any() or not b.any():
+        return float("nan")
+    box = ndimage.find_objects((a | b).astype(np.uint8))[0]
+    surfaces = [m[box] & ~ndimage.binary_erosion(m[box], border_value=1) for m in (a, b)]
+    if not surfaces[0].any() or not surfaces[1].any():
+        return float("nan")
+    far = [ndimage.distance_transform_edt(~surface, sampling=spacing) for surface in surfaces]
+    return float(np.percentile(np.concatenate([far[1][surfaces[0]], far[0][surfaces[1]]]), 95))
+
+
+def volumes_ml(labels, *, spacing=(1.0, 1.0, 1.0), classes=BRAIN):
+    """Volume of each class in millilitres: dict of class to float."""
+    voxel = float(np.prod(spacing)) / 1000
+    return {k: float((np.asarray(labels) == k).sum() * voxel) for k in classes}
+
+
+def fractions(labels, classes=BRAIN):
+    """Share of each class in all of them: dict of class to float; NaN where there is none of them."""
+    counts = np.array([(np.asarray(labels) == k).sum() for k in classes], float)
+    total = counts.sum()
+    return {k: float(c / total) if total else float("nan") for k, c in zip(classes, counts, strict=True)}
+
+
+def bland_altman(reference, measured):
+    """Bias of paired measurements and its 95 % limits of agreement (Bland & Altman 1986).
+
+    Returns
+    -------
+    bias, low, high : float
+        Mean difference ``measured − reference``, and that ± 1.96 standard deviations (NaN for fewer than two pairs).
+    """
+    difference = np.asarray(measured, float) - np.asarray(reference, float)
+    bias = float(difference.mean())
+    spread = 1.96 * float(difference.std(ddof=1)) if difference.size > 1 else float("nan")
+    return bias, bias - spread, bias + spread
+
+
+def coherence(labels, classes=BRAIN):
+    """How alike neighbouring slices are: mean Dice of each class between slice z and slice z + 1.
+
+    Anatomy changes from slice to slice, so the truth's own value is not 1; what lies far from it, below or above, was
+    not made by anatomy.
+
+    Parameters
+    ----------
+    labels : array (n, h, w), n ≥ 2, slices next to one another
+
+    Returns
+    -------
+    float
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 3 or len(labels) < 2:
+        raise ValueError(f"expected at least two slices (n, h, w), got shape {labels.shape}")
+    return float(np.nanmean([[dice(a, b, k) for k in classes] for a, b in zip(labels[:-1], labels[1:], strict=True)]))
+
+
+def flicker(labels, classes=BRAIN):
+    """Share of voxels whose label differs from both that above and that below, although those two agree.
+
+    Of the voxels that are one of ``classes`` in any of the three slices. Thin sheets do that, and slices that were
+    worked out one by one.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 3 or len(labels) < 3:
+        raise ValueError(f"expected at least three slices (n, h, w), got shape {labels.shape}")
+    below, middle, above = labels[:-2], labels[1:-1], labels[2:]
+    inside = np.isin(below, classes) | np.isin(middle, classes) | np.isin(above, classes)
+    odd = (below == above) & (middle != below) & inside
+    return float(odd.sum() / max(inside.sum(), 1))
+
+
+def detected(truth, found, *, least=5, overlap=0.1):
+    """Lesion by lesion: which were found, and how much was found that is none.
+
+    A lesion is a connected component (26 neighbours) of at least ``least`` voxels. It counts as found when at least
+    ``overlap`` of it is marked. A marked component that touches no true lesion voxel is a false alarm.
+
+    Parameters
+    ----------
+    truth, found : bool arrays (n, h, w)
+
+    Returns
+    -------
+    hits : list of (int, bool)
+        Volume in voxels of each true lesion, and whether it was found.
+    false_alarms : int
+    """
+    truth, found = np.asarray(truth, bool), np.asarray(found, bool)
+    near = np.ones((3, 3, 3))
+    parts, count = ndimage.label(truth, near)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    marked = np.bincount(parts[found], minlength=count + 1)[1:]
+    hits = [
+        (int(size), bool(inside >= overlap * size)) for size, inside in zip(sizes, marked, strict=True) if size >= least
+    ]
+    parts, count = ndimage.label(found, near)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    touched = np.bincount(parts[truth], minlength=count + 1)[1:]
+    return hits, int(((sizes >= least) & (touched == 0)).sum())
+
+
+def _masks(truth, found, label, where):
+    truth, found = np.asarray(truth), np.asarray(found)
+    if truth.shape != found.shape:
+        raise ValueError(f"expected two label images of one shape, got {truth.shape} and {found.shape}")
+    keep = truth != IGNORED if where is None else np.asarray(where, bool)
+    return (truth == label) & keep, (found == label) & keep
