@@ -7,8 +7,8 @@ consistency, Fourier transforms) in NumPy around them.
 from medsr_course.pretrained.common import BATCH_PIXELS, EDGE, beyond_edges, checked_stack, intensity
 from medsr_course.pretrained.denoising import denoise
 from medsr_course.pretrained.reconstruction import reconstruct, unroll
-from medsr_course.pretrained.slices import thin, thin_slices
 from medsr_course.pretrained.segmentation import segment
+from medsr_course.pretrained.slices import thin, thin_slices
 from medsr_course.pretrained.superresolution import LEAST_NOISE, OWN_ERROR, consistency, enhance, super_resolve
 from medsr_course.pretrained.weights import WeightError, card, load, names, network, session, verify
 
