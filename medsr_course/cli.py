@@ -275,18 +275,19 @@ def data_check(
 def data_clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ):
-    """Free the cache: downloads, cohorts, executed notebooks, measured rows."""
+    """Free the cache: downloads, cohorts, executed notebooks, measured rows, unfinished trainings and benchmarks."""
     import shutil
 
     folder = runtime.cache_dir()
-    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20 if folder.is_dir() else 0
-    if size == 0:
-        print(f"{folder} is empty.")
-        return
-    if not yes and not typer.confirm(f"Delete {size:.0f} MiB in {folder}?"):
-        raise typer.Exit(1)
     # Only the course's own folders: MEDSR_CACHE may point at a folder with other things in it.
-    for child in folder.iterdir():
-        if child.name in ("executed", "downloads", "leaderboard") or child.name.startswith("cohort-"):
-            shutil.rmtree(child, ignore_errors=True)
-    print(f"Freed {size:.0f} MiB.")
+    own = [folder / name for name in runtime.CACHED if (folder / name).is_dir()] + sorted(folder.glob("cohort-*"))
+    size = sum(p.stat().st_size for child in own for p in child.rglob("*") if p.is_file()) / 2**20
+    if not own:
+        print(f"{folder} holds nothing of the course.")
+        return
+    named = ", ".join(child.name for child in own)
+    if not yes and not typer.confirm(f"Delete {size:.0f} MiB in {folder} ({named})?"):
+        raise typer.Exit(1)
+    for child in own:
+        shutil.rmtree(child, ignore_errors=True)
+    print(f"Freed {size:.0f} MiB: {named}.")

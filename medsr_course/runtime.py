@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 PROFILES = ("smoke", "lesson", "full")
+CACHED = ("bench", "downloads", "executed", "leaderboard", "training")  # folders of the cache, beside the cohorts
 
 
 class CourseError(RuntimeError):

@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
+
+from medsr_course import runtime
 
 
 def medsr(*words, **environment):
@@ -100,8 +104,19 @@ def test_data_list_names_licences():
 def test_clean_leaves_what_is_not_the_courses(tmp_path):
     (tmp_path / "executed").mkdir()
     (tmp_path / "executed" / "x").write_text("x")
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "srcnn-x2.npz").write_text("half")
     (tmp_path / "mine.txt").write_text("mine")
     done = medsr("data", "clean", "--yes", MEDSR_CACHE=str(tmp_path))
     assert done.returncode == 0
-    assert not (tmp_path / "executed").exists()
+    assert "executed, training" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
     assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert "holds nothing" in medsr("data", "clean", "--yes", MEDSR_CACHE=str(tmp_path)).stdout
+
+
+def test_clean_knows_every_folder_of_the_cache():
+    """What the package and its tools keep in the cache, is freed."""
+    sources = [p for folder in ("medsr_course", "tools") for p in (ROOT / folder).rglob("*.py")]
+    named = {name for p in sources for name in re.findall(r'cache_dir\(\) / "(\w+)"', p.read_text(encoding="utf-8"))}
+    assert named == set(runtime.CACHED)
