@@ -313,3 +313,22 @@ def cine(image, frames=16, *, cycles=2.0, amplitude=4.0, rate=(0.0, 0.35), seed=
         bright = image * (1 + uptake * spot)
         made.append(ndimage.map_coordinates(bright, [y + swell * down, x + swell * across], order=1, mode="nearest"))
     return np.stack(made).astype(np.float32)
+
+
+def every_second(series, noise, rng):
+    """What is measured of a series: every second frame, a magnitude with ``noise`` % of its 99.5th percentile.
+
+    Parameters
+    ----------
+    series : array (frames, h, w)
+    noise : float
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float32 array (frames / 2, h, w)
+    """
+    frames = np.asarray(series)[::2]
+    sigma = noise / 100 * np.percentile(frames, 99.5)
+    real, imaginary = sigma * rng.standard_normal((2, *frames.shape), dtype=np.float32)
+    return np.hypot(frames + real, imaginary).astype(np.float32)

@@ -139,6 +139,57 @@ class Blocks:
         return volume[tuple(slice(f, f + side) for f, side in zip(first, sides, strict=True))].astype(np.float32)
 
 
+class Series:
+    """Batches of pieces of moving pictures, measured every other frame and with noise: ``series(k)`` is batch number k.
+
+    Parameters
+    ----------
+    images : sequence of array (h, w)
+        Magnitudes, divided by their intensity scale; what :func:`slices.cine` sets in motion.
+    frames : int
+        Of a series; every second one is measured.
+    size : int
+        Side of a piece.
+    noise : float
+        Of a measured frame, in %.
+
+    Returns
+    -------
+    steps, residual : float32 arrays (batch, frames / 2, size, size, 2)
+        Cubic interpolation in time of the measured frames, and what it misses.
+    weight : float32 array (batch,)
+        As for :class:`Blocks`.
+    """
+
+    AROUND = 12  # pixels beyond a piece: what moves in must come from somewhere
+
+    def __init__(self, images, *, frames=16, size=32, batch=4, noise=3.0, seed=0):
+        if not len(images):
+            raise TrainingError("there are no images to train on")
+        self.images, self.frames, self.size = images, frames, size
+        self.batch, self.noise, self.seed = batch, noise, seed
+
+    def __call__(self, k):
+        pieces = [self._piece(np.random.default_rng([self.seed, k, j])) for j in range(self.batch)]
+        return tuple(np.stack(part) for part in zip(*pieces, strict=True))
+
+    def _piece(self, rng):
+        side = self.size + 2 * self.AROUND
+        image = np.rot90(self.images[rng.integers(len(self.images))], rng.integers(4))
+        for _ in range(30):
+            first = [int(rng.integers(n - side + 1)) for n in image.shape]
+            piece = image[tuple(slice(f, f + side) for f in first)]
+            if piece[side // 2, side // 2] > 0.06:  # in the head
+                break
+        motion = {"cycles": rng.uniform(1, 3), "amplitude": rng.uniform(0, 5)}
+        inner = (slice(None), *(slice(self.AROUND, -self.AROUND),) * 2)
+        truth = slices.cine(piece.astype(np.float32), self.frames, **motion, seed=rng)[inner]
+        base = slices.cubic(slices.every_second(truth, self.noise, rng), 2)
+        residual = truth - base
+        weight = np.float32(1 / (float(np.mean(residual**2)) + 1e-5))
+        return slices.to_steps(base, 2), slices.to_steps(residual, 2), weight
+
+
 def degrade(thin, recipe, rng):
     """Another contrast, another sharpness and noise for a block: many scans from few."""
     if rng.random() < recipe.soft:
