@@ -6,6 +6,8 @@ where a line was measured, its middle at ``w // 2``. Noise of "p %" is that of :
 unitary transform leaves it the same in k-space and image.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from scipy import fft
 
@@ -285,7 +287,7 @@ def tv_prox(image, weight, *, iterations=20, dual=None):
         step = q + _gradient(image - weight * _gradient_adjoint(q)) / (8 * weight)
         new = step / np.maximum(np.sqrt(np.abs(step[0]) ** 2 + np.abs(step[1]) ** 2), 1)
         after = (1 + np.sqrt(1 + 4 * t * t)) / 2
-        q, p, t = new + (t - 1) / after * (new - p), new, after
+        q, p, t = new + float((t - 1) / after) * (new - p), new, after
     return image - weight * _gradient_adjoint(p), p
 
 
@@ -311,7 +313,7 @@ def _gradient_adjoint(p):
     return out
 
 
-def compressed_sensing(kspace, mask, weight, *, prior="tv", iterations=60):
+def compressed_sensing(kspace, mask, weight, *, prior="tv", iterations=100):
     r"""Compressed sensing by FISTA (Lustig et al. 2007; Beck & Teboulle 2009a).
 
     Minimises :math:`\tfrac12\|m F x - y\|^2 + \lambda\,\Phi(x)`, Φ the total variation or the ℓ₁ norm of wavelet
@@ -320,38 +322,43 @@ def compressed_sensing(kspace, mask, weight, *, prior="tv", iterations=60):
 
     Parameters
     ----------
-    kspace : complex array (..., h, w)
+    kspace : complex array (n, h, w) or (h, w)
         0 where nothing was measured.
     mask : bool array (w,)
     weight : float
-        λ in parts of the intensity scale, the 99.5th percentile of the zero-filled magnitude.
+        λ in parts of the intensity scale, the 99.5th percentile of the zero-filled magnitudes.
     prior : {"tv", "wavelet"}
     iterations : int
 
     Returns
     -------
-    complex array (..., h, w)
+    complex array, shape and precision of ``kspace``
     """
     if prior not in ("tv", "wavelet"):
         raise ValueError(f"prior must be 'tv' or 'wavelet', not {prior!r}")
-    start = zero_filled(kspace)
-    unit = np.percentile(np.abs(start), 99.5) or 1.0
-    start = (start / unit).astype(np.complex64)
+    start = zero_filled(kspace).astype(np.asarray(kspace).dtype, copy=False)
+    unit = float(np.percentile(np.abs(start), 99.5)) or 1.0
     # Rows are complete: only the transform along phase encoding is left, and it need not be centred.
-    lines = np.fft.ifftshift(np.broadcast_to(mask, start.shape[-1:]))
+    lines = np.fft.ifftshift(mask)
+    slices = start.reshape(-1, *start.shape[-2:]) / unit
+    with ThreadPoolExecutor(runtime.cpu_count()) as pool:
+        found = pool.map(lambda image: _fista(image, lines, weight, prior, iterations), slices)
+        return unit * np.stack(list(found)).reshape(start.shape)
+
+
+def _fista(start, lines, weight, prior, iterations):
     measured = fft.fft(start, axis=-1)
     rng, dual = np.random.default_rng(0), None
-    x = z = start
-    t = 1.0
+    x, z, t = start, start, 1.0
     for _ in range(iterations):
         step = z - fft.ifft(lines * fft.fft(z, axis=-1) - measured, axis=-1)
-        if prior == "tv":
-            new, dual = tv_prox(step, np.float32(weight), iterations=3, dual=dual)
+        if prior == "tv":  # its own iteration goes on from where the last one ended
+            new, dual = tv_prox(step, weight, iterations=2, dual=dual)
         else:
-            new = wavelet_shrink(step, weight, shift=tuple(rng.integers(0, 8, 2)))
+            new = wavelet_shrink(step, weight, shift=tuple(int(n) for n in rng.integers(0, 8, 2)))
         after = (1 + np.sqrt(1 + 4 * t * t)) / 2
-        z, x, t = new + np.float32((t - 1) / after) * (new - x), new, after
-    return x * np.float32(unit)
+        z, x, t = new + float((t - 1) / after) * (new - x), new, after
+    return x
 
 
 # ---------------------------------------------------------------------- a non-Cartesian trajectory
