@@ -12,10 +12,8 @@ the ratios, unit ×, not the seconds.
 
 import argparse
 import csv
-import datetime
 import importlib.util
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medsr_course import acquisition, datasets, methods, phantom, pretrained, runtime, volumes
+from medsr_course import acquisition, datasets, methods, phantom, pretrained, resources, runtime, volumes
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "results" / "bench.csv"
@@ -136,7 +134,7 @@ def _keras_step(x, y, precision, steps):
 
 
 def inference_speed(options):
-    """SRResNet ×2 alone on slices of 256×256 with their mirrored edges: ONNX Runtime, Keras, PyTorch."""
+    """SRResNet ×2 alone on slices of 256×256 with their edges wrapped round: ONNX Runtime, Keras, PyTorch."""
     model, path = _exported()
     side = VOLUME[1] + 2 * pretrained.EDGE
     slices = np.random.default_rng(0).random((options.slices, side, side, 2), np.float32)
@@ -246,13 +244,12 @@ _made = {}
 def _exported():
     """The network and its ONNX file, made once."""
     if not _made:
-        from medsr_course.models import keras
+        from medsr_course.training import weights
 
         folder = _made["folder"] = tempfile.TemporaryDirectory()
         _made["model"] = _network()
         _made["path"] = Path(folder.name) / "srresnet.onnx"
-        image = keras.InputSpec(shape=(None, None, None, 2), dtype="float32")
-        _made["model"].export(_made["path"], format="onnx", input_signature=[image], verbose=False)
+        weights.export(_made["model"], _made["path"])
     return _made["model"], _made["path"]
 
 
@@ -344,11 +341,9 @@ def page(rows):
 
 def provenance():
     """Machine, commit and date of a row."""
-    told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    machine = (
-        f"{platform.system()} {platform.machine()}, {runtime.cpu_count()} cores, Python {platform.python_version()}"
-    )
-    return {"machine": machine, "commit": told.stdout.strip(), "date": datetime.date.today().isoformat()}
+    where = resources.provenance()
+    machine = "{system} {machine}, {cores} cores, Python {python}".format(**where)
+    return {"machine": machine, "commit": where["commit"], "date": where["date"]}
 
 
 def main(arguments=None):

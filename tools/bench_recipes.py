@@ -12,10 +12,9 @@ import json
 import time
 
 import numpy as np
-from scipy import fft
 
 from medsr_course import acquisition, classical, evaluation, models, pretrained, runtime, training, volumes
-from medsr_course.training import loop
+from medsr_course.training import loop, superresolution
 
 SHARE = {"ds002748": 0.5, "cohort": 0.5}
 SCALE = 2
@@ -65,9 +64,7 @@ def crops(slices, weights, degradation, scale=SCALE, seed=0):
 def shifted(stack, scale):
     """Moved by −(scale − 1)/2 pixels along both axes: from block centres back to sample 0."""
     offset = (scale - 1) / 2
-    h, w = stack.shape[-2:]
-    phase = np.exp(2j * np.pi * offset * (fft.fftfreq(h)[:, None] + fft.rfftfreq(w)))
-    return fft.irfft2(fft.rfft2(stack) * phase, (h, w)).astype(np.float32)
+    return classical.shift(classical.shift(stack, -offset, -2), -offset, -1)
 
 
 def train_for(model, batches, seconds, checkpoint):
@@ -127,16 +124,7 @@ def train_ours(slices, weights, seconds, folder):
     model, recipe, steps, seconds
     """
     recipe = training.recipes()[f"espcn-x{SCALE}"]
-    batches = training.Patches(
-        slices,
-        training.Degradation(SCALE, **recipe.degradation),
-        weights=weights,
-        size=recipe.size,
-        batch=recipe.batch,
-        balanced=recipe.balanced,
-        noise_map=recipe.settings.get("noise_map", False),
-        seed=recipe.seed,
-    )
+    batches = superresolution.patches(recipe, slices, weights)
     options = {"learning_rate": recipe.learning_rate, "margin": recipe.margin * SCALE}
     notes = folder / "ours.json"
     with training.precision(recipe.precision):
@@ -209,11 +197,7 @@ def run(name, minutes):
     slices, weights, _ = training.material(SHARE)
     if name == "ours":
         model, recipe, steps, used = train_ours(slices, weights, 60 * minutes, folder)
-        options = {
-            "data_consistency": recipe.data_consistency,
-            "own_error": recipe.own_error,
-            "noise_map": recipe.settings.get("noise_map", False),
-        }
+        options = pretrained.consistency(superresolution.usage(recipe))
 
         def apply(coarse):
             return pretrained.enhance(model.predict_on_batch, coarse, SCALE, **options)

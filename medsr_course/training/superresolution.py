@@ -148,6 +148,38 @@ def gains(network, images, scale, *, noise=0.0, **consistency):
     return rows
 
 
+def patches(recipe, slices, weights):
+    """The batches a recipe trains on, :class:`Patches` of ``slices`` drawn with probability ``weights``."""
+    return Patches(
+        slices,
+        Degradation(recipe.settings["scale"], **recipe.degradation),
+        weights=weights,
+        size=recipe.size,
+        batch=recipe.batch,
+        balanced=recipe.balanced,
+        zero_filled=_reads_zip(recipe) or recipe.players is not None,
+        noise_map=recipe.settings.get("noise_map", False),
+        seed=recipe.seed,
+    )
+
+
+def usage(recipe):
+    """What a card says of how the network is used, from which :func:`pretrained.consistency` reads it."""
+    return {
+        "scale": recipe.settings["scale"],
+        "input": "zip" if _reads_zip(recipe) else "coarse",
+        "data_consistency": recipe.data_consistency,
+        "noise_map": recipe.settings.get("noise_map", False),
+        "own_error": recipe.own_error,
+    }
+
+
+def _reads_zip(recipe):
+    from medsr_course import models
+
+    return recipe.architecture in models.ON_ZIP
+
+
 def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     """Train the network of a recipe.
 
@@ -178,19 +210,7 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     share, steps = share or recipe.share, steps or recipe.steps
     scale = recipe.settings["scale"]
     slices, weights, trained_on = material(share)
-    degradation = Degradation(scale, **recipe.degradation)
-    zero_filled = recipe.architecture in models.ON_ZIP
-    batches = Patches(
-        slices,
-        degradation,
-        weights=weights,
-        size=recipe.size,
-        batch=recipe.batch,
-        balanced=recipe.balanced,
-        zero_filled=zero_filled or recipe.players is not None,
-        noise_map=recipe.settings.get("noise_map", False),
-        seed=recipe.seed,
-    )
+    batches = patches(recipe, slices, weights)
     with precision(recipe.precision) as computed_in:
         model = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
         if recipe.start:
@@ -210,16 +230,12 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     model.set_weights(trained.get_weights())
     about = {
         "parameters": model.count_params(),
-        "scale": scale,
-        "input": "zip" if zero_filled else "coarse",
-        "data_consistency": recipe.data_consistency,
-        "noise_map": recipe.settings.get("noise_map", False),
-        "own_error": recipe.own_error,
+        **usage(recipe),
         "data": [SOURCES[source] for source in share],
         "share": share,
         "trained_on": trained_on,
         "cohort_version": phantom.VERSION,
-        "degradation": asdict(degradation),
+        "degradation": asdict(batches.degradation),
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,

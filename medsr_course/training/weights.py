@@ -68,7 +68,7 @@ def train_twin(name, folder=None):
     about = json.loads(path.read_text(encoding="utf-8"))
     kept = ("share", "trained_on", "steps", "seconds", "curve")
     about["twin"] = {**{key: trained[key] for key in kept}, "metrics": superresolution.measure(model, trained)}
-    _replace_card(about, path)
+    _write_card(about, path)
     return about
 
 
@@ -79,18 +79,22 @@ def measure_again(name, folder=None):
     about.update(
         metrics=superresolution.measure(load(name), about), **superresolution.uses(superresolution.RECIPES[name])
     )
-    _replace_card(about, folder / f"{name}.json")
+    _write_card(about, folder / f"{name}.json")
     return about
 
 
-def _replace_card(about, path):
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(_as_json(about), encoding="utf-8")
-    os.replace(unfinished, path)
+def _write_card(about, path):
+    with runtime.whole(path) as part:
+        part.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _as_json(card):
-    return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+def export(model, path):
+    """Write a network as an ONNX file that takes any number of images, and any size where the network does."""
+    from medsr_course.models import keras
+
+    entries = [keras.InputSpec(shape=(None, *entry.shape[1:]), dtype="float32") for entry in model.inputs]
+    signature = entries if len(entries) == 1 else [entries]
+    model.export(path, format="onnx", input_signature=signature, verbose=False)
 
 
 def _publish(model, about, folder, exported=None):
@@ -98,23 +102,17 @@ def _publish(model, about, folder, exported=None):
 
     ``exported``: from the model to the part of it that becomes the .onnx file.
     """
-    from medsr_course.models import keras
-
     folder.mkdir(parents=True, exist_ok=True)
     name = about["name"]
     with TemporaryDirectory(dir=folder) as scratch:
         scratch = Path(scratch)
         model.save_weights(scratch / f"{name}.weights.h5")
-        model = exported(model) if exported else model
-        entries = [keras.InputSpec(shape=(None, *entry.shape[1:]), dtype="float32") for entry in model.inputs]
-        signature = entries if len(entries) == 1 else [entries]
-        model.export(scratch / f"{name}.onnx", format="onnx", input_signature=signature, verbose=False)
+        export(exported(model) if exported else model, scratch / f"{name}.onnx")
         files = sorted(scratch.iterdir())
         about["files"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-        described = scratch / f"{name}.json"
-        described.write_text(_as_json(about), encoding="utf-8")
-        for file in (*files, described):
+        for file in files:
             os.replace(file, folder / file.name)
+    _write_card(about, folder / f"{name}.json")
 
 
 def main(arguments=None):
