@@ -10,11 +10,19 @@ from tempfile import TemporaryDirectory
 
 from medsr_course import resources, runtime
 from medsr_course.pretrained import card, load
-from medsr_course.training import denoising, features, reconstruction, segmentation, slices, superresolution
+from medsr_course.training import (
+    denoising,
+    denoising_gan,
+    features,
+    reconstruction,
+    segmentation,
+    slices,
+    superresolution,
+)
 from medsr_course.training.pairs import TrainingError
 
 # One module per task: RECIPES, name → recipe with .steps, and make(name, steps=, checkpoint=) → (model, about).
-TASKS = (features, superresolution, denoising, slices, segmentation, reconstruction)
+TASKS = (features, superresolution, denoising, denoising_gan, slices, segmentation, reconstruction)
 
 
 def recipes():
