@@ -247,12 +247,14 @@ def networks():
     lines = [
         "# The trained networks",
         "",
-        "Each network ships with a card, a JSON file beside its weights: this page shows the cards. Gains are over",
-        "zero-filling, in dB, by the measurement protocol of the [leaderboard](leaderboard.md).",
+        "Each network ships with a card, a JSON file beside its weights: this page shows the cards. Gains of those for",
+        "super-resolution are over zero-filling, by the measurement protocol of the [leaderboard](leaderboard.md). What",
+        "the others are compared with stands in their columns, and on the leaderboard.",
     ]
-    for name in pretrained.names(task=None):
+    for name in sorted(pretrained.names(task=None), key=lambda name: (_task(name) != SR, _task(name), name)):
         card = pretrained.card(name)
         facts = {
+            "Task": _task(name),
             "Parameters": f"{card['parameters']:,}" if "parameters" in card else "",
             "Made by": f"`{card['recipe']}`",
             "Training": f"{card['steps']} steps, {card['seconds']} s on two cores, seed {card['seed']}",
@@ -263,22 +265,41 @@ def networks():
         }
         lines += ["", f"## {_plain(card['title'])} (`{name}`)", ""]
         lines += [f"- {key}: {value}" for key, value in facts.items() if value]
-        rows = {group: row for group, row in card["metrics"].items() if "gain (dB)" in row}
-        twin = card.get("twin", {}).get("metrics", {})
-        if rows:
-            head = ["measured on", "ZIP", "gain", "inside the head"] + (["gain without real scans"] if twin else [])
-            lines += ["", "| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-        for group, row in rows.items():
-            cells = [
-                _plain(group),
-                f"{row['zip (dB)']:.2f}",
-                f"{row['gain (dB)']:+.2f}",
-                f"{row['gain_head (dB)']:+.2f}",
-            ]
-            if twin:
-                cells.append(f"{twin[group]['gain (dB)']:+.2f}" if group in twin else "")
-            lines.append("| " + " | ".join(cells) + " |")
+        lines += ["", *(_gains(card) if _task(name) == SR else _measured(card["metrics"]))]
     return "\n".join(lines) + "\n"
+
+
+SR = "super-resolution"
+
+
+def _task(name):
+    from medsr_course import pretrained
+
+    return pretrained.card(name).get("task", SR)
+
+
+def _gains(card):
+    """Table of a super-resolution network's gains, and those of its twin."""
+    twin = card.get("twin", {}).get("metrics", {})
+    rows = {
+        group: {
+            "ZIP (dB)": f"{row['zip (dB)']:.2f}",
+            "gain (dB)": f"{row['gain (dB)']:+.2f}",
+            "inside the head (dB)": f"{row['gain_head (dB)']:+.2f}",
+            **({"gain without real scans (dB)": f"{twin[group]['gain (dB)']:+.2f}"} if group in twin else {}),
+        }
+        for group, row in card["metrics"].items()
+    }
+    return _measured(rows)
+
+
+def _measured(rows):
+    """Table of a card's metrics: group → column → value."""
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    lines = ["| " + " | ".join(["measured on", *map(_plain, columns)]) + " |", "|---|" + "---:|" * len(columns)]
+    for group, row in rows.items():
+        lines.append("| " + " | ".join([_plain(group), *(str(row.get(key, "")) for key in columns)]) + " |")
+    return lines
 
 
 def results(source):

@@ -217,6 +217,26 @@ def test_every_page_is_in_the_contents():
     assert yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))["root"] == "index"
 
 
+def test_the_page_of_cards_has_every_network_and_what_was_measured(monkeypatch):
+    from medsr_course import pretrained
+
+    about = {"title": "Sharp", "steps": 1, "seconds": 2, "seed": 0, "data": ["heads"], "licence": "MIT"}
+    about |= {"recipe": "make", "intended_use": "x", "not_for": "patients"}
+    gain = {"zip (dB)": 30.0, "gain (dB)": 1.0, "gain_head (dB)": 0.5}
+    cards = {
+        "dice": about | {"task": "segmentation", "metrics": {"cohort": {"Dice": 0.9}, "real": {"found (%)": 50}}},
+        "sharp": about | {"metrics": {"cohort": gain}, "twin": {"metrics": {"cohort": {"gain (dB)": 0.75}}}},
+    }
+    monkeypatch.setattr(pretrained, "names", lambda task: list(cards))
+    monkeypatch.setattr(pretrained, "card", cards.get)
+    page = load_build().networks()
+    assert page.index("(`sharp`)") < page.index("(`dice`)")
+    assert "| cohort | 30.00 | +1.00 | +0.50 | +0.75 |" in page
+    assert "| cohort | 0.9 |  |" in page
+    assert "| real |  | 50 |" in page
+    assert page.count("**Not for**: patients") == 2
+
+
 def screenshot(locator):
     return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("L"), float)
 
