@@ -247,9 +247,9 @@ def networks():
     lines = [
         "# The trained networks",
         "",
-        "Each network ships with a card, a JSON file beside its weights: this page shows the cards. Gains of those for",
-        "super-resolution are over zero-filling, by the measurement protocol of the [leaderboard](leaderboard.md). What",
-        "the others are compared with stands in their columns, and on the leaderboard.",
+        "Each network ships with a card, a JSON file beside its weights: this page shows the cards. Gains of those",
+        "for super-resolution are over zero-filling, by the measurement protocol of the",
+        "[leaderboard](leaderboard.md). What the others are compared with stands in their columns, and there.",
     ]
     for name in sorted(pretrained.names(task=None), key=lambda name: (_task(name) != SR, _task(name), name)):
         card = pretrained.card(name)
