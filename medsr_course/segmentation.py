@@ -39,7 +39,7 @@ def tissues(labels):
 # -- The classical baseline ------------------------------------------------------------------------
 
 
-def bias_field(volume, mask, *, shrink=4, iterations=(50, 30, 20)):
+def bias_field(volume, mask, *, shrink=6, iterations=(50, 30, 20)):
     """The smooth shading of a scan by N4 (Tustison et al. 2010), as SimpleITK has it.
 
     Parameters
@@ -49,7 +49,7 @@ def bias_field(volume, mask, *, shrink=4, iterations=(50, 30, 20)):
     mask : bool array (n, h, w)
         Where there is tissue.
     shrink : int
-        The field is worked out on every ``shrink``-th voxel of each row and column.
+        The field is worked out on every ``shrink``-th voxel along each axis (slices: where there are enough).
     iterations : tuple of int
         Per level; each level halves the distance of the spline's knots.
 
@@ -70,36 +70,33 @@ def bias_field(volume, mask, *, shrink=4, iterations=(50, 30, 20)):
     volume, mask = np.asarray(volume, np.float32), np.asarray(mask, bool)
     if not mask.any():
         return np.ones_like(volume)
-    factors = [shrink, shrink, 1 if len(volume) < 2 * shrink else shrink]  # x, y, z
+    factors = [shrink, shrink, max(1, min(shrink, len(volume) // 16))]  # x, y, z
     image, where = sitk.GetImageFromArray(volume), sitk.GetImageFromArray(mask.astype(np.uint8))
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
-    levels = min(len(iterations), 1 + int(np.log2(max(1, min(volume.shape[0] // factors[2], 16)))))
-    n4.SetMaximumNumberOfIterations([int(i) for i in iterations[:levels]])
-    points = [4, 4, 4]
-    n4.SetNumberOfControlPoints(points)
+    n4.SetMaximumNumberOfIterations([int(i) for i in iterations])
     n4.Execute(sitk.Shrink(image, factors), sitk.Shrink(where, factors))
     field = np.exp(sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))).astype(np.float32)
     return field / field[mask].mean()
 
 
-def mixture(stack, mask, *, field=None, components=3, beta=0.5, sweeps=4, seed=0):
-    r"""Cerebrospinal fluid, grey and white matter by a Gaussian mixture of a T1-weighted scan's intensities.
+def mixture(stack, mask, *, field=None, components=4, beta=0.5, sweeps=4, seed=0):
+    r"""Cerebrospinal fluid, grey and white matter by a bias-corrected Gaussian mixture of a T1-weighted scan.
 
-    Each tissue's intensities are one normal distribution (Wells et al. 1996); where ``components`` is more than three,
-    those between the darkest and the two brightest belong to the tissue whose mean is nearer. A Potts prior then asks
-    neighbours to agree: every voxel takes the class k with the largest :math:`\log p(y\mid k) + \log\pi_k + \beta
-    n_k`, where :math:`n_k` of its six neighbours are in k, a few times over (iterated conditional modes, Besag 1986).
+    Each tissue's intensities are one normal distribution, or two (Wells et al. 1996). A Potts prior then asks
+    neighbours to agree: every voxel takes the class k with the largest :math:`\log p(y\mid k) + \log\pi_k + \beta n_k`,
+    where :math:`n_k` of its six neighbours are in k, a few times over (iterated conditional modes, Besag 1986).
 
     Parameters
     ----------
     stack : array (n, h, w)
-        Magnitudes, T1-weighted: fluid dark, white matter bright.
+        Magnitudes, T1-weighted: fluid dark, white matter bright. Slices next to one another.
     mask : bool array (n, h, w)
         The brain, fluid included. A mixture cannot tell scalp from brain; somebody must.
     field : array (n, h, w), optional
-        Shading to divide by, see :func:`bias_field`.
+        Shading to divide by, see :func:`bias_field`: without it a mixture hardly works.
     components : int
-        At least three.
+        At least three. Where there are more, those between fluid and the second brightest belong to the tissue whose
+        mean is nearer.
     beta : float
         0 for no prior.
     sweeps : int
@@ -111,48 +108,51 @@ def mixture(stack, mask, *, field=None, components=3, beta=0.5, sweeps=4, seed=0
     uint8 array (n, h, w)
         1 … 3 inside the mask, 0 outside.
     """
-    from sklearn.mixture import GaussianMixture
-
     stack, mask = np.asarray(stack, np.float32), np.asarray(mask, bool)
     if stack.shape != mask.shape or stack.ndim != 3:
         raise ValueError(f"expected a stack (n, h, w) and its mask, got {stack.shape} and {mask.shape}")
     if components < 3:
         raise ValueError(f"three tissues need at least three components, not {components}")
     result = np.zeros(stack.shape, np.uint8)
-    if mask.sum() < 10 * components:
+    if mask.sum() < 100 * components:
         return result
     image = stack / field if field is not None else stack
-    values = image[mask]
-    rng = np.random.default_rng(seed)
-    sample = rng.choice(values, min(values.size, 20_000), replace=False)[:, None].astype(np.float64)
-    # Fluid is a few per cent of a stripped brain and half of it is edge: where the means begin matters.
-    start = np.quantile(sample, np.linspace(0.04, 0.85, components))[:, None]
-    fitted = GaussianMixture(components, means_init=start, max_iter=200, reg_covar=1e-6 * sample.var()).fit(sample)
-    order = np.argsort(fitted.means_[:, 0])
-    means, spreads = fitted.means_[order, 0], np.sqrt(fitted.covariances_[order, 0, 0])
-    weights = fitted.weights_[order]
-    tissue_of = _tissue_of(means)
-    densities = weights * np.exp(-0.5 * ((values[:, None] - means) / spreads) ** 2) / spreads
-    evidence = np.stack([densities[:, tissue_of == k].sum(axis=1) for k in (1, 2, 3)])
-    # Beyond the extremes a narrow normal distribution says nonsense: brightest is white matter, darkest is fluid.
-    evidence[:, values < means[0]] *= np.array([[1.0], [0.0], [0.0]])
-    evidence[:, values > means[-1]] *= np.array([[0.0], [0.0], [1.0]])
-    evidence = np.log(evidence + 1e-12)
+    fitted = _fit(image[mask], components, seed)
+    evidence = _evidence(image[mask], fitted)
     result[mask] = 1 + evidence.argmax(axis=0)
-    kernel = np.zeros((3, 3, 3), np.float32)
-    kernel[[0, 2, 1, 1, 1, 1], [1, 1, 0, 2, 1, 1], [1, 1, 1, 1, 0, 2]] = 1
+    kernel = ndimage.generate_binary_structure(3, 1).astype(np.float32)
+    kernel[1, 1, 1] = 0
     for _ in range(sweeps if beta else 0):
-        votes = [ndimage.convolve((result == k).astype(np.float32), kernel, mode="nearest")[mask] for k in (1, 2, 3)]
+        votes = [ndimage.convolve((result == k).astype(np.float32), kernel, mode="nearest")[mask] for k in BRAIN]
         result[mask] = 1 + (evidence + beta * np.stack(votes)).argmax(axis=0)
     return result
 
 
+def _fit(values, components, seed):
+    """A Gaussian mixture of 20 000 of the values."""
+    from sklearn.mixture import GaussianMixture
+
+    sample = np.random.default_rng(seed).choice(values, min(values.size, 20_000), replace=False)
+    return GaussianMixture(components, max_iter=200, random_state=seed).fit(sample[:, None].astype(np.float64))
+
+
+def _evidence(values, fitted):
+    """Logarithm of each tissue's density times its share, (3, values)."""
+    order = np.argsort(fitted.means_[:, 0])
+    means, spreads = fitted.means_[order, 0], np.sqrt(fitted.covariances_[order, 0, 0])
+    densities = fitted.weights_[order] * np.exp(-0.5 * ((values[:, None] - means) / spreads) ** 2) / spreads
+    tissue_of = _tissue_of(means)
+    evidence = np.stack([densities[:, tissue_of == k].sum(axis=1) for k in BRAIN])
+    # Beyond the extremes a wide normal distribution says nonsense: the darkest is fluid, the brightest white matter.
+    evidence[:, values < means[0]] *= np.array([[1.0], [0.0], [0.0]])
+    evidence[:, values > means[-1]] *= np.array([[0.0], [0.0], [1.0]])
+    return np.log(evidence + 1e-12)
+
+
 def _tissue_of(means):
-    """Tissue of each component, means ascending: ends and second brightest are fixed, the rest go to the nearer."""
-    middle = (len(means) - 1) // 2 if len(means) == 3 else len(means) - 2
-    anchors = np.array([means[0], means[middle], means[-1]])
-    nearest = 1 + np.abs(means[:, None] - anchors).argmin(axis=1)
-    return np.maximum.accumulate(nearest)
+    """Tissue of each component, means ascending: darkest, second brightest and brightest; others go to the nearer."""
+    anchors = np.array([means[0], means[-2], means[-1]])
+    return np.maximum.accumulate(1 + np.abs(means[:, None] - anchors).argmin(axis=1))
 
 
 # -- How results are judged -------------------------------------------------------------------------

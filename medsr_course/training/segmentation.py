@@ -34,7 +34,7 @@ class Change:
     """
 
     turn: float = 15.0
-    zoom: float = 1.3
+    zoom: float = 1.5
     gamma: float = 1.4
     gain: float = 0.15
     shade: float = 0.25
@@ -138,7 +138,7 @@ class Recipe:
     settings: dict
     batch: int = 8
     size: int = 96
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     change: dict = field(default_factory=dict)
     rare: float = 0.5
     precision: str = "auto"
@@ -147,7 +147,7 @@ class Recipe:
 
 RECIPES = {
     "unet-tissue": Recipe(
-        "U-Net for tissue", "tissue", "T1w", steps=2400, settings={"classes": 5, "filters": [12, 24, 48, 64]}
+        "U-Net for tissue", "tissue", "T1w", steps=3200, settings={"classes": 5, "filters": [12, 24, 48, 64]}
     ),
     "unet-lesion": Recipe(
         "U-Net for lesions",
