@@ -41,7 +41,7 @@ def dncnn(*, filters=64, depth=8, fold=1, noise_map=False, seed=0):
     return keras.Model(image, _write(x, image, fold), name="dncnn")
 
 
-def denoising_unet(*, filters=(48, 72, 96), blocks=(2, 2, 2), fold=2, noise_map=False, seed=0):
+def denoising_unet(*, filters=(24, 48, 64), blocks=(1, 1, 1), fold=1, noise_map=False, seed=0):
     """A small U-Net of residual blocks (Ronneberger et al. 2015; Zhang et al. 2021, DRUNet): coarse levels see far.
 
     Parameters
@@ -114,7 +114,6 @@ def _read(image, filters, fold, seed, activation="relu"):
 
 def _write(x, image, fold):
     x = last_convolution(fold**2, 3)(x)
-    x = layers.Rescaling(0.1, dtype="float32")(x)  # as in common.residual_tail
     if fold == 1:
         return x
     return CropLike(name="residual", dtype="float32")([DepthToSpace(fold, dtype="float32")(x), image])
