@@ -51,7 +51,7 @@ def thin_slices(name, stack):
     )
 
 
-def thin(network, stack, slab=slices.Slab(), *, iterations=16, sequence=8, overlap=OVERLAP, consistent=True):
+def thin(network, stack, slab=slices.STANDARD, *, iterations=16, sequence=8, overlap=OVERLAP, consistent=True):
     """Thin slices from thick ones with any network of :mod:`models.slices`.
 
     Parameters
