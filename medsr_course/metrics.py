@@ -369,7 +369,7 @@ def noise_power_spectrum(realisations, *, pixel_size=1.0):
     r"""How the noise of an image is spread over spatial frequencies, from repeated images of one object.
 
     :math:`\mathrm{NPS}(f) = \frac{a^2}{hw} \frac{1}{n-1} \sum_i |\mathcal F(x_i - \bar x)|^2`, mean over the ring of
-    frequency f (ICRU Report 87, 2012; the mean over realisations takes the object away, which costs one degree of
+    frequency f (Siewerdsen et al. 2002; the mean over realisations takes the object away, which costs one degree of
     freedom). White noise of variance σ² has the same value everywhere, σ²·a². What a denoiser leaves is coloured: most
     of it is coarse-grained and looks like blotches. Where noise differs from place to place, this is an average.
 
