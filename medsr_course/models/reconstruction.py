@@ -7,14 +7,15 @@ be a strip of the image: phase encoding mixes pixels along w only.
 
 All are made of one **block**, a small U-Net from image (and hidden state) to a correction, shared by all iterations; it
 has no Fourier transform inside, so it exports: :func:`block_of` gives it, :mod:`medsr_course.pretrained` runs the
-iterations around it in NumPy. No biases, ReLU, and linear data consistency: the result scales with the input. The last
-layer starts at zero: an untrained network *is* zero-filling. Any height and width will do.
+iterations around it in NumPy. No biases, leaky ReLUs, and linear data consistency: the result scales with the input.
+The last layer starts at zero: an untrained network *is* zero-filling. Any height and width will do.
 """
 
 from medsr_course.layers import DepthToSpace
-from medsr_course.models.common import convolution, keras, last_convolution, layers
+from medsr_course.models.common import convolution, keras, last_convolution, layers, residual_tail
 
 ops = keras.ops
+LEAKY = "leaky_relu"  # haze has both signs; plain ReLUs began to learn later, or never
 
 
 @keras.saving.register_keras_serializable("medsr_course")
@@ -62,8 +63,21 @@ class DataConsistency(layers.Layer):
         return image + ops.sigmoid(self.logit) * ops.stack([real, -imaginary], axis=-1) / width
 
 
-def _block(filters, levels, hidden, seed, name):
-    """A U-Net (n, h, w, 2 + hidden) to (n, h, w, 2 + hidden): the correction, and the new hidden state."""
+def unet_block(filters, levels, hidden=0, seed=0):
+    """What all networks here are made of: a small U-Net from an image to a correction (Ronneberger et al. 2015).
+
+    Parameters
+    ----------
+    filters, levels, seed
+        As for :func:`kspace_unet`.
+    hidden : int
+        Channels of a state that it reads besides the image, and writes anew.
+
+    Returns
+    -------
+    keras.Model
+        ``(n, h, w, 2 + hidden)`` to the same shape; called "block".
+    """
     state = keras.Input((None, None, 2 + hidden), name="state")
     # Half resolution from the start: 2×2 pixels become channels, nothing is lost, everything costs a quarter.
     x = convolution(filters, 2, seed, strides=2, activation=None)(state)
@@ -73,21 +87,20 @@ def _block(filters, levels, hidden, seed, name):
         if level:
             skips.append(x)
             x = convolution(width, 2, seed + 10 * level, strides=2, activation=None)(x)
-        x = convolution(width, 3, seed + 10 * level + 1)(x)
-        x = convolution(width, 3, seed + 10 * level + 2)(x)
+        x = convolution(width, 3, seed + 10 * level + 1, activation=LEAKY)(x)
+        x = convolution(width, 3, seed + 10 * level + 2, activation=LEAKY)(x)
     for level in reversed(range(levels - 1)):
         width = filters * 2**level
         x = convolution(4 * width, 1, seed + 10 * level + 3, activation=None)(x)
         x = CutLike()([DepthToSpace(2)(x), skips[level]])
         x = layers.Concatenate()([x, skips[level]])
-        x = convolution(width, 3, seed + 10 * level + 4)(x)
-        x = convolution(width, 3, seed + 10 * level + 5)(x)
-    x_out = layers.Rescaling(0.1, dtype="float32")(last_convolution(8, 3)(x))
-    outputs = DepthToSpace(2, dtype="float32")(x_out)
+        x = convolution(width, 3, seed + 10 * level + 4, activation=LEAKY)(x)
+        x = convolution(width, 3, seed + 10 * level + 5, activation=LEAKY)(x)
+    outputs = residual_tail(x, last_convolution(8, 3), 2)
     if hidden:
-        memory = DepthToSpace(2)(convolution(4 * hidden, 3, seed + 6)(x))
+        memory = DepthToSpace(2)(convolution(4 * hidden, 3, seed + 6, activation=LEAKY)(x))
         outputs = layers.Concatenate(dtype="float32")([outputs, memory])
-    return keras.Model(state, CutLike(dtype="float32")([outputs, state]), name=name)
+    return keras.Model(state, CutLike(dtype="float32")([outputs, state]), name="block")
 
 
 def _inputs():
@@ -112,7 +125,7 @@ def kspace_unet(*, filters=48, levels=3, seed=0):
         ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``; it does not look at the lines.
     """
     start, lines = _inputs()
-    return keras.Model([start, lines], _block(filters, levels, 0, seed, "block")(start), name="kspace_unet")
+    return keras.Model([start, lines], unet_block(filters, levels, seed=seed)(start), name="kspace_unet")
 
 
 def cascade(*, filters=32, levels=2, iterations=5, hidden=0, seed=0):
@@ -138,7 +151,7 @@ def cascade(*, filters=32, levels=2, iterations=5, hidden=0, seed=0):
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, not {iterations}")
     start, lines = _inputs()
-    block = _block(filters, levels, hidden, seed, "block")
+    block = unet_block(filters, levels, hidden, seed)
     consistent = DataConsistency(name="consistency", dtype="float32")
     image, memory = start, None
     if hidden:
