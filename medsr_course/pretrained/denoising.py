@@ -53,7 +53,7 @@ def how(about):
     return {"kind": about["kind"], "residual": about.get("residual", True)}
 
 
-def clean(network, stack, *, kind="rician", residual=True):
+def clean(network, stack, *, kind="rician", residual=True, unit=None):
     """From noisy image to denoised image with any network of :mod:`medsr_course.models.denoising`.
 
     Parameters
@@ -67,13 +67,17 @@ def clean(network, stack, *, kind="rician", residual=True):
         ones.
     residual : bool
         The network predicts what to add to the image, not the image.
+    unit : float, optional
+        Another intensity scale; the kind then does not matter.
 
     Returns
     -------
     float32 array (n, h, w)
     """
     stack = checked_stack(stack)
-    if kind == "rician":
+    if unit is not None:
+        pass
+    elif kind == "rician":
         offset, unit = intensity(stack)
         if offset:
             raise ValueError(
