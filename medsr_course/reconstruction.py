@@ -403,7 +403,7 @@ def to_samples(image, points, *, accuracy=1e-6):
     nufft = _finufft()
     image = np.asarray(image, np.complex128)
     y, x = (np.ascontiguousarray(p) for p in points.T)
-    return nufft.nufft2d2(y, x, np.ascontiguousarray(image), eps=accuracy, isign=-1) / np.sqrt(image.size)
+    return nufft.nufft2d2(y, x, np.ascontiguousarray(image), eps=accuracy, isign=-1, nthreads=1) / np.sqrt(image.size)
 
 
 def from_samples(samples, points, shape, *, accuracy=1e-6):
@@ -411,7 +411,7 @@ def from_samples(samples, points, shape, *, accuracy=1e-6):
     nufft = _finufft()
     y, x = (np.ascontiguousarray(p) for p in points.T)
     values = np.ascontiguousarray(samples, np.complex128)
-    return nufft.nufft2d1(y, x, values, tuple(shape), eps=accuracy, isign=1) / np.sqrt(np.prod(shape))
+    return nufft.nufft2d1(y, x, values, tuple(shape), eps=accuracy, isign=1, nthreads=1) / np.sqrt(np.prod(shape))
 
 
 def _finufft():

@@ -241,7 +241,7 @@ def make(name, *, steps=None, checkpoint=None, share=None):
 
 
 def measure(block, iterating):
-    """The card's numbers: mean PSNR over the scans of each group of :func:`measured_on`; four slices, 1 % noise, R = 4, 8.
+    """The card's numbers: mean PSNR over the scans of each group, four slices of each, 1 % noise, R = 4 and 8.
 
     Parameters
     ----------
