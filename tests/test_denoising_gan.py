@@ -32,7 +32,7 @@ def generator():
 
 
 def test_a_conditional_discriminator_learns_at_scale_1(batches):
-    judge = models.discriminator(filters=4, channels=2)
+    judge = models.pair_discriminator(filters=4)
     made, before = generator(), [w.copy() for w in judge.get_weights()]
     start = [w.copy() for w in made.get_weights()]
     history = adversarial.fit(made, judge, None, batches, 2, scale=1, margin=2, conditional=True, every=1)
@@ -42,7 +42,7 @@ def test_a_conditional_discriminator_learns_at_scale_1(batches):
         assert any((a != b).any() for a, b in zip(old, model.get_weights(), strict=True))
 
 
-def test_it_needs_two_channels(batches):
+def test_another_discriminator_is_refused(batches):
     with pytest.raises(ValueError, match="shape"):
         adversarial.fit(generator(), models.discriminator(filters=4), None, batches, 1, scale=1, conditional=True)
 
@@ -66,7 +66,7 @@ def test_what_it_is_shown(batches):
             return self.model.train_on_batch(images, labels, **options)
 
     noisy, residual, *_ = batches(0)
-    judge = Watched(models.discriminator(filters=4, channels=2))
+    judge = Watched(models.pair_discriminator(filters=4))
     adversarial.fit(generator(), judge, None, batches, 1, scale=1, margin=2, conditional=True)
     (images, labels), inner = seen[0], np.s_[:, 2:-2, 2:-2]
     assert images.shape == (4, 20, 20, 2)
@@ -102,3 +102,20 @@ def test_noise_power_spectrum_of_filtered_noise():
 def test_one_realisation_has_no_noise_power_spectrum():
     with pytest.raises(ValueError, match="two realisations"):
         metrics.noise_power_spectrum(np.zeros((1, 8, 8)))
+
+
+def test_what_the_conditional_judge_looks_at():
+    """Brightness moves its verdict little; a tenth of that as noise taken away, much."""
+    judge = models.pair_discriminator(filters=8)
+    rng = np.random.default_rng(0)
+    image = ndimage.gaussian_filter(rng.random((1, 40, 40, 1)), (0, 2, 2, 0)).astype(np.float32)
+    noise = 0.05 * rng.standard_normal(image.shape).astype(np.float32)
+
+    def verdict(image, noisy):
+        return float(np.asarray(judge(np.concatenate([image, noisy], axis=-1)))[0, 0])
+
+    start = verdict(image, image)
+    brighter = abs(verdict(image + 0.05, image + 0.05) - start)
+    assert abs(verdict(image, image + noise) - start) > 3 * brighter
+    for h, w in ((9, 17), (32, 33)):
+        assert judge(np.zeros((2, h, w, 2), np.float32)).shape == (2, 1)

@@ -5,7 +5,7 @@ One module per task; :func:`build` makes a network by the name and settings that
 
 from medsr_course.models import denoising, features, reconstruction, segmentation, slices, superresolution
 from medsr_course.models.common import keras
-from medsr_course.models.discriminators import discriminator
+from medsr_course.models.discriminators import discriminator, pair_discriminator
 from medsr_course.models.features import contrast_features, tissue_features
 from medsr_course.models.reconstruction import cascade, crnn, kspace_unet
 from medsr_course.models.segmentation import unet
@@ -39,6 +39,7 @@ __all__ = [
     "keras",
     "kspace_unet",
     "lstm",
+    "pair_discriminator",
     "srcnn",
     "srresnet",
     "tissue_features",

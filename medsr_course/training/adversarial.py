@@ -88,6 +88,7 @@ def fit(
     *,
     scale,
     learning_rate=2e-4,
+    discriminator_rate=None,
     margin=0,
     pixel=1.0,
     perceptual=1.0,
@@ -112,6 +113,8 @@ def fit(
         Total length; with 0 nothing happens.
     learning_rate : float
         Of both players; falls to a tenth as a cosine.
+    discriminator_rate : float, optional
+        Another one for the discriminator (Heusel et al. 2017): it starts from nothing, the generator does not.
     margin : int
         In fine pixels.
     average : float
@@ -148,8 +151,8 @@ def fit(
         conditional=conditional,
     )
 
-    def adam(**options):
-        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.1)
+    def adam(rate, **options):
+        schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.1)
         return keras.optimizers.Adam(schedule, beta_1=0.5, global_clipnorm=1.0, **options)
 
     def caught(label, logit):
@@ -157,13 +160,21 @@ def fit(
 
     discriminator.trainable = True
     discriminator.compile(
-        adam(), lambda label, logit: losses.says(logit, label[:, 0]), metrics=[caught], jit_compile=False
+        adam(discriminator_rate or learning_rate),
+        lambda label, logit: losses.says(logit, label[:, 0]),
+        metrics=[caught],
+        jit_compile=False,
     )
     discriminator.optimizer.build(discriminator.trainable_variables)
     # Frozen while the generator learns from it. Two flags, because some backends ask again at every step.
     discriminator.trainable = False
     options = {"use_ema": True, "ema_momentum": average} if average else {}
-    side.compile(adam(**options), {k: lambda _, loss: loss for k in weights}, loss_weights=weights, jit_compile=False)
+    side.compile(
+        adam(learning_rate, **options),
+        {k: lambda _, loss: loss for k in weights},
+        loss_weights=weights,
+        jit_compile=False,
+    )
     side.optimizer.build(side.trainable_variables)
     everything = [
         *generator.weights,
@@ -233,14 +244,14 @@ def teach(
     filters, seed
         Of the discriminator.
     conditional : bool
-        See :func:`players`.
+        See :func:`players`; the discriminator is then :func:`models.pair_discriminator`.
     **weights
-        Of the losses, see :func:`players`.
+        Of the losses, see :func:`players`; also ``discriminator_rate``.
     """
     from medsr_course import models
 
     eye = load(features)
-    judge = models.discriminator(filters=filters, channels=1 + conditional, seed=seed)
+    judge = (models.pair_discriminator if conditional else models.discriminator)(filters=filters, seed=seed)
     return fit(
         generator,
         judge,
