@@ -42,7 +42,7 @@ class Noisy:
     -------
     noisy, target : float32 array (n, h, w, 1)
     weight : float32 array (n,)
-        Of mean about 1.
+        1 / level² in the middle of the levels: the loss is then about the share of the noise that is left.
     """
 
     def __init__(self, clean, kind, levels=(1, 12), *, target="residual", power=2.0, noise_map=False, seed=0):
@@ -63,7 +63,8 @@ class Noisy:
             target = self._measure(clean, level, rng)
         else:
             target = clean - noisy if self.target == "residual" else clean
-        weight = (level.ravel() / np.exp((low + high) / 2) * 100) ** -self.power
+        middle = np.exp((low + high) / 2) / 100
+        weight = level.ravel() ** -self.power * middle ** (self.power - 2)
         if self.noise_map:
             noisy = np.concatenate([noisy, np.broadcast_to(level, noisy.shape)], axis=-1)
         return noisy, target, weight.astype(np.float32)
