@@ -238,6 +238,7 @@ def wavelet_shrink(image, threshold, *, wavelet="db4", levels=3, shift=(0, 0)):
     wavelet : str
         For PyWavelets.
     levels : int
+        Fewer where the image is too small for them.
     shift : (int, int)
         The grid of the transform is moved by so much first: moved anew in every iteration, no place of the image keeps
         an edge of the wavelets' blocks (Figueiredo & Nowak 2003).
@@ -250,6 +251,7 @@ def wavelet_shrink(image, threshold, *, wavelet="db4", levels=3, shift=(0, 0)):
 
     moved = np.roll(image, shift, (-2, -1))
     h, w = moved.shape[-2:]
+    levels = max(1, min(levels, pywt.dwt_max_level(min(h, w), wavelet)))
     room = [(0, 0)] * (moved.ndim - 2) + [(0, -n % 2**levels) for n in (h, w)]
     approximation, *details = pywt.wavedec2(np.pad(moved, room, mode="wrap"), wavelet, "periodization", levels)
     details = [tuple(pywt.threshold(d, threshold, "soft") for d in level) for level in details]

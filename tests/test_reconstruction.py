@@ -1,0 +1,355 @@
+"""Reconstruction from k-space: operators by their properties, compressed sensing, networks, shipped weights."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from medsr_course import acquisition, metrics, pretrained, reconstruction, resources, runtime
+from medsr_course.leaderboard import reconstruction as board
+
+
+def noise(rng, *shape):
+    return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def brain():
+    """Ellipses with a smooth phase, about 1 where bright."""
+    y, x = np.mgrid[:64, :72]
+    head = np.hypot((y - 32) / 28, (x - 36) / 30) < 1
+    image = 0.5 * head + 0.4 * (np.hypot(y - 28, x - 30) < 10) + 0.3 * (np.abs(x - 46) + np.abs(y - 38) < 9)
+    return image * reconstruction.smooth_phase(image.shape, np.random.default_rng(1))
+
+
+# -- what is measured ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [64, 75, 197])
+@pytest.mark.parametrize("factor", [1, 4, 8])
+def test_masks_hold_a_share_of_the_lines_and_all_in_the_middle(width, factor, rng):
+    mask = reconstruction.cartesian_mask(width, factor, rng)
+    assert mask.shape == (width,)
+    assert mask.sum() == round(width / factor)
+    middle = round(reconstruction.CALIBRATION * mask.sum())
+    assert mask[width // 2 - middle // 2 :][:middle].all()
+
+
+def test_masks_are_denser_inside_and_random(rng):
+    seen = np.mean([reconstruction.cartesian_mask(96, 4, rng) for _ in range(300)], axis=0)
+    assert seen[48 - 20 : 48 + 20].mean() > 3 * seen[:10].mean() > 0
+    assert (reconstruction.cartesian_mask(96, 4, rng) != reconstruction.cartesian_mask(96, 4, rng)).any()
+
+
+@pytest.mark.parametrize("factor", [0.5, 500])
+def test_masks_refuse_what_leaves_no_line(factor, rng):
+    with pytest.raises(ValueError, match="factor"):
+        reconstruction.cartesian_mask(96, factor, rng)
+
+
+def test_phase_is_smooth_and_of_modulus_one(rng):
+    phase = reconstruction.smooth_phase((90, 80), rng)
+    assert np.allclose(np.abs(phase), 1, atol=1e-6)
+    assert np.abs(np.angle(phase[1:] * phase[:-1].conj())).max() < 0.3
+    assert np.std(np.angle(phase)) > 0.1
+
+
+def test_noise_has_the_sigma_of_the_protocol(brain, rng):
+    kspace = reconstruction.measure(brain, True, noise=5, rng=rng)
+    error = kspace - acquisition.to_kspace(brain)
+    assert error.real.std() == pytest.approx(0.05 * np.percentile(np.abs(brain), 99.5), rel=0.05)
+    assert error.imag.std() == pytest.approx(error.real.std(), rel=0.1)
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (8, 13)])
+def test_hard_consistency_keeps_every_sample_and_soft_ones_the_mean(shape, rng):
+    image, other = noise(rng, 2, *shape), noise(rng, 2, *shape)
+    mask = reconstruction.cartesian_mask(shape[1], 3, rng)
+    kspace = reconstruction.measure(other, mask)
+    found = acquisition.to_kspace(reconstruction.keep_measured(image, kspace, mask))
+    assert np.allclose(found[..., mask], kspace[..., mask])
+    assert np.allclose(found[..., ~mask], acquisition.to_kspace(image)[..., ~mask])
+    half = acquisition.to_kspace(reconstruction.keep_measured(image, kspace, mask, 0.25))
+    assert np.allclose(half[..., mask], (0.25 * kspace + 0.75 * acquisition.to_kspace(image))[..., mask])
+
+
+def test_a_scan_is_the_same_for_the_same_key():
+    from medsr_course import datasets
+
+    image = datasets.load("mni152")[0].contrasts["T1w"]
+    one, two, other = (reconstruction.scan(image, 4, key=key, slices=2) for key in ("a", "a", "b"))
+    assert np.array_equal(one[1], two[1])
+    assert np.array_equal(one[2], two[2])
+    assert not np.array_equal(one[1], other[1])
+    target, kspace, mask = one
+    assert target.shape == kspace.shape == (2, *target.shape[1:])
+    assert (kspace[..., ~mask] == 0).all()
+    assert np.abs(reconstruction.zero_filled(kspace).imag).max() > 0.1 * target.max()  # it has a phase
+
+
+# -- parallel imaging ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "factor"), [(24, 2), (24, 4), (30, 3), (20, 1)])
+def test_sense_unfolds_exactly_without_noise(width, factor, rng):
+    image, coils = noise(rng, 9, width), acquisition.coil_sensitivities((9, width), 8)
+    kspace = reconstruction.measure(coils * image, reconstruction.regular_mask(width, factor))
+    found, g = reconstruction.sense(kspace, coils, factor)
+    assert np.allclose(found, image, atol=1e-6)
+    assert g.min() > 1 - 1e-9
+    if factor == 1:
+        assert np.allclose(g, 1)
+
+
+def test_sense_says_what_it_cannot_do():
+    coils = acquisition.coil_sensitivities((4, 24), 3)
+    for factor in (5, 4):
+        with pytest.raises(ValueError, match="factor"):
+            reconstruction.sense(coils, coils, factor)
+
+
+# -- compressed sensing ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(32, 48), (31, 45), (3, 33, 40)])
+def test_no_threshold_changes_nothing_and_a_large_one_leaves_the_coarse_image(shape, rng):
+    image = noise(rng, *shape)
+    assert np.allclose(reconstruction.wavelet_shrink(image, 0, levels=2, shift=(3, 1)), image)
+    smooth = reconstruction.wavelet_shrink(image, 1e9, levels=2)
+    assert np.linalg.norm(smooth) < 0.6 * np.linalg.norm(image)
+
+
+def test_shrinking_commutes_with_a_phase(rng):
+    image = noise(rng, 32, 24)
+    turned = reconstruction.wavelet_shrink(1j * image, 0.7)
+    assert np.allclose(turned, 1j * reconstruction.wavelet_shrink(image, 0.7))
+
+
+def test_total_variation_agrees_with_scikit_image_and_with_a_phase(rng):
+    from skimage.restoration import denoise_tv_chambolle
+
+    image = rng.normal(size=(30, 40))
+    found, _ = reconstruction.tv_prox(image, 0.3, iterations=400)
+    assert np.abs(found - denoise_tv_chambolle(image, 0.3, eps=0, max_num_iter=2000)).max() < 2e-3
+    turned, _ = reconstruction.tv_prox(image * np.exp(0.7j), 0.3, iterations=400)
+    assert np.allclose(turned, found * np.exp(0.7j), atol=1e-6)
+
+
+def test_total_variation_is_a_minimiser(rng):
+    image = noise(rng, 20, 18)
+    found, _ = reconstruction.tv_prox(image, 0.4, iterations=500)
+
+    def cost(x):
+        return 0.5 * np.sum(np.abs(x - image) ** 2) + 0.4 * reconstruction.total_variation(x)
+
+    for _ in range(20):
+        assert cost(found) <= cost(found + 0.01 * noise(rng, 20, 18)) + 1e-3
+
+
+@pytest.mark.parametrize("prior", ["tv", "wavelet"])
+def test_compressed_sensing_beats_zero_filling_in_any_unit(prior, brain, rng):
+    mask = reconstruction.cartesian_mask(brain.shape[1], 3, rng)
+    kspace = reconstruction.measure(brain, mask, noise=1, rng=rng).astype(np.complex64)
+    truth = np.abs(brain)
+    found = reconstruction.compressed_sensing(kspace, mask, 0.005, prior=prior)
+    assert found.dtype == np.complex64
+    start = metrics.psnr(truth, np.abs(reconstruction.zero_filled(kspace)))
+    assert metrics.psnr(truth, np.abs(found)) > start + (5 if prior == "tv" else 1)
+    scaled = reconstruction.compressed_sensing(500 * kspace, mask, 0.005, prior=prior)
+    assert np.allclose(scaled / 500, found, atol=1e-3)
+
+
+def test_compressed_sensing_knows_its_priors(brain):
+    with pytest.raises(ValueError, match="tv"):
+        reconstruction.compressed_sensing(brain, np.ones(72, bool), 0.1, prior="hope")
+
+
+# -- non-Cartesian ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(15, 16), (12, 9)])
+def test_the_non_uniform_transform_on_the_grid_is_the_fft(shape, rng):
+    image = noise(rng, *shape)
+    frequencies = [2 * np.pi * (np.arange(n) - n // 2) / n for n in shape]
+    points = np.stack([k.ravel() for k in np.meshgrid(*frequencies, indexing="ij")], axis=-1)
+    found = reconstruction.to_samples(image, points)
+    assert np.allclose(found, acquisition.to_kspace(image).ravel(), atol=1e-4)
+
+
+def test_gridding_is_the_adjoint_and_least_squares_fit(brain, rng):
+    points = reconstruction.radial(150, 128)
+    assert np.abs(points).max() <= np.pi
+    samples = reconstruction.to_samples(brain, points)
+    other = noise(rng, len(points))
+    back = reconstruction.from_samples(other, points, brain.shape)
+    assert np.vdot(other, samples) == pytest.approx(np.vdot(back, brain), rel=1e-6)
+    assert reconstruction.radial_density(points).sum() == pytest.approx(1, rel=0.05)
+    found = reconstruction.least_squares(samples, points, brain.shape, 25)
+    assert np.linalg.norm(found - brain) < 0.08 * np.linalg.norm(brain)
+    assert not reconstruction.least_squares(0 * samples, points, brain.shape, 3).any()
+
+
+def test_without_finufft_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "finufft", None)
+    with pytest.raises(runtime.CourseError, match="pip install finufft"):
+        reconstruction.to_samples(np.ones((4, 4)), np.zeros((1, 2)))
+
+
+# -- networks --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def networks():
+    from medsr_course import models
+
+    settings = {"kspace_unet": {}, "cascade": {"iterations": 2}, "crnn": {"iterations": 2, "hidden": 3}}
+    return {name: models.build(name, filters=6, levels=2, **more) for name, more in settings.items()}
+
+
+def run(model, kspace, mask, iterations=1, hidden=0, **options):
+    from medsr_course.models.reconstruction import block_of, trust_of
+
+    return pretrained.unroll(
+        block_of(model).predict_on_batch,
+        kspace,
+        mask,
+        iterations=iterations,
+        hidden=hidden,
+        trust=trust_of(model),
+        **options,
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 24), (1, 13, 17)])
+@pytest.mark.parametrize("name", ["kspace_unet", "cascade", "crnn"])
+def test_networks_untrained_are_zero_filling_and_the_unrolling_is_theirs(name, shape, networks, rng):
+    from medsr_course import models
+
+    model = models.build(**{"architecture": name, "filters": 6, "levels": 2}, **more(name))
+    image = noise(rng, *shape).astype(np.complex64)
+    mask = reconstruction.cartesian_mask(shape[-1], 2, rng)
+    kspace = reconstruction.measure(image, mask)
+    start = reconstruction.zero_filled(kspace)
+    assert np.allclose(run(model, kspace, mask, **more(name)), start, atol=1e-5)
+
+    model.set_weights([w if w.ndim == 0 else rng.normal(0, 0.2, w.shape) for w in model.get_weights()])
+    found = run(model, kspace, mask, **more(name))
+    assert np.abs(found - start).max() > 1e-3
+    unit = np.percentile(np.abs(start), 99.5)
+    channels = np.stack([start.real, start.imag], axis=-1) / unit
+    lines = np.broadcast_to(np.fft.ifftshift(mask), (shape[0], 1, shape[2]))
+    inside = model.predict_on_batch([channels.astype("f4"), lines.astype("f4")])
+    assert np.allclose(found, start + unit * (inside[..., 0] + 1j * inside[..., 1]), atol=1e-4)
+
+    assert np.allclose(run(model, 7 * kspace, mask, **more(name)), 7 * found, atol=1e-3)  # no unit of its own
+    hard = run(model, kspace, mask, **more(name), hard=True)
+    assert np.abs(acquisition.to_kspace(hard) - kspace)[..., mask].max() < 1e-5 * np.abs(kspace).max()
+    assert np.abs(acquisition.to_kspace(found) - kspace)[..., mask].max() > 1e-4 * np.abs(kspace).max()
+
+
+def more(name):
+    return {"kspace_unet": {}, "cascade": {"iterations": 2}, "crnn": {"iterations": 2, "hidden": 3}}[name]
+
+
+def test_a_network_learns_a_few_strips_by_heart(rng):
+    from medsr_course import models, training
+    from medsr_course.training.reconstruction import Strips, row_loss
+
+    y, x = np.mgrid[:40, :44]
+    slices = [np.where(np.hypot(y - 20, x - 22) < r, 0.9, 0.0).astype("f4") for r in (10, 14)]
+    strips = Strips(slices, rows=16, batch=4, widths=(40,), factors=(3,), noise=(0.1, 0.2), pool=4)
+    batch = strips(0)
+    model = models.cascade(filters=8, iterations=2)
+    history = training.fit(model, lambda k: batch, 120, loss=row_loss, learning_rate=3e-3, every=20)
+    assert history[-1][1] < 0.6 * history[0][1]
+
+
+def test_strips_are_a_function_of_their_number():
+    from medsr_course import training
+    from medsr_course.training.reconstruction import Strips
+
+    y, x = np.mgrid[:50, :60]
+    slices = [np.hypot(y - 25, x - 30) < 20]
+    first, again = (Strips(slices, rows=16, batch=3, widths=(40, 72), pool=3, seed=1) for _ in range(2))
+    first(0), first(1)
+    (start, lines), residual, weight = first(7)
+    for a, b in zip([start, lines, residual, weight], [*again(7)[0], *again(7)[1:]], strict=True):
+        assert np.array_equal(a, b)
+    assert start.shape == residual.shape == (3, 16, lines.shape[-1], 2)
+    assert lines.shape == (3, 1, start.shape[2])
+    spectrum = np.fft.fft(start[..., 0] + 1j * start[..., 1], axis=-1)
+    assert np.abs(spectrum * (1 - lines)).max() < 1e-4  # nothing where nothing was measured
+    assert lines[:, 0, 0].all()  # frequency 0 comes first, and is always measured
+    assert set(np.round(lines.shape[-1] / lines.sum(axis=-1)).ravel().astype(int)) <= {4, 8}
+    with pytest.raises(training.TrainingError, match="no slices"):
+        Strips([])
+
+
+def test_multiplications_are_counted_where_they_happen():
+    from medsr_course import models
+    from medsr_course.models.reconstruction import multiplications
+
+    model = models.kspace_unet(filters=4, levels=1)
+    # 2×2 to 4 channels at half resolution, two 3×3, and the last one with 8: each counts for a quarter of the pixels.
+    assert multiplications(model) == (2 * 4 * 4 + 2 * 9 * 16 + 9 * 4 * 8) / 4
+    assert multiplications(model, 3) == 3 * multiplications(model)
+
+
+# -- shipped ---------------------------------------------------------------------------------------
+
+SHIPPED = sorted(p.stem for p in resources.path("weights").glob("*-kspace.json"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_networks_run_without_keras_and_keep_the_unit(name, brain, rng, monkeypatch):
+    mask = reconstruction.cartesian_mask(brain.shape[1], 4, rng)
+    kspace = reconstruction.measure(brain, mask, noise=1, rng=rng)[None]
+    found = pretrained.reconstruct(name, kspace, mask)
+    assert found.shape == kspace.shape
+    assert found.dtype == np.complex64
+    start = metrics.psnr(np.abs(brain), np.abs(reconstruction.zero_filled(kspace))[0])
+    assert metrics.psnr(np.abs(brain), np.abs(found[0])) > start + 1
+    assert np.allclose(pretrained.reconstruct(name, 900 * kspace, mask), 900 * found, atol=0.9)
+    hard = acquisition.to_kspace(pretrained.reconstruct(name, kspace, mask, hard=True))
+    assert np.abs(hard - kspace)[..., mask].max() < 1e-5 * np.abs(kspace).max()
+    if name != "unet-kspace":
+        model = pretrained.load(name)
+        again = run(model, kspace, mask, **{k: v for k, v in settings(name).items() if k in ("iterations", "hidden")})
+        assert np.allclose(again, found, atol=1e-4)
+
+
+def settings(name):
+    return pretrained.card(name)["settings"]
+
+
+@pytest.mark.parametrize("name", SHIPPED[:1])
+def test_what_goes_in_is_checked(name):
+    k, mask = np.ones((1, 8, 12), complex), np.arange(12) % 3 == 0
+    for kspace, lines, word in (
+        (k[0], mask, "add an axis"),
+        (k.real, mask, "complex"),
+        (k, mask[:-1], "one value per column"),
+        (k, np.zeros(12, bool), "False everywhere"),
+        (np.where(mask, np.nan, k), mask, "NaN"),
+        (k[:0], mask, "shape"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            pretrained.reconstruct(name, kspace, lines)
+    assert np.isfinite(pretrained.reconstruct(name, np.where(mask, k, np.nan), mask)).all()  # never looked at
+    with pytest.raises(pretrained.WeightError, match="no network for k-space"):
+        pretrained.reconstruct("srcnn-x2", k, mask)
+
+
+def test_the_board_tunes_without_the_scan_it_judges():
+    from medsr_course.leaderboard.entries import Scan
+
+    mine = Scan("cohort", "validation", "sub-1", "T1w", None)
+    other = Scan("cohort", "validation", "sub-2", "T1w", None)
+    weights = board.WEIGHTS["tv"]
+    peak = {s: {w: -abs(i - best) for i, w in enumerate(weights)} for s, best in ((mine, 0), (other, 3))}
+    assert board._best({(4, "tv"): peak}, mine, 4, "tv") == weights[3]
