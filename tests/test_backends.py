@@ -11,7 +11,7 @@ from conftest import require
 
 from medsr_course import pretrained
 
-# Writes name → what the backend makes of one input, and of five training steps. Weights come from NumPy: the
+# Writes name → what the backend makes of one input, and of a few training steps. Weights come from NumPy: the
 # backends' own random numbers differ.
 CODE = """
 import sys
@@ -22,21 +22,46 @@ SMALL = {
     "srcnn": {"filters": (8, 4), "sizes": (5, 1, 3)}, "fsrcnn": {"d": 8, "s": 4, "m": 1},
     "espcn": {"filters": 8, "depth": 3}, "vdsr": {"filters": 8, "depth": 3},
     "drcn": {"filters": 8, "recursions": 2}, "srresnet": {"filters": 8, "blocks": 1},
+    "unet": {"classes": 4, "filters": (8, 12)}, "kspace_unet": {"filters": 8, "levels": 2},
+    "cascade": {"filters": 8, "iterations": 2}, "crnn": {"filters": 8, "iterations": 2, "hidden": 4},
+    "lstm": {"filters": 4, "width": 8, "steps": 3}, "convlstm": {"filters": 4, "width": 8, "steps": 3},
+    "cnn25d": {"width": 8, "steps": 3},
 }
+
+
+def mean_square(target, output):
+    return models.keras.ops.mean(models.keras.ops.square(target - output), axis=tuple(range(1, len(output.shape))))
+
+
+def randomised(model):
+    rng = np.random.default_rng(0)
+    shapes = [w.shape for w in model.get_weights()]
+    model.set_weights([rng.standard_normal(shape) / np.sqrt(max(np.prod(shape[:-1]), 1)) for shape in shapes])
+    return model
+
+
 y, x = np.mgrid[:48, :40]
 slices = [np.where(np.hypot(y - 24, x - 20) < radius, 0.8, 0.1).astype("f4") for radius in (8, 12, 16)]
 found = {}
 for name in models.superresolution.ARCHITECTURES:
     rng = np.random.default_rng(0)
-    model = models.build(name, scale=2, **SMALL[name])
-    shapes = [w.shape for w in model.get_weights()]
-    model.set_weights([rng.standard_normal(shape) / np.sqrt(np.prod(shape[:-1])) for shape in shapes])
+    model = randomised(models.build(name, scale=2, **SMALL[name]))
     found[name] = model.predict_on_batch(rng.random((2, 11, 14, 1)).astype("f4"))
     batches = training.Patches(
         slices, training.Degradation(2), size=10, batch=4, pool=4, zero_filled=name in models.ON_ZIP, balanced=True
     )
     found[name + " loss"] = [loss for _, loss in training.fit(model, batches, 5, every=1, margin=2)]
     found[name + " trained"] = np.concatenate([w.ravel() for w in model.get_weights()])
+for name in sorted(set(models.ARCHITECTURES) - set(models.superresolution.ARCHITECTURES)):
+    model = randomised(models.build(name, **SMALL.get(name, {})))
+    rng = np.random.default_rng(0)
+    entries = [rng.random((4, *(n or 11 for n in entry.shape[1:]))).astype("f4") for entry in model.inputs]
+    entries = entries if len(entries) > 1 else entries[0]
+    out = model.predict_on_batch(entries)
+    found[name] = np.concatenate([np.ravel(x) for x in (out if isinstance(out, list) else [out])])
+    if not isinstance(out, list):  # encoders are trained with a layer behind them
+        training.fit(model, lambda k: (entries, np.zeros_like(out)), 3, loss=mean_square)
+        found[name + " trained"] = np.concatenate([w.ravel() for w in model.get_weights()])
 for name in pretrained.names():
     card = pretrained.card(name)
     factor = card["scale"] if card.get("input") == "zip" else 1
