@@ -153,22 +153,24 @@ class Series:
         Side of a piece.
     noise : float
         Of a measured frame, in %.
+    smoothing : dict, optional
+        ``time`` and ``space`` of :func:`slices.between_frames`.
 
     Returns
     -------
     steps, residual : float32 arrays (batch, frames / 2, size, size, 2)
-        Cubic interpolation in time of the measured frames, and what it misses.
+        What :func:`slices.between_frames` makes of the measured frames, and what it misses.
     weight : float32 array (batch,)
         As for :class:`Blocks`.
     """
 
     AROUND = 12  # pixels beyond a piece: what moves in must come from somewhere
 
-    def __init__(self, images, *, frames=16, size=32, batch=4, noise=3.0, seed=0):
+    def __init__(self, images, *, frames=16, size=32, batch=4, noise=3.0, smoothing=None, seed=0):
         if not len(images):
             raise TrainingError("there are no images to train on")
         self.images, self.frames, self.size = images, frames, size
-        self.batch, self.noise, self.seed = batch, noise, seed
+        self.batch, self.noise, self.seed, self.smoothing = batch, noise, seed, smoothing or {}
 
     def __call__(self, k):
         pieces = [self._piece(np.random.default_rng([self.seed, k, j])) for j in range(self.batch)]
@@ -185,7 +187,7 @@ class Series:
         motion = {"cycles": rng.uniform(1, 3), "amplitude": rng.uniform(0, 5)}
         inner = (slice(None), *(slice(self.AROUND, -self.AROUND),) * 2)
         truth = slices.cine(piece.astype(np.float32), self.frames, **motion, seed=rng)[inner]
-        base = slices.cubic(slices.every_second(truth, self.noise, rng), 2)
+        base = slices.between_frames(slices.every_second(truth, self.noise, rng), **self.smoothing)
         residual = truth - base
         weight = np.float32(1 / (float(np.mean(residual**2)) + 1e-5))
         return slices.to_steps(base, 2), slices.to_steps(residual, 2), weight
