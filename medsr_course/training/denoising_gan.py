@@ -42,7 +42,7 @@ class Recipe:
     batch: int = 8
     size: int = 64
     margin: int = 4
-    learning_rate: float = 2e-4
+    learning_rate: float = 3e-4
     precision: str = "auto"
     seeds: tuple = (0, 1, 2)
 
@@ -56,8 +56,15 @@ RECIPES = {
     "dncnn-gan-magnitude": Recipe(
         "DnCNN for magnitudes, taught on by a GAN",
         "dncnn-magnitude",
-        {"features": "features-tissue", "filters": 16, "pixel": 0.1, "perceptual": 1.0, "adversarial": 0.1},
-        steps=800,
+        {
+            "features": "features-tissue",
+            "filters": 20,
+            "pixel": 0.15,
+            "perceptual": 0.7,
+            "adversarial": 0.3,
+            "discriminator_rate": 2e-3,
+        },
+        steps=600,
     ),
 }
 INTENDED_USE = (
