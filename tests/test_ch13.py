@@ -1,0 +1,113 @@
+"""Chapter 13: its definitions against the package, its physics claim with something wrong; exercises; layout."""
+
+import numpy as np
+import pytest
+from conftest import taught
+
+from medsr_course import claims, exercises, quizzes, resources, runtime, segmentation
+
+NOTEBOOK = resources.checkout() / "notebooks" / "13_segmentation.ipynb"
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    from medsr_course import models
+
+    space = {"np": np, "seg": segmentation, "keras": models.keras, "layers": models.keras.layers}
+    space |= {"ops": models.keras.ops, "SEED": 0, "runtime": runtime}
+    wanted = {"my_dice", "rows", "CropLike", "my_unet", "my_losses", "mean_dice", "forward", "step", "torch_unet"}
+    return taught("13", space, wanted, constants={"SMALL"})
+
+
+def test_my_dice(chapter):
+    truth = np.random.default_rng(0).integers(0, 4, (3, 8, 9))
+    truth[0, 0] = segmentation.IGNORED
+    found = np.roll(truth, 1, axis=1)
+    for k in (1, 2, 3):
+        assert chapter["my_dice"](truth, found, k) == pytest.approx(segmentation.dice(truth, found, k))
+        jaccard = (((truth == k) & (found == k)).sum()) / ((truth == k) | (found == k)).sum()
+        assert abs(jaccard - chapter["my_dice"](truth, found, k)) > 1e-3 or jaccard == 0
+
+
+def test_the_listing_mixes_up_images(chapter):
+    """Rows of 320 from a batch of 16: shapes taken from an array, not from a formula; and a view that is right."""
+    for side in (16, 27, 28, 31, 36, 63, 64):
+        left = ((side - 4) // 2 - 4) // 2
+        assert chapter["rows"](side) == np.zeros((16, 20, left, left)).reshape(-1, 320).shape[0]
+    assert [side for side in range(16, 257) if chapter["rows"](side) == 16] == [28, 29, 30, 31]
+    assert chapter["rows"](64, images=3) is None  # wrong: another batch size, and it raises
+    flat = np.zeros((16, 20, 13, 13)).reshape(16, -1)  # what it should have done
+    assert len(flat) == 16
+
+
+def test_my_unet_is_that_of_the_package(chapter):
+    from medsr_course import models
+
+    mine, theirs = chapter["my_unet"](3, (4, 6, 8)), models.unet(3, filters=(4, 6, 8))
+    theirs.set_weights(mine.get_weights())
+    x = np.random.default_rng(0).random((1, 11, 14, 1)).astype("f4")
+    a, b = np.asarray(mine(x)), np.asarray(theirs(x))
+    assert np.array_equal(a, b)
+    weights = mine.get_weights()
+    weights[0] = weights[0] * 1.1  # wrong: one kernel is another
+    theirs.set_weights(weights)
+    assert np.abs(np.asarray(theirs(x)) - a).max() > 1e-4
+
+
+def test_my_losses_are_those_of_the_package(chapter):
+    from medsr_course import losses
+
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(1, 6, 7, 3)).astype("f4")
+    truth = rng.integers(0, 3, (1, 6, 7))
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    mine = chapter["my_losses"](truth, p)
+    theirs = {"cross-entropy": losses.cross_entropy, "Dice": losses.soft_dice, "focal": losses.focal}
+    for name, loss in theirs.items():
+        assert mine[name] == pytest.approx(float(loss(truth, logits)[0]), abs=1e-5)
+    assert mine["Dice"] != pytest.approx(float(losses.soft_dice(truth, logits, background=False)[0]), abs=1e-5)
+
+
+def test_a_raw_step_is_that_of_keras(chapter):
+    tf = pytest.importorskip("tensorflow")
+    from medsr_course import losses, models
+
+    chapter["tf"] = tf
+    model = chapter["my_unet"](5, chapter["SMALL"])
+    start = model.get_weights()
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 13, 18, 1)).astype("f4"), rng.integers(0, 5, (2, 13, 18)).astype("i4")
+    y[0, :3] = segmentation.IGNORED
+    weights = [tf.Variable(w) for w in start]
+    loss, _ = chapter["step"](weights, [tf.Variable(tf.zeros_like(w)) for w in weights], x, y)
+    model.compile(models.keras.optimizers.SGD(0.1, 0.9), losses.cross_entropy, jit_compile=False)
+    assert loss == pytest.approx(float(model.train_on_batch(x, y)), rel=1e-5)
+    for mine, theirs in zip(weights, model.get_weights(), strict=True):
+        assert np.allclose(mine, theirs, atol=1e-5)
+    moved = max(np.abs(a - b).max() for a, b in zip(start, model.get_weights(), strict=True))
+    assert moved > 1e-4  # wrong: no step at all would agree, too
+
+
+def test_the_torch_twin(chapter):
+    pytest.importorskip("torch")
+    model = chapter["my_unet"](3, (4, 6, 8))
+    x = np.random.default_rng(0).random((1, 11, 14, 1)).astype("f4")
+    weights = model.get_weights()
+    for factor, agree in ((1, True), (1.1, False)):  # wrong: one kernel is another
+        twin = chapter["torch_unet"]([weights[0] * factor, *weights[1:]], levels=3)
+        out = twin(twin.layers[0].weight.new_tensor(x.transpose(0, 3, 1, 2)))
+        gap = np.abs(out.detach().numpy().transpose(0, 2, 3, 1) - model.predict_on_batch(x)).max()
+        assert (gap < 1e-5) == agree
+
+
+def test_exercises_and_quiz_are_there():
+    names = {n for n in exercises.names() if n.startswith("13-")}
+    assert names == {"13-soft-volumes", "13-balanced-weights", "13-limits-of-agreement"}
+    right = [a for q in quizzes.questions("13") for a in q["answers"] if a.get("correct")]
+    assert [np.mean(a["range"]) for a in right if a.get("type") == "range"] == pytest.approx([0.8])
+
+
+def test_it_claims_what_the_syllabus_asks():
+    text = " ".join(claims.declared(NOTEBOOK))
+    for words in ("beats the mixture", "raw TensorFlow", "PyTorch", "ZIP − LR"):
+        assert words in text
