@@ -1,0 +1,272 @@
+"""Denoising: noise and its bias, filters and their choice, networks, batches, shipped weights."""
+
+import numpy as np
+import pytest
+
+from medsr_course import acquisition, denoising, metrics, pretrained, runtime
+
+SMALL = {"filters": 6, "depth": 3}
+
+
+@pytest.fixture(scope="module")
+def head():
+    """Two slices of folded bands inside an ellipse, in 0 … 3, one side odd."""
+    y, x = np.mgrid[:72, :81] - 38
+    bands = np.sin(x / 3.1 + 2.2 * np.sin(y / 7)) + np.cos(y / 2.7 + np.sin(x / 9))
+    image = np.where((x / 30) ** 2 + (y / 33) ** 2 < 1, 2 + np.tanh(4 * bands), 0.0).astype(np.float32)
+    return np.stack([image, 2 * image])
+
+
+# ---------------------------------------------------------------- noise
+
+
+def test_a_pair_has_the_noise_it_says(head):
+    for kind in denoising.KINDS:
+        given = denoising.pair(head, 5, kind)
+        level = np.percentile(head[0], 99.5)
+        np.testing.assert_allclose(given.sigma.ravel(), [0.05 * level, 0.1 * level], rtol=1e-5)
+        inside = head > 0
+        spread = ((given.noisy - head) / given.sigma)[inside].std()
+        assert 0.93 < spread < 1.07
+        air = (given.noisy / given.sigma)[~inside]
+        if kind == "gaussian":
+            assert abs(air.mean()) < 0.05
+        else:
+            assert air.min() >= 0
+            assert abs(air.mean() - np.sqrt(np.pi / 2)) < 0.03
+
+
+def test_same_key_same_noise(head):
+    a, b, other = (denoising.pair(head, 5, key=k).noisy for k in ("x", "x", "y"))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, other)
+    with pytest.raises(ValueError, match="gaussian, rician"):
+        denoising.pair(head, 5, "poisson")
+
+
+def test_unbiased_turns_the_rician_mean_round():
+    signal = np.concatenate([np.linspace(0.2, 11.9, 200), np.linspace(12, 200, 50)])
+    for sigma in (1.0, 0.03):
+        back = denoising.unbiased(acquisition.rician_mean(sigma * signal, sigma), sigma)
+        np.testing.assert_allclose(back, sigma * signal, rtol=2e-4, atol=2e-3 * sigma)
+    assert denoising.unbiased(1.0, 1.0) == 0  # less than noise alone has on average
+    # The rule for squares is another one: on a mean of magnitudes it takes off too much.
+    wrong = denoising.from_squares(acquisition.rician_mean(signal, 1.0) ** 2, 1.0)
+    assert np.abs(wrong - signal)[signal < 3].max() > 0.15
+
+
+def test_from_squares_is_unbiased_for_any_signal():
+    rng = np.random.default_rng(0)
+    for signal in (0.5, 1.0, 4.0):
+        noise = rng.standard_normal((2, 400_000))
+        mean_square = ((signal + noise[0]) ** 2 + noise[1] ** 2).mean()
+        assert abs(denoising.from_squares(mean_square, 1.0) - signal) < 0.02
+        assert abs(np.sqrt(mean_square) - signal) > 0.1  # without the correction
+
+
+# ---------------------------------------------------------------- filters
+
+
+@pytest.mark.parametrize("name", list(denoising.FILTERS))
+def test_filters_gain_at_their_best_and_correct_the_bias(head, name):
+    for kind in denoising.KINDS:
+        given = denoising.pair(head, 6, kind)
+        found = denoising.choose(name, [given])
+        before, after = given.scores(given.noisy), given.scores(found(given))
+        assert after["psnr"] > before["psnr"] + 1
+        if kind == "rician":
+            plain = given.scores(denoising.FILTERS[name](given, found.strength, False))
+            assert after["psnr"] > plain["psnr"] + 0.5
+
+
+def test_filters_scale_with_the_image(head):
+    given = denoising.pair(head, 6)
+    louder = denoising.Pair(50 * given.target, 50 * given.noisy, 50 * given.sigma, "rician")
+    for name, filter in denoising.FILTERS.items():
+        strength = filter.strengths[3]
+        a, b = 50 * filter(given, strength), filter(louder, strength)
+        assert np.abs(a - b).max() < 0.02 * b.max(), name
+
+
+def test_choose_finds_the_hump_and_says_when_it_is_outside(head):
+    pairs = [denoising.pair(head, 6, "gaussian", key=k) for k in range(2)]
+    found = denoising.choose("gaussian", pairs)
+    assert found.curve[found.strength] == max(found.curve.values())
+    assert not found.at_edge
+    assert len(found.curve) >= 5
+    assert denoising.choose("gaussian", pairs, strengths=(2.0, 3.0, 4.0)).at_edge
+
+
+# ---------------------------------------------------------------- networks and batches
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("dncnn", SMALL),
+        ("dncnn", {**SMALL, "fold": 2}),
+        ("denoising_unet", {"filters": (4, 6, 8), "blocks": (1, 1, 1)}),
+        ("denoising_unet", {"filters": (4, 6), "blocks": (1, 1), "fold": 2}),
+        ("autoencoder", {"filters": (4, 4), "code": 2}),
+    ],
+)
+def test_networks_take_any_size_and_scale_with_the_image(name, settings):
+    from medsr_course import models
+
+    model, rng = models.build(name, **settings), np.random.default_rng(0)
+    x = rng.normal(size=(1, 21, 26, 1)).astype(np.float32)
+    if name != "autoencoder":
+        assert np.abs(np.asarray(model(x))).max() == 0  # untrained: nothing is added
+    model.set_weights([rng.normal(0, 0.2, w.shape) for w in model.get_weights()])
+    for h, w in ((21, 26), (8, 8), (9, 12)):
+        part = x[:, :h, :w]
+        y = np.asarray(model(part))
+        assert y.shape == (1, h, w, 1)
+        np.testing.assert_allclose(np.asarray(model(3 * part)), 3 * y, atol=1e-4 * np.abs(y).max())
+
+
+def test_a_folded_network_sees_odd_and_even_sides_alike():
+    """With an odd kernel a stride of two would start one pixel later for odd sides."""
+    from medsr_course import models
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 16, 97, 1)).astype(np.float32)
+    for name, settings in (("dncnn", {**SMALL, "fold": 2}), ("denoising_unet", {"filters": (4, 6, 8)})):
+        model = models.build(name, **settings)
+        model.set_weights([rng.normal(0, 0.2, w.shape) for w in model.get_weights()])
+        whole, part = np.asarray(model(x)), np.asarray(model(x[:, :, :96]))
+        np.testing.assert_allclose(part[:, :, :32], whole[:, :, :32], atol=1e-5 * np.abs(whole).max())
+
+
+def test_settings_that_make_no_network_are_refused():
+    from medsr_course import models
+
+    for settings in ({"fold": 3}, {"depth": 1}):
+        with pytest.raises(ValueError, match="fold must be 1 or 2"):
+            models.build("dncnn", **settings)
+
+
+def flat(k):
+    return (np.full((64, 16, 16, 1), 0.5, np.float32),)
+
+
+def test_batches_hold_the_noise_they_say():
+    from medsr_course.training.denoising import Noisy
+
+    noisy, residual, weight = Noisy(flat, "rician", (2, 8))(0)
+    level = residual.std(axis=(1, 2, 3))
+    assert level.min() < 0.03
+    assert level.max() > 0.06
+    np.testing.assert_allclose(noisy + residual, 0.5, atol=1e-6)
+    order = np.argsort(level)
+    assert np.corrcoef(np.log(level[order]), np.log(weight[order]))[0, 1] < -0.98
+    again = Noisy(flat, "rician", (2, 8))(0)
+    assert np.array_equal(noisy, again[0])
+    assert not np.array_equal(noisy, Noisy(flat, "rician", (2, 8))(1)[0])
+
+
+def test_a_second_measurement_has_noise_of_its_own():
+    from medsr_course.training.denoising import Noisy
+
+    one, other, _ = Noisy(flat, "rician", (5, 5), target="noisy")(0)
+    a, b = one - one.mean(), other - other.mean()
+    assert abs((a * b).mean()) < 0.02 * a.var()
+    assert abs(a.std() - 0.05) < 0.003
+    clean = Noisy(flat, "rician", (5, 5), target="clean")(0)[1]
+    assert np.array_equal(clean, flat(0)[0])
+    with pytest.raises(ValueError, match="target"):
+        Noisy(flat, "rician", target="nothing")
+
+
+def test_channels_have_both_signs_and_a_map_the_level():
+    from medsr_course.training.denoising import Noisy
+
+    noisy, residual, _ = Noisy(flat, "gaussian", (5, 5), noise_map=True)(0)
+    assert noisy.shape[-1] == 2
+    np.testing.assert_allclose(noisy[..., 1], 0.05, rtol=1e-5)
+    clean = noisy[..., :1] + residual
+    assert clean.min() < -0.3  # where the phase has turned
+    assert np.isclose(clean, 0.5, atol=1e-6).all(axis=(1, 2, 3)).mean() == pytest.approx(0.5, abs=0.2)
+    assert abs(residual.mean()) < 0.002  # no bias
+
+
+def test_a_network_learns_to_denoise():
+    """On one flat patch: what is left of the noise falls well below what came in."""
+    from medsr_course import models, training
+    from medsr_course.training.denoising import Noisy
+
+    model = models.build("dncnn", filters=8, depth=3)
+    batches = Noisy(flat, "gaussian", (6, 6))
+    training.fit(model, lambda k: tuple(part[:16] for part in batches(k)), 150, learning_rate=5e-3)
+    noisy, residual, _ = batches(1000)
+    left = residual - np.asarray(model.predict_on_batch(noisy))
+    assert left.std() < 0.6 * residual.std()
+
+
+# ---------------------------------------------------------------- shipped weights
+
+NAMES = pretrained.names("denoising")
+
+
+def test_there_is_one_for_each_kind():
+    assert {pretrained.card(name)["kind"] for name in NAMES} == set(denoising.KINDS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_networks_denoise_any_unit_and_size(head, name):
+    kind = pretrained.card(name)["kind"]
+    given = denoising.pair(head, 6, kind)
+    made = pretrained.denoise(name, given.noisy)
+    assert made.shape == head.shape
+    assert metrics.psnr(head, made) > metrics.psnr(head, given.noisy) + 1
+    np.testing.assert_allclose(pretrained.denoise(name, 70 * given.noisy), 70 * made, atol=2e-3 * made.max() * 70)
+    assert np.array_equal(pretrained.denoise(name, np.zeros((1, 9, 12))), np.zeros((1, 9, 12)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_onnx_equals_keras(head, name):
+    pytest.importorskip("keras")
+    kind = pretrained.card(name)["kind"]
+    noisy = denoising.pair(head, 6, kind).noisy
+    model, about = pretrained.load(name), pretrained.card(name)
+    from medsr_course.pretrained.denoising import clean, how
+
+    by_keras = clean(model.predict_on_batch, noisy, **how(about))
+    assert np.abs(by_keras - pretrained.denoise(name, noisy)).max() < 1e-4 * by_keras.max()
+
+
+def test_complex_images_keep_their_phase(head):
+    phase = np.exp(0.9j)
+    given = acquisition.add_complex_noise(head * phase, 6, np.random.default_rng(0))
+    made = pretrained.denoise("dncnn-complex", given)
+    assert made.dtype == np.complex64
+    assert np.linalg.norm(made - head * phase) < 0.7 * np.linalg.norm(given - head * phase)
+
+
+@pytest.mark.parametrize(
+    ("stack", "message"),
+    [
+        (np.zeros((4, 4)), "expected a stack"),
+        (np.zeros((0, 4, 4)), "expected a stack"),
+        (np.full((1, 8, 8), np.nan), "NaN"),
+        (np.ones((1, 8, 8), complex), "np.abs"),
+        (np.random.default_rng(0).normal(size=(1, 16, 16)), "expected magnitudes"),
+        (np.array([[["a"]]]), "real numbers"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(stack, message):
+    with pytest.raises((ValueError, TypeError), match=message) as raised:
+        pretrained.denoise("dncnn-magnitude", stack)
+    assert "\n" not in str(raised.value)
+
+
+def test_other_networks_are_no_denoisers(head):
+    with pytest.raises(pretrained.WeightError, match="is no denoiser"):
+        pretrained.denoise("espcn-x2", head)
+
+
+def test_a_null_run_leaves_the_image_alone(head, monkeypatch):
+    monkeypatch.setenv("MEDSR_NULL", "1")
+    assert runtime.is_null()
+    noisy = denoising.pair(head, 6).noisy
+    np.testing.assert_allclose(pretrained.denoise("dncnn-magnitude", noisy), noisy, atol=1e-6)
