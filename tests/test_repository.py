@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from medsr_course import notebooks
+
 SKIPPED = {".venv", ".git", "__pycache__", "_build", "chapters", "out", ".pytest_cache", ".ruff_cache", "node_modules"}
 
 
@@ -51,6 +53,14 @@ def test_the_lock_pins_name_version_and_hash():
     entries = re.split(r"\n(?=[a-zA-Z])", text.strip())
     assert len(entries) > 100
     assert [e.splitlines()[0] for e in entries if "==" not in e or "--hash=sha256:" not in e] == []
+
+
+def test_readme_and_changelog_know_every_chapter():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    here = re.findall(r"^\| [IV]+ .*\| (.*) \|$", readme, flags=re.M)
+    assert [n for row in here for n in re.findall(r"\d\d", row)] == [n for n in notebooks.chapters() if n.isdigit()]
+    named = re.findall(r"\b(\d\d) \(", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    assert set(notebooks.chapters()) <= set(named)
 
 
 def test_weights_stay_small():
