@@ -8,6 +8,7 @@ import numpy as np
 from medsr_course import denoising as task
 from medsr_course import losses, metrics
 from medsr_course.pretrained import card, load
+from medsr_course.pretrained import network as shipped_network
 from medsr_course.pretrained.denoising import TASK, clean, how
 from medsr_course.training import adversarial, denoising
 from medsr_course.training.loop import precision
@@ -215,7 +216,7 @@ def trade(network, about, images, *, level=6, slices=4, judge="features-judge"):
         ``PSNR loss (dB)``; ``spectrum error`` (:func:`metrics.spectrum_error`, frequencies beyond half of Nyquist) and
         ``perceptual distance``, each followed by that of the start.
     """
-    eye, run = load(judge), {"after": network, "before": load(about["start"]).predict_on_batch}
+    eye, run = load(judge), {"after": network, "before": shipped_network(about["start"])}
     rows = []
     for key, image in images.items():
         given = task.pair(image, level, about["kind"], key=key, slices=slices)
@@ -230,9 +231,9 @@ def trade(network, about, images, *, level=6, slices=4, judge="features-judge"):
         rows.append(row)
     psnr, spectrum, distance, psnr0, spectrum0, distance0 = np.mean(rows, axis=0)
     return {
-        "PSNR loss (dB)": round(psnr0 - psnr, 3),
-        "spectrum error": round(spectrum, 4),
-        "spectrum error, start": round(spectrum0, 4),
-        "perceptual distance": round(distance, 4),
-        "perceptual distance, start": round(distance0, 4),
+        "PSNR loss (dB)": round(float(psnr0 - psnr), 3),
+        "spectrum error": round(float(spectrum), 4),
+        "spectrum error, start": round(float(spectrum0), 4),
+        "perceptual distance": round(float(distance), 4),
+        "perceptual distance, start": round(float(distance0), 4),
     }
