@@ -380,6 +380,10 @@ def test_no_steps_no_change(patches):
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
+def test_a_single_step_is_a_training(patches):
+    assert [step for step, _ in training.fit(models.espcn(2, **SMALL), patches, 1)] == [1]
+
+
 def test_the_margin_is_left_out_of_the_loss(patches):
     """Whatever stands in the border of the targets, the training is the same."""
     inside, disturbed = models.espcn(2, **SMALL), models.espcn(2, **SMALL)

@@ -134,7 +134,8 @@ def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, loss=None, check
         return ops.mean(ops.square(target[inner] - output[inner]), axis=(1, 2, 3))
 
     warm = max(1, steps // 20)
-    schedule = keras.optimizers.schedules.CosineDecay(0.0, steps - warm, warmup_target=learning_rate, warmup_steps=warm)
+    cool = max(1, steps - warm)
+    schedule = keras.optimizers.schedules.CosineDecay(0.0, cool, warmup_target=learning_rate, warmup_steps=warm)
     optimizer = keras.optimizers.Adam(
         schedule, use_ema=True, ema_momentum=min(0.999, 1 - 10 / max(steps, 20)), global_clipnorm=1.0
     )
