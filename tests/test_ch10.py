@@ -1,0 +1,120 @@
+"""Chapter 10: its own definitions against the package's, each claim with a version wrong in one point."""
+
+import ast
+import json
+
+import numpy as np
+import pytest
+
+from medsr_course import claims, exercises, metrics, quizzes, resources, slices
+
+NOTEBOOK = resources.checkout() / "notebooks" / "10_lstm_reconstruction.ipynb"
+WANTED = ("my_matrix", "my_back_project", "field", "sequences", "MyConvLSTM", "my_network")
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """Functions and classes that the chapter itself defines, by name, without running the rest of it."""
+    from medsr_course import models
+
+    keras = models.keras
+    space = {"np": np, "keras": keras, "layers": keras.layers, "ops": keras.ops, "slices": slices}
+    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code" or "exercise" in cell["metadata"].get("tags", []):
+            continue
+        for node in ast.parse("".join(cell["source"])).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in WANTED:
+                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
+    assert set(WANTED) <= set(space)
+    return space
+
+
+def test_my_matrix_is_that_of_the_package(chapter):
+    for n in (3, 10, 21):
+        mine = chapter["my_matrix"](n)
+        assert np.abs(mine - slices.matrix(n)).max() < 1e-12
+        assert np.abs(chapter["my_matrix"](n, fwhm=4.2) - slices.matrix(n)).max() > 1e-3
+        assert np.abs(np.roll(mine, 1, axis=1) - slices.matrix(n)).max() > 1e-3
+
+
+def test_my_back_projection_is_that_of_the_package(chapter):
+    thick = np.random.default_rng(0).uniform(1, 2, (9, 4, 3))
+    mine = chapter["my_back_project"](thick, slices.STANDARD, 16)
+    assert np.abs(mine - slices.back_project(thick, iterations=16)).max() < 1e-9
+    assert np.abs(slices.thicken(mine) - thick).max() < 1e-3
+    assert np.abs(slices.thicken(slices.cubic(thick)) - thick).max() > 1e-2  # without iterations
+
+
+def test_back_projection_beats_cubic_on_the_template(chapter):
+    from medsr_course import datasets, volumes
+
+    stack = chapter["field"](volumes.to_stack(datasets.load("mni152")[0].contrasts["T1w"]), 8)
+    thick = slices.thicken(stack)
+    base = metrics.psnr(stack, slices.cubic(thick))
+    assert metrics.psnr(stack, slices.back_project(thick)) > base + 0.5
+    assert metrics.psnr(stack, slices.back_project(thick, slices.Slab(4, 8))) < base  # through a wrong profile
+
+
+def test_sequences_keep_pixels_together(chapter):
+    stack = np.random.default_rng(0).random((64, 70, 40))
+    cut = chapter["sequences"](stack)
+    assert cut.shape == (2 * 2 * 1, 8, 4 * 32 * 32)
+    assert np.array_equal(cut[3, 2].reshape(4, 32, 32), stack[32 + 8 : 32 + 12, 32:64, :32])
+
+
+def test_my_memory_is_that_of_keras_and_of_the_package(chapter):
+    from medsr_course import models
+
+    ops, rng = models.keras.ops, np.random.default_rng(0)
+    x = rng.normal(size=(2, 5, 4, 3, 2)).astype(np.float32)
+    own, package = chapter["MyConvLSTM"](3, 3, True), models.slices.ConvLSTM(3, 3, True)
+    own(x), package(x)
+    a, b, c = (rng.normal(0, 0.3, w.shape) for w in own.get_weights())
+    own.set_weights([a, b, c])
+    package.set_weights([a, c, b])
+    assert np.abs(ops.convert_to_numpy(own(x) - package(x))).max() < 1e-6
+    forwards = models.slices.ConvLSTM(3, 3, False)
+    forwards(x)
+    forwards.set_weights([a, c, b])
+    assert np.abs(ops.convert_to_numpy(own(x) - forwards(x))).max() > 1e-3  # the other way round
+
+
+def test_my_network_is_that_of_the_package(chapter):
+    from medsr_course import models
+
+    mine, theirs = chapter["my_network"](), models.convlstm(4, steps=8)
+    rng = np.random.default_rng(0)
+    values = [rng.normal(0, 0.1, w.shape) for w in theirs.get_weights()]
+    theirs.set_weights(values)
+    order = (0, 1, 2, 4, 3, 5, 7, 6, 8, 9)
+    x = rng.random((2, 8, 32, 32, 4)).astype(np.float32)
+    want = np.asarray(theirs(x))
+    mine.set_weights([values[k] for k in order])
+    assert np.abs(np.asarray(mine(x)) - want).max() > 1e-3 * np.abs(want).max()  # brightness still has a say
+    values[0] -= values[0].mean(axis=(0, 1, 2))
+    mine.set_weights([values[k] for k in order])
+    assert np.abs(np.asarray(mine(x)) - want).max() < 1e-5 * np.abs(want).max()
+
+
+def test_exercises_and_quiz_are_there():
+    assert {n for n in exercises.names() if n.startswith("10-")} == {
+        "10-thick-slice",
+        "10-memory-step",
+        "10-slice-order",
+    }
+    right = [a for q in quizzes.questions("10") for a in q["answers"] if a.get("correct")]
+    assert [np.mean(a["range"]) for a in right if a.get("type") == "range"] == pytest.approx([1, 27712])
+
+
+def test_it_claims_what_the_syllabus_asks():
+    text = " ".join(claims.declared(NOTEBOOK))
+    for words in (
+        "Shipped ConvLSTM beats back-projection, unseen",
+        "ConvLSTM trained here beats back-projection",
+        "Shuffling the slices costs",
+        "Shipped 2.5-D network beats back-projection",
+        "weights differ by",
+        "no real test scan below back-projection",
+        "through time beats",
+    ):
+        assert words in text
