@@ -57,8 +57,8 @@ class Strips:
         slices,
         *,
         weights=None,
-        rows=32,
-        batch=4,
+        rows=24,
+        batch=2,
         widths=(176, 208, 248),
         factors=(4, 8),
         noise=(0.3, 3.0),
@@ -151,22 +151,22 @@ class ReconstructionRecipe:
     settings: dict
     steps: int
     share: dict = field(default_factory=lambda: {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15})
-    batch: int = 4
-    rows: int = 32
-    learning_rate: float = 1e-3
+    batch: int = 2
+    rows: int = 24
+    learning_rate: float = 2e-3
     factors: tuple = (4, 8)
     seed: int = 0
 
 
 RECIPES = {
     "unet-kspace": ReconstructionRecipe(
-        "U-Net on zero-filled images", "kspace_unet", {"filters": 48, "levels": 2}, 6000
+        "U-Net on zero-filled images", "kspace_unet", {"filters": 48, "levels": 2}, 10000, learning_rate=1.5e-3
     ),
     "cascade-kspace": ReconstructionRecipe(
-        "Unrolled cascade", "cascade", {"filters": 32, "levels": 2, "iterations": 5}, 2400
+        "Unrolled cascade", "cascade", {"filters": 32, "levels": 2, "iterations": 5}, 5000
     ),
     "crnn-kspace": ReconstructionRecipe(
-        "Convolutional-recurrent unrolling", "crnn", {"filters": 32, "levels": 2, "iterations": 5, "hidden": 8}, 2200
+        "Convolutional-recurrent unrolling", "crnn", {"filters": 32, "levels": 2, "iterations": 5, "hidden": 8}, 4500
     ),
 }
 
