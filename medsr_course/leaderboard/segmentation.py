@@ -53,13 +53,13 @@ def _of_subject(data, subject):
     if data.startswith("cohort"):
         every = segmentation.tissues(volumes.to_stack(subject.labels).astype(np.uint8))
         truth, found["hr"] = every[part], fine
-        mask = np.isin(every, (*segmentation.BRAIN, segmentation.IGNORED))
-        field = segmentation.bias_field(whole, mask)[part]
+        inside = np.isin(every, (*segmentation.BRAIN, segmentation.IGNORED))
+        mask, field = inside[part], segmentation.bias_field(whole, inside)[part]
     else:  # nobody labelled these: the reference is what the network says of the fine scan
-        truth, mask = fine, np.isin(label(network, whole, unit=unit), segmentation.BRAIN)
-        field = segmentation.bias_field(block, mask[part])
+        truth, mask = fine, np.isin(fine, segmentation.BRAIN)
+        field = segmentation.bias_field(block, mask)
     began = time.perf_counter()
-    found["mixture"] = segmentation.mixture(block, mask[part], field=field, components=3, beta=0.5)
+    found["mixture"] = segmentation.mixture(block, mask, field=field, components=3, beta=0.5)
     seconds["mixture"] = time.perf_counter() - began
     titles = {name: title for name, (title, _) in FORMS.items()} | {
         "hr": "U-Net on HR",
