@@ -239,8 +239,8 @@ def teach(
 
     Parameters
     ----------
-    features : str
-        Name of a shipped feature network.
+    features : str or None
+        Name of a shipped feature network; None: no perceptual loss.
     filters, seed
         Of the discriminator.
     conditional : bool
@@ -250,7 +250,7 @@ def teach(
     """
     from medsr_course import models
 
-    eye = load(features)
+    eye = load(features) if features else None
     judge = (models.pair_discriminator if conditional else models.discriminator)(filters=filters, seed=seed)
     return fit(
         generator,
