@@ -7,6 +7,7 @@ import numpy as np
 
 from medsr_course import denoising
 from medsr_course.pretrained.denoising import TASK, clean, how
+from medsr_course.pretrained.weights import load
 from medsr_course.training.loop import fit, precision
 from medsr_course.training.pairs import Degradation, Patches, TrainingError
 from medsr_course.training.sources import SOURCES, material, measured_on
@@ -109,6 +110,8 @@ class Recipe:
     finish : int
         Steps at a quarter of the rate that follow, with the air of half of the patches zeroed: without them the network
         leaves a trace of noise in masked air, because training images never have any that is wholly black.
+    start : str, optional
+        The weight it starts from.
     """
 
     title: str
@@ -117,6 +120,7 @@ class Recipe:
     settings: dict
     steps: int
     finish: int = 350
+    start: str | None = None
     levels: tuple = (1.0, 12.0)
     power: float = 1.3
     residual: bool = True
@@ -133,7 +137,15 @@ class Recipe:
 SHAPE = {"filters": (24, 48, 64), "blocks": (1, 1, 1)}
 RECIPES = {
     "dncnn-magnitude": Recipe("Denoiser for magnitudes", "rician", "denoising_unet", SHAPE, steps=2600),
-    "dncnn-complex": Recipe("Denoiser for real and complex channels", "gaussian", "denoising_unet", SHAPE, steps=2000),
+    "dncnn-complex": Recipe(
+        "Denoiser for real and complex channels",
+        "gaussian",
+        "denoising_unet",
+        SHAPE,
+        steps=450,
+        finish=150,
+        start="dncnn-magnitude",  # which already knows noise from structure
+    ),
 }
 INTENDED_USE = {
     "rician": (
@@ -191,6 +203,8 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     last = Noisy(patches, recipe.kind, recipe.levels, seed=recipe.seed + 1, zeroed=0.5, **options)
     with precision(recipe.precision) as computed_in:
         model = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
+        if recipe.start:
+            model.set_weights(load(recipe.start).get_weights())
         began = time.perf_counter()
         curve = fit(
             model, batches, steps, learning_rate=recipe.learning_rate, margin=recipe.margin, checkpoint=checkpoint
@@ -213,6 +227,7 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
         "degradation": asdict(degradation),
         "seed": recipe.seed,
         "steps": steps + min(recipe.finish, steps),
+        "start": recipe.start,
         "finish": min(recipe.finish, steps),
         "batch": recipe.batch,
         "precision": computed_in,
