@@ -151,16 +151,11 @@ def make(name, *, steps=None, checkpoint=None):
     keras.Model, in float32
     about : dict
         Its card, as far as it is not about files. ``seeds`` holds, by seed, ``curve``, ``seconds`` and ``trade``
-        (:func:`trade`, on the cohort's unseen subjects).
+        (:func:`trade`, of each contrast of the cohort's unseen subjects).
     """
     recipe = RECIPES[name]
     groups = {title: group for title, group in measured_on().items() if not title.endswith("CT")}
-    cohort = {
-        f"{key}, {title}": scan
-        for title, group in groups.items()
-        if title.startswith("cohort")
-        for key, scan in group.items()
-    }
+    cohort = {title: group for title, group in groups.items() if title.startswith("cohort")}
     shipped, seeds = None, {}
     for seed in recipe.seeds:
         part = checkpoint and checkpoint.with_name(f"{checkpoint.stem}-{seed}{checkpoint.suffix}")
@@ -169,7 +164,7 @@ def make(name, *, steps=None, checkpoint=None):
         seeds[str(seed)] = {
             "seconds": trained["seconds"],
             "curve": trained["curve"],
-            "trade": trade(model.predict_on_batch, trained, cohort),
+            "trade": {title: trade(model.predict_on_batch, trained, group) for title, group in cohort.items()},
         }
     for seed in recipe.seeds:
         if checkpoint:
