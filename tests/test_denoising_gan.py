@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medsr_course import metrics, models, training
-from medsr_course.training import adversarial
+from medsr_course import metrics, models, pretrained, training
+from medsr_course.training import adversarial, denoising_gan
 
 
 class Noisy:
@@ -119,3 +119,35 @@ def test_what_the_conditional_judge_looks_at():
     assert abs(verdict(image, image + noise) - start) > 3 * brighter
     for h, w in ((9, 17), (32, 33)):
         assert judge(np.zeros((2, h, w, 2), np.float32)).shape == (2, 1)
+
+
+def test_the_card_tells_of_three_games():
+    card = pretrained.card("dncnn-gan-magnitude")
+    start = pretrained.card(card["start"])
+    assert (card["architecture"], card["settings"]) == (start["architecture"], start["settings"])
+    assert card["task"] == "denoising"
+    recipe = denoising_gan.RECIPES["dncnn-gan-magnitude"]
+    assert list(card["seeds"]) == [str(seed) for seed in recipe.seeds]
+    assert card["curve"] == card["seeds"][str(card["seed"])]["curve"]
+    for entry in card["seeds"].values():
+        assert np.shape(entry["curve"])[1] == len(card["curve_columns"])
+        assert entry["curve"][-1][0] == recipe.steps
+        losses = [row["PSNR loss (dB)"] for row in entry["trade"].values()]
+        assert 0.3 < np.mean(losses) < 2
+    sharp = card["perception"]["cohort test, T1w"]
+    assert sharp["spectrum error"] < 0.5 * sharp["spectrum error, start"]
+
+
+def test_against_itself_nothing_is_lost_or_won():
+    name = "dncnn-magnitude"
+    rng = np.random.default_rng(0)
+    image = 100 * ndimage.gaussian_filter(rng.random((2, 48, 52)), (0, 2, 2)).astype(np.float32)
+    row = denoising_gan.trade(pretrained.network(name), {**pretrained.card(name), "start": name}, {"one": image})
+    assert row["PSNR loss (dB)"] == 0
+    assert row["spectrum error"] == row["spectrum error, start"] > 0
+    assert row["perceptual distance"] == row["perceptual distance, start"] > 0
+
+
+def test_there_is_no_such_recipe():
+    with pytest.raises(training.TrainingError, match="no recipe"):
+        denoising_gan.train("dncnn-magnitude", 0)
