@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from medsr_course import runtime, segmentation, volumes
+from medsr_course import datasets, runtime, segmentation, volumes
 from medsr_course.pretrained import segmentation as using
 from medsr_course.training.loop import fit, precision
 from medsr_course.training.pairs import TrainingError, scaled_slices
-from medsr_course.training.sources import SOURCES, subjects
+from medsr_course.training.sources import SOURCES
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,8 @@ class Recipe:
         For ``models.build("unet", …)``.
     rare : float
         Share of the patches that are centred near a lesion.
+    subjects : int
+        Of the cohort, those for validation and test among them: lesions are few, so they need more.
     """
 
     title: str
@@ -141,6 +143,7 @@ class Recipe:
     learning_rate: float = 3e-3
     change: dict = field(default_factory=dict)
     rare: float = 0.5
+    subjects: int = 12
     precision: str = "auto"
     seed: int = 0
 
@@ -153,8 +156,10 @@ RECIPES = {
         "U-Net for lesions",
         "lesion",
         "FLAIR",
-        steps=1500,
+        steps=1700,
         settings={"classes": 2, "filters": [12, 24, 48, 64]},
+        rare=0.35,
+        subjects=24,
     ),
 }
 CLASSES = {"tissue": list(segmentation.TISSUES), "lesion": ["no lesion", "lesion"]}
@@ -225,7 +230,7 @@ def make(name, *, steps=None, checkpoint=None):
         raise TrainingError(f"there is no recipe {name!r}; there are: {', '.join(RECIPES)}")
     recipe = RECIPES[name]
     steps = steps or recipe.steps
-    people = subjects("cohort", "train")
+    people = datasets.load("cohort", n_subjects=recipe.subjects).select("train")
     images, labels = material(people, recipe.question, recipe.contrast)
     change = Change(**recipe.change)
     batches = Labelled(
@@ -265,19 +270,20 @@ def make(name, *, steps=None, checkpoint=None):
         "precision": computed_in,
         "seconds": round(seconds),
         "curve": [[step, float(f"{value:.4g}")] for step, value in curve],
-        "metrics": measure(model.predict_on_batch, recipe.question, recipe.contrast),
+        "metrics": measure(model.predict_on_batch, recipe),
         "intended_use": INTENDED_USE[recipe.question],
         "not_for": NOT_FOR,
     }
 
 
-def measure(network, question, contrast):
+def measure(network, recipe):
     """What a card says of a segmentation network: group → numbers, for the cohort's validation and test subjects."""
     rows = {}
     for split in ("validation", "test"):
-        found = [_of_subject(network, s, question, contrast) for s in subjects("cohort", split)]
+        people = datasets.load("cohort", n_subjects=recipe.subjects).select(split)
+        found = [_of_subject(network, s, recipe.question, recipe.contrast) for s in people]
         mean = {key: float(np.nanmean([row[key] for row in found])) for key in found[0]}
-        rows[f"cohort {split}, {contrast}"] = {
+        rows[f"cohort {split}, {recipe.contrast}"] = {
             "subjects": len(found),
             **{key: float(f"{value:.4g}") for key, value in mean.items()},
         }
