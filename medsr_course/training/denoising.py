@@ -108,7 +108,7 @@ class Recipe:
     degradation : dict
         What happens to a slice before noise is added: settings of :class:`Degradation`.
     finish : int
-        Steps at a quarter of the rate that follow, with the air of half of the patches zeroed: without them the network
+        Steps at a quarter of the rate that follow, with masked air in half of the patches: without them the network
         leaves a trace of noise in masked air, because training images never have any that is wholly black.
     start : str, optional
         The weight it starts from.
@@ -119,7 +119,7 @@ class Recipe:
     architecture: str
     settings: dict
     steps: int
-    finish: int = 350
+    finish: int = 150
     start: str | None = None
     levels: tuple = (1.0, 12.0)
     power: float = 1.3
@@ -136,14 +136,20 @@ class Recipe:
 
 SHAPE = {"filters": (24, 48, 64), "blocks": (1, 1, 1)}
 RECIPES = {
-    "dncnn-magnitude": Recipe("Denoiser for magnitudes", "rician", "denoising_unet", SHAPE, steps=2600),
+    "dncnn-magnitude": Recipe(
+        "Denoiser for magnitudes",
+        "rician",
+        "denoising_unet",
+        SHAPE,
+        steps=2600,
+        finish=350,
+    ),
     "dncnn-complex": Recipe(
         "Denoiser for real and complex channels",
         "gaussian",
         "denoising_unet",
         SHAPE,
         steps=450,
-        finish=150,
         start="dncnn-magnitude",  # which already knows noise from structure
     ),
 }
@@ -209,7 +215,8 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
         curve = fit(
             model, batches, steps, learning_rate=recipe.learning_rate, margin=recipe.margin, checkpoint=checkpoint
         )
-        rest = fit(model, last, min(recipe.finish, steps), learning_rate=recipe.learning_rate / 4, margin=recipe.margin)
+        rate, count = recipe.learning_rate / 4, min(recipe.finish, steps)
+        rest = fit(model, last, count, learning_rate=rate, margin=recipe.margin)
         curve += [(steps + step, loss) for step, loss in rest]
         seconds = time.perf_counter() - began
     trained, model = model, models.build(recipe.architecture, **recipe.settings)  # in float32, without the optimizer
@@ -226,9 +233,9 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
         "cohort_version": phantom.VERSION,
         "degradation": asdict(degradation),
         "seed": recipe.seed,
-        "steps": steps + min(recipe.finish, steps),
+        "steps": steps + count,
         "start": recipe.start,
-        "finish": min(recipe.finish, steps),
+        "finish": count,
         "batch": recipe.batch,
         "precision": computed_in,
         "seconds": round(seconds),
