@@ -130,7 +130,7 @@ class Recipe:
     rare : float
         Share of the patches that are centred near a lesion.
     subjects : int
-        Of the cohort, those for validation and test among them: lesions are few, so they need more.
+        Of the cohort, those for validation and test among them.
     """
 
     title: str
@@ -143,14 +143,14 @@ class Recipe:
     learning_rate: float = 3e-3
     change: dict = field(default_factory=dict)
     rare: float = 0.5
-    subjects: int = 12
+    subjects: int = 24
     precision: str = "auto"
     seed: int = 0
 
 
 RECIPES = {
     "unet-tissue": Recipe(
-        "U-Net for tissue", "tissue", "T1w", steps=3200, settings={"classes": 5, "filters": [12, 24, 48, 64]}
+        "U-Net for tissue", "tissue", "T1w", steps=3600, settings={"classes": 5, "filters": [12, 24, 48, 64]}
     ),
     "unet-lesion": Recipe(
         "U-Net for lesions",
@@ -159,7 +159,6 @@ RECIPES = {
         steps=1700,
         settings={"classes": 2, "filters": [12, 24, 48, 64]},
         rare=0.35,
-        subjects=24,
     ),
 }
 CLASSES = {"tissue": list(segmentation.TISSUES), "lesion": ["no lesion", "lesion"]}
