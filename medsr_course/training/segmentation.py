@@ -156,9 +156,9 @@ RECIPES = {
         "U-Net for lesions",
         "lesion",
         "FLAIR",
-        steps=1700,
+        steps=1500,
         settings={"classes": 2, "filters": [12, 24, 48, 64]},
-        rare=0.35,
+        subjects=12,
     ),
 }
 CLASSES = {"tissue": list(segmentation.TISSUES), "lesion": ["no lesion", "lesion"]}
