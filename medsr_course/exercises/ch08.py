@@ -33,9 +33,7 @@ def _judge_judge(images, answers, noisy, clean, made):
     if np.allclose(images[..., 0], want[..., 0]) and np.allclose(images[..., 1], np.r_[clean, made][..., 0]):
         raise Wrong("your second channel is the candidate again; it should be the noisy image it belongs to")
     if np.allclose(images[..., 0], want[..., 0]) and np.allclose(images[..., 1], np.r_[noisy, clean][..., 0]):
-        raise Wrong(
-            "a made-up image stands beside the clean one: the judge has only to compare the two, and wins"
-        )
+        raise Wrong("a made-up image stands beside the clean one: the judge has only to compare the two, and wins")
     if not np.allclose(answers, labels):
         raise Wrong("the images are right; the answers should be 1 for the first half and 0 for the second")
     if not np.allclose(images, want):
@@ -143,9 +141,7 @@ def _judge_effective(got, answers):
     if not np.isfinite(got):
         raise Wrong("an answer that never comes gives 0 · log 0: leave it out, its contribution is 0")
     if np.isclose(got, len(shares)) and not np.isclose(want, len(shares)):
-        raise Wrong(
-            "you count the different answers; a rare one should not weigh as much as one that comes often"
-        )
+        raise Wrong("you count the different answers; a rare one should not weigh as much as one that comes often")
     if np.isclose(got, entropy):
         raise Wrong("that is the entropy H itself: return exp(H)")
     if np.isclose(got, 1 / (shares**2).sum()):
