@@ -1,10 +1,8 @@
 """Chapter 07: its own functions, and its physics and invariant claims, each with an implementation that is wrong."""
 
-import ast
-import json
-
 import numpy as np
 import pytest
+from conftest import taught
 
 from medsr_course import acquisition, claims, denoising, exercises, pretrained, quizzes, resources
 
@@ -21,13 +19,7 @@ def chapter():
     keras = models.keras
     space = {"np": np, "keras": keras, "layers": keras.layers, "ops": keras.ops, "SEED": 0, "clean": clean}
     space |= {"denoising": denoising, "pretrained": pretrained}
-    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "code" or "exercise" in cell["metadata"].get("tags", []):
-            continue
-        for node in ast.parse("".join(cell["source"])).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in WANTED:
-                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
-    return space
+    return taught("07", space, WANTED)
 
 
 @pytest.fixture(scope="module")

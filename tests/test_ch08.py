@@ -1,10 +1,8 @@
 """Chapter 08: its definitions against the package, its counting against cases whose answer is known; its promises."""
 
-import ast
-import json
-
 import numpy as np
 import pytest
+from conftest import taught
 from scipy import ndimage
 
 from medsr_course import claims, exercises, metrics, models, quizzes, resources, runtime
@@ -35,13 +33,7 @@ def chapter():
         "runtime": runtime,
         "verdict": keras.losses.BinaryCrossentropy(from_logits=True),
     } | {"PLACES": 8, "GAMES": 8, "DICE": 4, "DOUBT": 0.8}
-    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "code" or "exercise" in cell["metadata"].get("tags", []):
-            continue
-        for node in ast.parse("".join(cell["source"])).body:
-            if isinstance(node, ast.FunctionDef) and node.name in WANTED:
-                exec(compile(ast.Module([node], []), NOTEBOOK.name, "exec"), space)
-    return space
+    return taught("08", space, WANTED)
 
 
 def test_my_judge_is_that_of_the_package(chapter):
