@@ -11,25 +11,11 @@ iterations around it in NumPy. No biases, leaky ReLUs, and linear data consisten
 The last layer starts at zero: an untrained network *is* zero-filling. Any height and width will do.
 """
 
-from medsr_course.layers import DepthToSpace
+from medsr_course.layers import CropLike, DepthToSpace
 from medsr_course.models.common import convolution, keras, last_convolution, layers, residual_tail
 
 ops = keras.ops
 LEAKY = "leaky_relu"  # haze has both signs; plain ReLUs began to learn later, or never
-
-
-@keras.saving.register_keras_serializable("medsr_course")
-class CutLike(layers.Layer):
-    """``(x, like)``: x ``(n, H, W, c)`` cut at the high ends to the height and width of ``like``."""
-
-    def compute_output_shape(self, input_shape):
-        x, like = input_shape
-        return (x[0], like[1], like[2], x[3])
-
-    def call(self, inputs):
-        x, like = inputs
-        h, w = ops.shape(like)[1:3]
-        return x[:, :h, :w]
 
 
 @keras.saving.register_keras_serializable("medsr_course")
@@ -92,7 +78,7 @@ def unet_block(filters, levels, hidden=0, seed=0):
     for level in reversed(range(levels - 1)):
         width = filters * 2**level
         x = convolution(4 * width, 1, seed + 10 * level + 3, activation=None)(x)
-        x = CutLike()([DepthToSpace(2)(x), skips[level]])
+        x = CropLike()([DepthToSpace(2)(x), skips[level]])
         x = layers.Concatenate()([x, skips[level]])
         x = convolution(width, 3, seed + 10 * level + 4, activation=LEAKY)(x)
         x = convolution(width, 3, seed + 10 * level + 5, activation=LEAKY)(x)
@@ -100,7 +86,7 @@ def unet_block(filters, levels, hidden=0, seed=0):
     if hidden:
         memory = DepthToSpace(2)(convolution(4 * hidden, 3, seed + 6, activation=LEAKY)(x))
         outputs = layers.Concatenate(dtype="float32")([outputs, memory])
-    return keras.Model(state, CutLike(dtype="float32")([outputs, state]), name="block")
+    return keras.Model(state, CropLike(dtype="float32")([outputs, state]), name="block")
 
 
 def _inputs():

@@ -4,26 +4,8 @@ They map a batch ``(n, h, w, channels)``, divided by its intensity scale, to one
 classes)``: softmax makes probabilities of them, the largest is the label. Any height and width will do.
 """
 
+from medsr_course.layers import CropLike
 from medsr_course.models.common import keras, layers
-
-ops = keras.ops
-
-
-@keras.saving.register_keras_serializable("medsr_course")
-class CropLike(layers.Layer):
-    """The upper left part of the first image that is as large as the second.
-
-    Pooling rounds odd sides up, so enlarging again gives one row or column too many.
-    """
-
-    def compute_output_shape(self, input_shape):
-        image, like = input_shape
-        return (*like[:3], image[3])
-
-    def call(self, inputs):
-        image, like = inputs
-        height, width = ops.shape(like)[1:3]
-        return image[:, :height, :width]
 
 
 def unet(classes, *, channels=1, filters=(16, 32, 64), seed=0):
