@@ -144,9 +144,9 @@ def test_the_pool_is_bounded_and_moves_on(patches):
     seen = set()
     for k in range(60):
         patches(k)
-        assert len(patches._made) <= patches.pool
-        seen |= set(patches._made)
-    assert len(seen) > 3 * patches.pool
+        assert len(patches.pool.made) <= patches.pool.size
+        seen |= set(patches.pool.made)
+    assert len(seen) > 3 * patches.pool.size
 
 
 def test_zero_filled_input_and_residual_make_the_fine_image(slices):

@@ -1,16 +1,15 @@
 """Recipes of the denoising networks: clean patches, made noisy anew each time a batch is cut."""
 
-import time
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from medsr_course import denoising
 from medsr_course.pretrained.denoising import TASK, clean, how
-from medsr_course.pretrained.weights import load
-from medsr_course.training.loop import fit, precision
-from medsr_course.training.pairs import Degradation, Patches, TrainingError
-from medsr_course.training.sources import SOURCES, material, measured_on
+from medsr_course.training import learning
+from medsr_course.training.loop import fit
+from medsr_course.training.pairs import Degradation, Patches
+from medsr_course.training.sources import SHARE, material, measured_on, origin
 
 # What files have been through before anybody added noise to them.
 HISTORY = {"window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
@@ -124,7 +123,7 @@ class Recipe:
     levels: tuple = (1.0, 12.0)
     power: float = 1.3
     residual: bool = True
-    share: dict = field(default_factory=lambda: {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15})
+    share: dict = field(default_factory=lambda: dict(SHARE))
     degradation: dict = field(default_factory=lambda: dict(HISTORY))
     batch: int = 16
     size: int = 48
@@ -191,11 +190,7 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     about : dict
         What a card says of the training.
     """
-    from medsr_course import models, phantom
-
-    if name not in RECIPES:
-        raise TrainingError(f"there is no recipe {name!r}; there are: {', '.join(RECIPES)}")
-    recipe = recipe or RECIPES[name]
+    recipe = recipe or learning.find(name, RECIPES)
     share, steps = share or recipe.share, steps or recipe.steps
     slices, weights, trained_on = material(share)
     degradation = Degradation(1, **recipe.degradation)
@@ -207,39 +202,34 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     }
     batches = Noisy(patches, recipe.kind, recipe.levels, seed=recipe.seed, **options)
     last = Noisy(patches, recipe.kind, recipe.levels, seed=recipe.seed + 1, zeroed=0.5, **options)
-    with precision(recipe.precision) as computed_in:
-        model = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
-        if recipe.start:
-            model.set_weights(load(recipe.start).get_weights())
-        began = time.perf_counter()
-        curve = fit(
-            model, batches, steps, learning_rate=recipe.learning_rate, margin=recipe.margin, checkpoint=checkpoint
-        )
-        rate, count = recipe.learning_rate / 4, min(recipe.finish, steps)
-        rest = fit(model, last, count, learning_rate=rate, margin=recipe.margin)
-        curve += [(steps + step, loss) for step, loss in rest]
-        seconds = time.perf_counter() - began
-    trained, model = model, models.build(recipe.architecture, **recipe.settings)  # in float32, without the optimizer
-    model.set_weights(trained.get_weights())
+    rate, count = recipe.learning_rate, min(recipe.finish, steps)
+
+    def teach(model):
+        curve = fit(model, batches, steps, learning_rate=rate, margin=recipe.margin, checkpoint=checkpoint)
+        rest = fit(model, last, count, learning_rate=rate / 4, margin=recipe.margin)
+        return curve + [(steps + step, loss) for step, loss in rest]
+
+    model, learned = learning.learn(
+        recipe.architecture,
+        recipe.settings,
+        teach,
+        policy=recipe.precision,
+        seed=recipe.seed,
+        start=recipe.start,
+    )
     return model, {
-        "parameters": model.count_params(),
+        **learned,
         "kind": recipe.kind,
         "residual": recipe.residual,
         "levels": list(recipe.levels),
         "power": recipe.power,
-        "data": [SOURCES[source] for source in share],
-        "share": share,
-        "trained_on": trained_on,
-        "cohort_version": phantom.VERSION,
+        **origin(share, trained_on),
         "degradation": asdict(degradation),
         "seed": recipe.seed,
         "steps": steps + count,
         "start": recipe.start,
         "finish": count,
         "batch": recipe.batch,
-        "precision": computed_in,
-        "seconds": round(seconds),
-        "curve": [[step, float(f"{value:.4g}")] for step, value in curve],
     }
 
 
@@ -257,8 +247,6 @@ def make(name, *, steps=None, checkpoint=None):
     return model, {
         "title": recipe.title,
         "task": TASK,
-        "architecture": recipe.architecture,
-        "settings": recipe.settings,
         **trained,
         "metrics": measure(model.predict_on_batch, trained),
         "intended_use": INTENDED_USE[recipe.kind],

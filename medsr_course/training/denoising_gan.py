@@ -1,7 +1,7 @@
 """Recipe of the denoiser that was taught by an opponent: the shipped one, trained on against a conditional judge."""
 
-import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -10,10 +10,9 @@ from medsr_course import losses, metrics
 from medsr_course.pretrained import card, load
 from medsr_course.pretrained import network as shipped_network
 from medsr_course.pretrained.denoising import TASK, clean, how
-from medsr_course.training import adversarial, denoising
-from medsr_course.training.loop import precision
-from medsr_course.training.pairs import Degradation, Patches, TrainingError
-from medsr_course.training.sources import SOURCES, material, measured_on
+from medsr_course.training import adversarial, denoising, learning
+from medsr_course.training.pairs import Degradation, Patches
+from medsr_course.training.sources import material, measured_on, origin
 
 BAND = 2  # the spectrum error counts frequencies beyond 1 / BAND of Nyquist
 
@@ -90,56 +89,42 @@ def train(name, seed, *, recipe=None, steps=None, checkpoint=None):
     about : dict
         What a card says of the training.
     """
-    from medsr_course import models, phantom
-
-    if name not in RECIPES:
-        raise TrainingError(f"there is no recipe {name!r}; there are: {', '.join(RECIPES)}")
-    recipe = recipe or RECIPES[name]
+    recipe = recipe or learning.find(name, RECIPES)
     begin, steps = card(recipe.start), recipe.steps if steps is None else steps
     slices, weights, trained_on = material(recipe.share)
     degradation = Degradation(1, **recipe.degradation)
     patches = Patches(slices, degradation, weights=weights, size=recipe.size, batch=recipe.batch, seed=seed)
     batches = denoising.Noisy(patches, begin["kind"], recipe.levels, seed=seed)
-    with precision(recipe.precision) as computed_in:
-        trained = models.build(begin["architecture"], **begin["settings"])
-        trained.set_weights(load(recipe.start).get_weights())
-        since = time.perf_counter()
-        curve = adversarial.teach(
-            trained,
-            batches,
-            steps,
-            scale=1,
-            conditional=True,
-            seed=seed,
-            learning_rate=recipe.learning_rate,
-            margin=recipe.margin,
-            checkpoint=checkpoint,
-            **recipe.players,
-        )
-        seconds = time.perf_counter() - since
-    model = models.build(begin["architecture"], **begin["settings"])  # in float32, without the optimizer
-    model.set_weights(trained.get_weights())
+    teach = partial(
+        adversarial.teach,
+        scale=1,
+        conditional=True,
+        seed=seed,
+        learning_rate=recipe.learning_rate,
+        margin=recipe.margin,
+        checkpoint=checkpoint,
+        **recipe.players,
+    )
+    model, learned = learning.learn(
+        begin["architecture"],
+        begin["settings"],
+        lambda model: teach(model, batches, steps),
+        policy=recipe.precision,
+        start=recipe.start,
+    )
     return model, {
-        "architecture": begin["architecture"],
-        "settings": begin["settings"],
-        "parameters": model.count_params(),
+        **learned,
         "kind": begin["kind"],
         "residual": True,
         "start": recipe.start,
         "players": {**recipe.players, "conditional": True},
         "levels": list(recipe.levels),
-        "data": [SOURCES[source] for source in recipe.share],
-        "share": recipe.share,
-        "trained_on": trained_on,
-        "cohort_version": phantom.VERSION,
+        **origin(recipe.share, trained_on),
         "degradation": asdict(degradation),
         "seed": seed,
         "steps": steps,
         "batch": recipe.batch,
-        "precision": computed_in,
-        "seconds": round(seconds),
         "curve_columns": list(adversarial.COLUMNS),
-        "curve": [[step, *(float(f"{value:.4g}") for value in values)] for step, *values in curve],
     }
 
 

@@ -119,6 +119,36 @@ def _log_uniform(rng, interval):
     return np.exp(rng.uniform(low, high))
 
 
+class Pool:
+    """Things that are costly to make and get used many times: the oldest is replaced every ``renew`` batches.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(j)`` makes thing number j, a function of j alone.
+    size : int
+        Things held at a time.
+    renew : int
+        Batches between two new ones.
+    """
+
+    def __init__(self, make, size, renew):
+        self.make, self.size, self.renew = make, size, renew
+        self.made = {}
+
+    def draw(self, k, n, rng):
+        """``n`` things for batch number k, with repetition; those that are too old are let go."""
+        newest = k // self.renew
+        for j in [j for j in self.made if not newest <= j < newest + self.size]:
+            del self.made[j]
+        return [self._get(int(j)) for j in newest + rng.integers(self.size, size=n)]
+
+    def _get(self, j):
+        if j not in self.made:
+            self.made[j] = self.make(j)
+        return self.made[j]
+
+
 class Patches:
     """Batches of patches from a list of slices: ``patches(k)`` is batch number k.
 
@@ -182,18 +212,14 @@ class Patches:
         if not len(slices):
             raise TrainingError("there are no slices to train on: check the data sets of the recipe")
         self.slices, self.weights, self.degradation = slices, weights, degradation
-        self.size, self.batch, self.pool, self.renew = size, batch, pool, renew
-        self.balanced, self.zero_filled, self.noise_map, self.seed = balanced, zero_filled, noise_map, seed
-        self._made = {}
+        self.size, self.batch, self.seed = size, batch, seed
+        self.balanced, self.zero_filled, self.noise_map = balanced, zero_filled, noise_map
+        self.pool = Pool(self._pair, pool, renew)
 
     def __call__(self, k):
         rng = np.random.default_rng([self.seed, 1, k])
-        newest = k // self.renew
-        for j in [j for j in self._made if not newest <= j < newest + self.pool]:
-            del self._made[j]
         images, residuals, weights = [], [], []
-        for j in newest + rng.integers(self.pool, size=self.batch):
-            zipped, coarse, residual, centres, weight, known = self._pair(int(j))
+        for zipped, coarse, residual, centres, weight, known in self.pool.draw(k, self.batch, rng):
             s, size = self.degradation.scale, self.size
             row, column = divmod(int(centres[rng.integers(centres.size)]), coarse.shape[1])
             i, k = (int(np.clip(c - size // 2, 0, n - size)) for c, n in zip((row, column), coarse.shape, strict=True))
@@ -206,25 +232,23 @@ class Patches:
         return np.stack(images), np.stack(residuals)[..., None], np.array(weights, np.float32)
 
     def _pair(self, j):
-        if j not in self._made:
-            rng = np.random.default_rng([self.seed, 0, j])
-            index = rng.choice(len(self.slices), p=self.weights)
-            coarse, fine, known = self.degradation.pair(np.asarray(self.slices[index], np.float32), rng)
-            if min(coarse.shape) < self.size:
-                raise TrainingError(
-                    f"a coarse slice of {coarse.shape[0]}×{coarse.shape[1]} is smaller than a patch ({self.size}×"
-                    f"{self.size}): take smaller patches, a smaller scale, or larger slices"
-                )
-            zipped = zero_fill(coarse, self.degradation.scale)
-            residual = fine - zipped
-            inside = coarse > 0.06  # patch centres inside the head
-            centres = np.flatnonzero(inside if inside.any() else np.ones_like(inside))
-            weight = 1.0
-            if self.balanced:
-                energy = float(np.mean(residual[residual != 0] ** 2)) if residual.any() else 0.0
-                weight = 1 / (energy + 1e-5)
-            self._made[j] = zipped, coarse, residual, centres, weight, known
-        return self._made[j]
+        rng = np.random.default_rng([self.seed, 0, j])
+        index = rng.choice(len(self.slices), p=self.weights)
+        coarse, fine, known = self.degradation.pair(np.asarray(self.slices[index], np.float32), rng)
+        if min(coarse.shape) < self.size:
+            raise TrainingError(
+                f"a coarse slice of {coarse.shape[0]}×{coarse.shape[1]} is smaller than a patch ({self.size}×"
+                f"{self.size}): take smaller patches, a smaller scale, or larger slices"
+            )
+        zipped = zero_fill(coarse, self.degradation.scale)
+        residual = fine - zipped
+        inside = coarse > 0.06  # patch centres inside the head
+        centres = np.flatnonzero(inside if inside.any() else np.ones_like(inside))
+        weight = 1.0
+        if self.balanced:
+            energy = float(np.mean(residual[residual != 0] ** 2)) if residual.any() else 0.0
+            weight = 1 / (energy + 1e-5)
+        return zipped, coarse, residual, centres, weight, known
 
 
 def scaled_slices(image, n):

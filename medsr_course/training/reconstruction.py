@@ -1,15 +1,15 @@
 """Training of reconstruction from k-space: strips of rows, whole lines of phase encoding; and the shipped recipes."""
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from medsr_course import metrics, phantom
+from medsr_course import metrics
 from medsr_course.reconstruction import cartesian_mask, scan, smooth_phase, zero_filled
-from medsr_course.training.loop import fit, precision
-from medsr_course.training.pairs import Degradation, TrainingError
-from medsr_course.training.sources import SOURCES, material, measured_on
+from medsr_course.training import learning
+from medsr_course.training.loop import fit
+from medsr_course.training.pairs import Degradation, Pool, TrainingError
+from medsr_course.training.sources import SHARE, material, measured_on, origin
 
 # What files have been through before (see Degradation); noise is added in k-space here.
 HISTORY = {"reference_noise": (0.05, 0.5), "shrink": 1.3, "window": 0.3, "unfilled": 0.2, "resliced": 0.2, "bits": 0.2}
@@ -71,30 +71,22 @@ class Strips:
             raise TrainingError("there are no slices to train on: check the data sets of the recipe")
         self.slices, self.weights, self.rows, self.batch = slices, weights, rows, batch
         self.widths, self.factors, self.noise, self.seed = widths, factors, noise, seed
-        self.pool, self.renew = pool, renew
         self.degradation = Degradation(1, **(HISTORY if history is None else history))
-        self._made = {}
+        self.pool = Pool(self._slice, pool, renew)
 
     def __call__(self, k):
         rng = np.random.default_rng([self.seed, 1, k])
-        newest = k // self.renew
-        for j in [j for j in self._made if not newest <= j < newest + self.pool]:
-            del self._made[j]
         width = int(rng.choice(self.widths))
-        drawn = [
-            self._strip(self._slice(int(j)), width, rng) for j in newest + rng.integers(self.pool, size=self.batch)
-        ]
+        drawn = [self._strip(prepared, width, rng) for prepared in self.pool.draw(k, self.batch, rng)]
         start, lines, residual, weight = (np.stack(part) for part in zip(*drawn, strict=True))
         return [start, lines], residual, weight
 
     def _slice(self, j):
-        if j not in self._made:
-            rng = np.random.default_rng([self.seed, 0, j])
-            index = rng.choice(len(self.slices), p=self.weights)
-            _, image, _ = self.degradation.pair(np.asarray(self.slices[index], np.float32), rng)
-            rows = np.flatnonzero((image > 0.06).mean(axis=1) > 0.05)
-            self._made[j] = image, (rows if rows.size else np.arange(len(image)))
-        return self._made[j]
+        rng = np.random.default_rng([self.seed, 0, j])
+        index = rng.choice(len(self.slices), p=self.weights)
+        _, image, _ = self.degradation.pair(np.asarray(self.slices[index], np.float32), rng)
+        rows = np.flatnonzero((image > 0.06).mean(axis=1) > 0.05)
+        return image, (rows if rows.size else np.arange(len(image)))
 
     def _strip(self, prepared, width, rng):
         image, rows = prepared
@@ -150,7 +142,7 @@ class ReconstructionRecipe:
     architecture: str
     settings: dict
     steps: int
-    share: dict = field(default_factory=lambda: {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15})
+    share: dict = field(default_factory=lambda: dict(SHARE))
     batch: int = 2
     rows: int = 24
     learning_rate: float = 2e-3
@@ -187,44 +179,33 @@ def make(name, *, steps=None, checkpoint=None, share=None):
     about : dict
         Its card, as far as it is not about files.
     """
-    from medsr_course import models, pretrained
+    from medsr_course import pretrained
     from medsr_course.models.reconstruction import block_of, multiplications, trust_of
 
-    recipe = RECIPES[name]
+    recipe = learning.find(name, RECIPES)
     share, steps = share or recipe.share, steps or recipe.steps
     slices, weights, trained_on = material(share)
     batches = Strips(
         slices, weights=weights, rows=recipe.rows, batch=recipe.batch, factors=recipe.factors, seed=recipe.seed
     )
-    with precision("auto") as computed_in:
-        trained = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
-        began = time.perf_counter()
-        curve = fit(trained, batches, steps, learning_rate=recipe.learning_rate, loss=row_loss, checkpoint=checkpoint)
-        seconds = time.perf_counter() - began
-    model = models.build(recipe.architecture, **recipe.settings)  # in float32, without the optimizer
-    model.set_weights(trained.get_weights())
+    options = {"learning_rate": recipe.learning_rate, "loss": row_loss, "checkpoint": checkpoint}
+    model, learned = learning.learn(
+        recipe.architecture, recipe.settings, lambda model: fit(model, batches, steps, **options), seed=recipe.seed
+    )
     iterations = recipe.settings.get("iterations", 1)
     about = {
         "title": recipe.title,
         "task": "reconstruction",
-        "architecture": recipe.architecture,
-        "settings": recipe.settings,
-        "parameters": model.count_params(),
+        **learned,
         "multiplications per pixel": round(multiplications(model, iterations)),
         "trust": trust_of(model),
         "factors": list(recipe.factors),
         "noise": list(batches.noise),
-        "data": [SOURCES[source] for source in share],
-        "share": share,
-        "trained_on": trained_on,
-        "cohort_version": phantom.VERSION,
+        **origin(share, trained_on),
         "history": dict(HISTORY),
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,
-        "precision": computed_in,
-        "seconds": round(seconds),
-        "curve": [[step, float(f"{value:.4g}")] for step, value in curve],
         "intended_use": (
             "Teaching: images from k-space of one coil that lacks three of four or seven of eight lines of phase "
             "encoding (random, denser in the middle, readout complete), with noise of 0.3 to 3 %. Trained on "

@@ -1,6 +1,5 @@
 """Recipes of the segmentation networks: labelled patches, turned, zoomed and shaded anew each time one is cut."""
 
-import time
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -8,7 +7,8 @@ from scipy import ndimage
 
 from medsr_course import datasets, runtime, segmentation, volumes
 from medsr_course.pretrained import segmentation as using
-from medsr_course.training.loop import fit, precision
+from medsr_course.training import learning
+from medsr_course.training.loop import fit
 from medsr_course.training.pairs import TrainingError, scaled_slices
 from medsr_course.training.sources import SOURCES
 
@@ -223,11 +223,7 @@ def make(name, *, steps=None, checkpoint=None):
     about : dict
         What a card says.
     """
-    from medsr_course import models, phantom
-
-    if name not in RECIPES:
-        raise TrainingError(f"there is no recipe {name!r}; there are: {', '.join(RECIPES)}")
-    recipe = RECIPES[name]
+    recipe = learning.find(name, RECIPES)
     steps = steps or recipe.steps
     people = datasets.load("cohort", n_subjects=recipe.subjects).select("train")
     images, labels = material(people, recipe.question, recipe.contrast)
@@ -242,33 +238,26 @@ def make(name, *, steps=None, checkpoint=None):
         share=recipe.rare,
         seed=recipe.seed,
     )
-    with precision(recipe.precision) as computed_in:
-        trained = models.build("unet", seed=recipe.seed, **recipe.settings)
-        began = time.perf_counter()
-        curve = fit(
-            trained, batches, steps, learning_rate=recipe.learning_rate, loss=overlap_loss, checkpoint=checkpoint
-        )
-        seconds = time.perf_counter() - began
-    model = models.build("unet", **recipe.settings)  # in float32, without the optimizer
-    model.set_weights(trained.get_weights())
+    options = {"learning_rate": recipe.learning_rate, "loss": overlap_loss, "checkpoint": checkpoint}
+    model, learned = learning.learn(
+        "unet",
+        recipe.settings,
+        lambda model: fit(model, batches, steps, **options),
+        policy=recipe.precision,
+        seed=recipe.seed,
+    )
     return model, {
         "title": recipe.title,
         "task": "segmentation",
-        "architecture": "unet",
-        "settings": recipe.settings,
-        "parameters": model.count_params(),
+        **learned,
         "contrast": recipe.contrast,
         "classes": CLASSES[recipe.question],
         "data": [SOURCES["cohort"]],
         "trained_on": {"cohort": [s.id for s in people]},
-        "cohort_version": phantom.VERSION,
         "change": asdict(change),
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,
-        "precision": computed_in,
-        "seconds": round(seconds),
-        "curve": [[step, float(f"{value:.4g}")] for step, value in curve],
         "metrics": measure(model.predict_on_batch, recipe),
         "intended_use": INTENDED_USE[recipe.question],
         "not_for": NOT_FOR,

@@ -1,13 +1,13 @@
 """Networks for thick slices: blocks cut from volumes, made thick on the fly, and the recipes of the shipped weights."""
 
-import time
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from scipy import ndimage
 
 from medsr_course import metrics, runtime, slices, volumes
-from medsr_course.training.loop import fit, precision
+from medsr_course.training import learning
+from medsr_course.training.loop import fit
 from medsr_course.training.pairs import TrainingError
 from medsr_course.training.sources import subjects
 
@@ -251,44 +251,31 @@ def make(name, *, steps=None, checkpoint=None, share=None):
     about : dict
         Its card, as far as it is not about files.
     """
-    from medsr_course import models, phantom
-
-    recipe = RECIPES[name]
+    recipe = learning.find(name, RECIPES)
     share, steps = share or recipe.share, steps or recipe.steps
     found, weights, trained_on = material(share)
     settings = {"scale": recipe.slab.spacing, "steps": recipe.sequence, **recipe.settings}
-    with precision(recipe.precision) as computed_in:
-        trained = models.build(recipe.architecture, seed=recipe.seed, **settings)
-        began = time.perf_counter()
-        curve = fit(
-            trained,
-            Blocks(found, recipe, weights),
-            steps,
-            learning_rate=recipe.learning_rate,
-            loss=error_left(recipe.margin),
-            checkpoint=checkpoint,
-        )
-        seconds = time.perf_counter() - began
-    model = models.build(recipe.architecture, **settings)  # in float32, without the optimizer
-    model.set_weights(trained.get_weights())
+    blocks, loss = Blocks(found, recipe, weights), error_left(recipe.margin)
+    options = {"learning_rate": recipe.learning_rate, "loss": loss, "checkpoint": checkpoint}
+    model, learned = learning.learn(
+        recipe.architecture,
+        settings,
+        lambda model: fit(model, blocks, steps, **options),
+        policy=recipe.precision,
+        seed=recipe.seed,
+    )
     about = {
         "title": recipe.title,
         "task": "slices",
-        "architecture": recipe.architecture,
-        "settings": settings,
-        "parameters": model.count_params(),
+        **learned,
         "slab": asdict(recipe.slab),
         "iterations": recipe.iterations,
         "data": [SOURCES[source] for source in share],
         "share": share,
         "trained_on": trained_on,
-        "cohort_version": phantom.VERSION,
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,
-        "precision": computed_in,
-        "seconds": round(seconds),
-        "curve": [[step, float(f"{value:.4g}")] for step, value in curve],
         "intended_use": (
             f"Teaching: thin slices from thick ones of brain MRI magnitudes ({recipe.slab}, in thin slices; noise "
             "below 2 %), to see what a network adds to back-projection through the slice profile."

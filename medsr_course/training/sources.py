@@ -15,6 +15,7 @@ SOURCES = {
     ),
     "dead-leaves": "images without anatomy, made by the course (MIT)",
 }
+SHARE = {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15}  # data set → its share of the patches
 COHORT_SUBJECTS = 12  # eight of them for training
 
 
@@ -62,6 +63,11 @@ def material(share):
         count = len(slices) - first
         weights += [part / max(count, 1)] * count
     return slices, np.array(weights) / np.sum(weights), trained_on
+
+
+def origin(share, trained_on):
+    """What a card says of its material: ``data`` (with licences), ``share`` and ``trained_on``."""
+    return {"data": [SOURCES[source] for source in share], "share": share, "trained_on": trained_on}
 
 
 def measured_on():

@@ -1,6 +1,5 @@
 """Recipes of the super-resolution networks, and how one is trained and measured."""
 
-import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
@@ -8,11 +7,11 @@ import numpy as np
 
 from medsr_course import evaluation, volumes
 from medsr_course.classical import zero_fill
-from medsr_course.pretrained import consistency, enhance, load
-from medsr_course.training import adversarial
-from medsr_course.training.loop import fit, precision
-from medsr_course.training.pairs import Degradation, Patches, TrainingError
-from medsr_course.training.sources import SOURCES, material, measured_on
+from medsr_course.pretrained import consistency, enhance
+from medsr_course.training import adversarial, learning
+from medsr_course.training.loop import fit
+from medsr_course.training.pairs import Degradation, Patches
+from medsr_course.training.sources import SHARE, material, measured_on, origin
 
 HARD = {
     "noisy": 0.4,
@@ -55,7 +54,7 @@ class Recipe:
     architecture: str
     settings: dict
     steps: int
-    share: dict = field(default_factory=lambda: {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15})
+    share: dict = field(default_factory=lambda: dict(SHARE))
     degradation: dict = field(default_factory=lambda: dict(HARD))
     batch: int = 16
     size: int = 32
@@ -202,46 +201,29 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     about : dict
         What a card says of the training.
     """
-    from medsr_course import models, phantom
-
-    if name not in RECIPES:
-        raise TrainingError(f"there is no recipe {name!r}; there are: {', '.join(RECIPES)}")
-    recipe = recipe or RECIPES[name]
+    recipe = recipe or learning.find(name, RECIPES)
     share, steps = share or recipe.share, steps or recipe.steps
     scale = recipe.settings["scale"]
     slices, weights, trained_on = material(share)
     batches = patches(recipe, slices, weights)
-    with precision(recipe.precision) as computed_in:
-        model = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
-        if recipe.start:
-            model.set_weights(load(recipe.start).get_weights())
-        teach = fit if recipe.players is None else partial(adversarial.teach, scale=scale, **recipe.players)
-        began = time.perf_counter()
-        curve = teach(
-            model,
-            batches,
-            steps,
-            learning_rate=recipe.learning_rate,
-            margin=recipe.margin * scale,
-            checkpoint=checkpoint,
-        )
-        seconds = time.perf_counter() - began
-    trained, model = model, models.build(recipe.architecture, **recipe.settings)  # in float32, without the optimizer
-    model.set_weights(trained.get_weights())
+    teach = fit if recipe.players is None else partial(adversarial.teach, scale=scale, **recipe.players)
+    options = {"learning_rate": recipe.learning_rate, "margin": recipe.margin * scale, "checkpoint": checkpoint}
+    model, learned = learning.learn(
+        recipe.architecture,
+        recipe.settings,
+        lambda model: teach(model, batches, steps, **options),
+        policy=recipe.precision,
+        seed=recipe.seed,
+        start=recipe.start,
+    )
     about = {
-        "parameters": model.count_params(),
+        **learned,
         **usage(recipe),
-        "data": [SOURCES[source] for source in share],
-        "share": share,
-        "trained_on": trained_on,
-        "cohort_version": phantom.VERSION,
+        **origin(share, trained_on),
         "degradation": asdict(batches.degradation),
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,
-        "precision": computed_in,
-        "seconds": round(seconds),
-        "curve": [[step, *(float(f"{value:.4g}") for value in values)] for step, *values in curve],
     }
     if recipe.players is not None:
         about["start"], about["players"] = recipe.start, recipe.players
@@ -263,8 +245,6 @@ def make(name, *, steps=None, checkpoint=None):
     about = {
         "title": recipe.title,
         "task": "super-resolution",
-        "architecture": recipe.architecture,
-        "settings": recipe.settings,
         **trained,
         "metrics": measure(model, trained),
         **uses(recipe),

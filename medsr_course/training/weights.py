@@ -17,6 +17,7 @@ from medsr_course.training import (
     denoising,
     denoising_gan,
     features,
+    learning,
     reconstruction,
     segmentation,
     slices,
@@ -49,9 +50,8 @@ def train_weight(name, folder=None):
         The card.
     """
     folder = Path(folder or resources.path("weights"))
-    task = next((task for task in TASKS if name in task.RECIPES), None)
-    if task is None:
-        raise TrainingError(f"there is no recipe {name!r}; there are: {', '.join(recipes())}")
+    learning.find(name, recipes())
+    task = next(task for task in TASKS if name in task.RECIPES)
     checkpoint = runtime.cache_dir() / "training" / f"{name}-{task.RECIPES[name].steps}.npz"
     model, about = task.make(name, checkpoint=checkpoint)
     about = {"name": name, **about, "recipe": f"make weights NAME={name}", "licence": "MIT"}
