@@ -37,6 +37,11 @@ def checked_stack(stack):
     return stack.astype(np.float32, copy=False)
 
 
+def to_numpy(out):
+    """What a network said as a NumPy array: Keras on PyTorch hands out tensors that keep gradients."""
+    return np.asarray(out.detach() if hasattr(out, "detach") else out)
+
+
 def batch_size(h, w, factor=1):
     """How many slices (h, w) go through a network at a time; ``factor``: pixels it reads for each of theirs."""
     return max(1, BATCH_PIXELS // ((h + 2 * EDGE) * (w + 2 * EDGE) * factor))
@@ -52,7 +57,6 @@ def beyond_edges(network, batch, scale, factor):
     h, w = batch.shape[1:3]
     edge = EDGE * scale // factor
     around = ((0, 0), (edge, edge), (edge, edge), (0, 0))
-    out = network(np.pad(batch, around, mode="wrap"))
-    out = np.asarray(out.detach() if hasattr(out, "detach") else out)[..., 0]  # Keras on PyTorch keeps gradients
+    out = to_numpy(network(np.pad(batch, around, mode="wrap")))[..., 0]
     start = factor * edge
     return out[:, start : start + factor * h, start : start + factor * w]

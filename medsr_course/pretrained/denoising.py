@@ -3,7 +3,7 @@
 import numpy as np
 
 from medsr_course.pretrained.common import batch_size, beyond_edges, checked_stack, intensity
-from medsr_course.pretrained.weights import WeightError, card, names, network
+from medsr_course.pretrained.weights import card, network
 
 TASK = "denoising"
 
@@ -35,9 +35,7 @@ def denoise(name, stack):
     >>> clean = np.zeros((1, 5, 7)); bool((denoise("dncnn-magnitude", clean) == clean).all())
     True
     """
-    about = card(name)
-    if about.get("task") != TASK:
-        raise WeightError(f"{name} is no denoiser; there are: {', '.join(names(TASK))}")
+    about = card(name, TASK)
     stack, run, options = np.asarray(stack), network(name), how(about)
     if not np.iscomplexobj(stack):
         return clean(run, stack, **options)
@@ -75,15 +73,13 @@ def clean(network, stack, *, kind="rician", residual=True, unit=None):
     float32 array (n, h, w)
     """
     stack = checked_stack(stack)
-    if unit is not None:
-        pass
-    elif kind == "rician":
+    if unit is None and kind == "rician":
         offset, unit = intensity(stack)
         if offset:
             raise ValueError(
                 f"expected magnitudes, got values down to {stack.min():.4g}: take a network for real channels"
             )
-    else:
+    elif unit is None:
         unit = intensity(np.abs(stack))[1]
     result = stack.copy()
     if unit == 0:  # nothing there: no noise

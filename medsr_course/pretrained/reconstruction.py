@@ -8,8 +8,9 @@ them::
 
 import numpy as np
 
-from medsr_course import reconstruction, runtime
-from medsr_course.pretrained.weights import WeightError, card, load, names, network
+from medsr_course import reconstruction
+from medsr_course.pretrained.common import to_numpy
+from medsr_course.pretrained.weights import card, network
 
 PIXELS = 2**16  # that go through a network at a time: larger batches are slower, their maps leave the cache
 
@@ -41,16 +42,14 @@ def reconstruct(name, kspace, mask, *, hard=False):
     ValueError
         If ``kspace`` is not a finite, complex array (n, h, w), or the mask does not fit it.
     """
-    about = card(name)
-    if about.get("task") != "reconstruction":
-        raise WeightError(f"{name} is no network for k-space; there are: {', '.join(names('reconstruction'))}")
-    if runtime.is_null():
-        from medsr_course.models.reconstruction import block_of
+    about = card(name, "reconstruction")
+    return unroll(network(name, _block), kspace, mask, **iterating(about), hard=hard)
 
-        block = block_of(load(name)).predict_on_batch
-    else:
-        block = network(name)
-    return unroll(block, kspace, mask, **iterating(about), hard=hard)
+
+def _block(model):
+    from medsr_course.models.reconstruction import block_of  # imports Keras
+
+    return block_of(model)
 
 
 def iterating(about):
@@ -97,8 +96,8 @@ def unroll(block, kspace, mask, *, iterations=1, hidden=0, trust=None, hard=Fals
         x = (start[part] / unit).astype(np.complex64)
         state = np.zeros((*x.shape, hidden), np.float32)
         for _ in range(iterations):
-            out = block(np.concatenate([np.stack([x.real, x.imag], axis=-1), state], axis=-1).astype(np.float32))
-            out = np.asarray(out.detach() if hasattr(out, "detach") else out)  # Keras on PyTorch keeps gradients
+            channels = np.concatenate([np.stack([x.real, x.imag], axis=-1), state], axis=-1)
+            out = to_numpy(block(channels.astype(np.float32)))
             x, state = x + out[..., 0] + 1j * out[..., 1], out[..., 2:]
             if trust is not None:
                 x = reconstruction.keep_measured(x, measured, mask, trust)

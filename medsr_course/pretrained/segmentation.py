@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from medsr_course.pretrained.common import batch_size, checked_stack, intensity
-from medsr_course.pretrained.weights import WeightError, card, names, network
+from medsr_course.pretrained.common import batch_size, checked_stack, intensity, to_numpy
+from medsr_course.pretrained.weights import card, network
 
 
 def segment(name, stack, *, probabilities=False):
@@ -31,9 +31,7 @@ def segment(name, stack, *, probabilities=False):
     ValueError
         If ``stack`` is not a finite, real array (n, h, w).
     """
-    about = card(name)
-    if about["task"] != "segmentation":
-        raise WeightError(f"{name} is no segmentation network; there are: {', '.join(names('segmentation'))}")
+    card(name, "segmentation")
     return label(network(name), stack, probabilities=probabilities)
 
 
@@ -57,8 +55,7 @@ def label(model, stack, *, probabilities=False, unit=None):
     batch = ((stack - offset) / (scale or 1.0))[..., None].astype(np.float32)
     step, parts = batch_size(*stack.shape[1:]), []
     for start in range(0, len(stack), step):
-        logits = model(batch[start : start + step])
-        logits = np.asarray(logits.detach() if hasattr(logits, "detach") else logits)
+        logits = to_numpy(model(batch[start : start + step]))
         parts.append(_softmax(logits) if probabilities else logits.argmax(axis=-1).astype(np.uint8))
     return np.concatenate(parts)
 

@@ -9,8 +9,8 @@ slices are the measured ones.
 import numpy as np
 
 from medsr_course import slices
-from medsr_course.pretrained.common import checked_stack, intensity
-from medsr_course.pretrained.weights import WeightError, card, names, network
+from medsr_course.pretrained.common import checked_stack, intensity, to_numpy
+from medsr_course.pretrained.weights import card, network
 
 EDGE = 8  # pixels repeated beyond each side: a network sees zeros farther out
 OVERLAP = 2  # thick slices at a window's end that the next window says better
@@ -39,9 +39,7 @@ def thin_slices(name, stack):
     ValueError
         If ``stack`` is not a finite, real array (n, h, w).
     """
-    about = card(name)
-    if about["task"] != "slices":
-        raise WeightError(f"{name} is no network for thick slices; there are: {', '.join(names('slices'))}")
+    about = card(name, "slices")
     return thin(
         network(name),
         stack,
@@ -94,8 +92,7 @@ def in_windows(network, steps, sequence, overlap=OVERLAP):
     out = np.empty_like(steps)
     for first in range(0, max(total - sequence, 0) + stride, stride):
         first = min(first, total - sequence)
-        said = network(padded[None, first : first + sequence])
-        said = np.asarray(said.detach() if hasattr(said, "detach") else said)[0]  # Keras on PyTorch keeps gradients
+        said = to_numpy(network(padded[None, first : first + sequence]))[0]
         start = 0 if first == 0 else overlap
         stop = min(first + sequence, n)
         out[first + start : stop] = said[start : stop - first, EDGE : EDGE + h, EDGE : EDGE + w]

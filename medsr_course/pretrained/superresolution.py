@@ -13,7 +13,7 @@ from medsr_course.acquisition import kspace_crop
 from medsr_course.classical import zero_fill
 from medsr_course.pretrained import common
 from medsr_course.pretrained.common import beyond_edges, checked_stack, intensity
-from medsr_course.pretrained.weights import WeightError, card, names, network
+from medsr_course.pretrained.weights import card, network
 
 LEAST_NOISE = 0.005  # in parts of the intensity scale: the ringing beside a head looks like that much noise
 OWN_ERROR = 0.01  # of a network in the measured band, in parts of the intensity scale, as far as no card says better
@@ -42,9 +42,7 @@ def super_resolve(name, stack):
     ValueError
         If ``stack`` is not a finite, real array (n, h, w).
     """
-    about = card(name)
-    if about["task"] != "super-resolution":
-        raise WeightError(f"{name} is no super-resolution network; there are: {', '.join(names())}")
+    about = card(name, "super-resolution")
     return enhance(network(name), stack, about["scale"], **consistency(about))
 
 

@@ -27,8 +27,18 @@ def _read(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def card(name):
-    """The model card of a shipped network, a dict.
+TASKS = {  # task → what its networks are called where one is asked for and another given
+    "super-resolution": "super-resolution network",
+    "denoising": "denoiser",
+    "slices": "network for thick slices",
+    "reconstruction": "network for k-space",
+    "segmentation": "segmentation network",
+    "features": "feature network",
+}
+
+
+def card(name, task=None):
+    """The model card of a shipped network, a dict; with ``task``, only of one for that task.
 
     Holds ``architecture`` and its ``settings``, ``scale``, ``data_consistency`` ("hard" or None), ``recipe`` (the
     command that made it), ``data``, ``seed``, ``steps``, ``curve``, ``metrics``, ``intended_use``, ``not_for`` and
@@ -37,10 +47,12 @@ def card(name):
     Raises
     ------
     WeightError
-        If there is no network of that name.
+        If there is no network of that name, or it is for another task.
     """
     if name not in names(task=None):
         raise WeightError(f"there is no trained network {name!r}; there are: {', '.join(names(task=None))}")
+    if task and name not in names(task):
+        raise WeightError(f"{name} is no {TASKS[task]}; there are: {', '.join(names(task))}")
     return _read(resources.path("weights", f"{name}.json"))
 
 
@@ -73,16 +85,17 @@ def load(name):
     return model
 
 
-def network(name):
+def network(name, part=None):
     """The callable behind a name, arrays in and out.
 
     It runs in ONNX Runtime; in Keras where there is no .onnx file, and in a null run, with fresh weights.
 
-    A network with several entries takes a list of arrays, one with several exits returns a list.
+    A network with several entries takes a list of arrays, one with several exits returns a list. Where the .onnx file
+    holds a part of the network only, ``part`` gets that from the Keras model.
     """
     if runtime.is_null() or f"{name}.onnx" not in card(name)["files"]:
         model = load(name)
-        return lambda batch: model.predict_on_batch(batch)
+        return (part(model) if part else model).predict_on_batch
     return session(_verified(name, ".onnx"))
 
 
