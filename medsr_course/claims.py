@@ -50,11 +50,12 @@ class Claim:
     def _repr_mimebundle_(self, include=None, exclude=None):
         colour = {True: "#1a7f37", False: "#b3261e", None: "#6e6e6e"}[self.ok]
         body = html.escape(str(self)[2:])
+        finite = self.value if self.value is not None and np.isfinite(self.value) else None  # JSON knows no NaN
         return {
             "text/plain": str(self),
             "text/html": f'<div class="medsr-claim" style="margin:.3em 0"><b style="color:{colour}">'
             f"{self.mark}</b> {body}</div>",
-            MIME: asdict(self),
+            MIME: asdict(self) | {"value": finite},
         }
 
 
