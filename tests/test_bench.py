@@ -228,7 +228,7 @@ def test_every_recipe_is_trained_measured_and_cleared_away(recipes, monkeypatch,
     for name, title in recipes.RUNS.items():
         found = {(what, unit): value for what, value, unit in recipes.run(name, 0.01)}
         assert list(found) == [
-            (f"{title}: training", "min"),
+            (f"{title}: training", "CPU min"),
             (f"{title}: training", "steps"),
             (f"{title}, validation", "dB"),
             (f"{title}, validation, over ZIP", "dB"),

@@ -201,7 +201,7 @@ def volume(options):
 
 
 def recipe(name):
-    """PSNR after --minutes of training, see ``bench_recipes``."""
+    """PSNR after --minutes of processor time, see ``bench_recipes``."""
 
     def rows(options):
         import bench_recipes
@@ -321,7 +321,7 @@ HEADINGS = {
     "training": "Training SRResNet ×2, beside plain PyTorch",
     "inference": "SRResNet ×2 on a volume, the network alone",
     "volume": "SRResNet ×2, from image to image",
-    "recipes": "ESPCN ×2 after the same time of training, beside keras.io's recipe",
+    "recipes": "ESPCN ×2 after the same processor time of training, beside keras.io's recipe",
 }
 
 
@@ -350,7 +350,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="PART", choices=[*PARTS, *TOGETHER], default=list(PARTS))
     parser.add_argument("--repeats", type=int, default=3, help="the best of so many counts")
-    parser.add_argument("--minutes", type=float, default=10, help="of training, in each of the recipes")
+    parser.add_argument("--minutes", type=float, default=10, help="of processor time for each of the recipes")
     parser.add_argument("--steps", type=int, default=30, help="training steps whose median counts")
     parser.add_argument("--slices", type=int, default=24, help="slices for the speed of inference")
     parser.add_argument("--quick", action="store_true", help="only as many slices for the volume, too")

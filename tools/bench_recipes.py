@@ -1,4 +1,4 @@
-"""PSNR after some minutes of training on this machine's processor: this course's ESPCN recipe and keras.io's.
+"""PSNR after some processor minutes of training, all cores added up: this course's ESPCN recipe and keras.io's.
 
 keras.io's example "Image Super-Resolution using an Efficient Sub-Pixel CNN", written anew from its description: four
 convolutions 5×5·64, 3×3·64, 3×3·32, 3×3·s², all with ReLU and orthogonal start, depth to space; inputs made by area
@@ -68,7 +68,7 @@ def shifted(stack, scale):
 
 
 def train_for(model, batches, seconds, checkpoint):
-    """Adam at 1e-3 until ``seconds`` of training are used up; goes on from its checkpoint.
+    """Adam at 1e-3 until ``seconds`` of processor time are used up; goes on from its checkpoint.
 
     Returns
     -------
@@ -84,9 +84,9 @@ def train_for(model, batches, seconds, checkpoint):
     history = loop.restore(variables, 0, checkpoint)
     k, used = (history[-1][0], history[-1][1]) if history else (0, 0.0)
     bar = _Bar(model.name, seconds, used)
-    began, stored = time.perf_counter() - used, used
+    began, stored = time.process_time() - used, used
     try:
-        while (used := time.perf_counter() - began) < seconds:
+        while (used := time.process_time() - began) < seconds:
             model.train_on_batch(*batches(k))
             k += 1
             bar.at(used)
@@ -95,15 +95,15 @@ def train_for(model, batches, seconds, checkpoint):
                 stored = used
     finally:
         bar.close()
-        loop.store(variables, 0, [(k, time.perf_counter() - began)], checkpoint)
+        loop.store(variables, 0, [(k, time.process_time() - began)], checkpoint)
     return k, used
 
 
 class _Bar:
-    """A progress bar of seconds."""
+    """A progress bar of seconds of processor time."""
 
     def __init__(self, name, total, used):
-        self.bar = runtime.progress(range(int(total)), name, unit="s")
+        self.bar = runtime.progress(range(int(total)), name, unit="CPU s")
         if hasattr(self.bar, "update"):
             self.bar.update(int(used))
 
@@ -134,11 +134,11 @@ def train_ours(slices, weights, seconds, folder):
         else:
             told = {"steps": _steps(recipe, batches, options, seconds), "seconds": 0.0}
             notes.write_text(json.dumps(told))
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             training.fit(model, batches, told["steps"], checkpoint=folder / "ours.npz", every=50, **options)
         finally:
-            told["seconds"] += time.perf_counter() - began
+            told["seconds"] += time.process_time() - began
             notes.write_text(json.dumps(told))
     exact = models.build(recipe.architecture, **recipe.settings)  # in float32, as the shipped ones
     exact.set_weights(model.get_weights())
@@ -146,15 +146,15 @@ def train_ours(slices, weights, seconds, folder):
 
 
 def _steps(recipe, batches, options, seconds):
-    """How many steps fit into the time: measured on a twin, the filling of the pool and the compiling apart."""
+    """How many steps fit into the processor time: measured on a twin, filling the pool and compiling apart."""
     twin = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
     stamps = []
 
     def timed(k):
-        stamps.append(time.perf_counter())
+        stamps.append(time.process_time())
         return batches(k)
 
-    began = time.perf_counter()
+    began = time.process_time()
     count = 12 if seconds < 60 else 120
     training.fit(twin, timed, count, **options)
     third = count // 3
@@ -214,7 +214,7 @@ def run(name, minutes):
             out = np.concatenate([model.predict_on_batch(x[None, ..., None] / unit) for x in coarse])[..., 0] * unit
             return out if degradation else shifted(out, SCALE)
 
-    yield f"{RUNS[name]}: training", used / 60, "min"
+    yield f"{RUNS[name]}: training", used / 60, "CPU min"
     yield f"{RUNS[name]}: training", steps, "steps"
     for group, images in scans().items():
         mean, zipped = psnr(apply, images)
