@@ -166,11 +166,11 @@ def total_variation(stack, sigma, strength):
 
 
 def non_local_means(stack, sigma, strength):
-    """Non-local means (Buades et al. 2005): 3×3 patches within ±6 pixels; strength: h in parts of sigma."""
+    """Non-local means (Buades et al. 2005): 5×5 patches within ±6 pixels; strength: h in parts of sigma."""
     from skimage.restoration import denoise_nl_means
 
     def one(image, s):
-        return denoise_nl_means(image, patch_size=3, patch_distance=6, h=strength * s, sigma=s, fast_mode=True)
+        return denoise_nl_means(image, patch_size=5, patch_distance=6, h=strength * s, sigma=s, fast_mode=True)
 
     return _slices(one, stack, sigma)
 
@@ -210,7 +210,7 @@ FILTERS = {
     "gaussian": Filter("Gaussian", gaussian, (0.35, 0.45, 0.55, 0.65, 0.8, 1.0, 1.25)),
     "bayes-shrink": Filter("BayesShrink", bayes_shrink, (0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5)),
     "tv": Filter("TV", total_variation, (0.2, 0.35, 0.5, 0.65, 0.8, 1.0, 1.3)),
-    "nlm": Filter("NLM", non_local_means, (0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5)),
+    "nlm": Filter("NLM", non_local_means, (0.4, 0.55, 0.7, 0.8, 0.9, 1.05, 1.3)),
 }
 
 
@@ -241,7 +241,7 @@ class Choice:
         return FILTERS[self.name](given, self.strength, self.correct)
 
 
-def choose(name, pairs, correct=None, strengths=None):
+def choose(name, pairs, correct=None, strengths=None, *, score="psnr"):
     """The strength of a filter that is best on validation.
 
     Parameters
@@ -254,6 +254,8 @@ def choose(name, pairs, correct=None, strengths=None):
         Take the Rician bias off; by default where there is one.
     strengths : sequence of float, optional
         By default the filter's own.
+    score : {"psnr", "psnr_head"}
+        What is to be best: the whole field, or the inside of the head.
 
     Returns
     -------
@@ -264,7 +266,7 @@ def choose(name, pairs, correct=None, strengths=None):
     curve = {}
     for strength in strengths or FILTERS[name].strengths:
         curve[strength] = float(
-            np.mean([metrics.psnr(given.target, FILTERS[name](given, strength, correct)) for given in pairs])
+            np.mean([given.scores(FILTERS[name](given, strength, correct))[score] for given in pairs])
         )
     best = max(curve, key=curve.get)
     return Choice(name, best, correct, curve, best in (min(curve), max(curve)))

@@ -6,6 +6,8 @@ with P, where the card asks for it, data consistency: "hard" removes whatever co
 "soft" as much of it as the measurement is more certain than the network.
 """
 
+import math
+
 import numpy as np
 
 from medsr_course import metrics
@@ -53,10 +55,21 @@ def consistency(about):
         "own_error": about.get("own_error", OWN_ERROR),
         "zero_filled": about.get("input") == "zip",
         "noise_map": about.get("noise_map", False),
+        "most_noise": about.get("most_noise", math.inf),
     }
 
 
-def enhance(network, stack, scale, data_consistency="hard", *, own_error=OWN_ERROR, zero_filled=False, noise_map=False):
+def enhance(
+    network,
+    stack,
+    scale,
+    data_consistency="hard",
+    *,
+    own_error=OWN_ERROR,
+    zero_filled=False,
+    noise_map=False,
+    most_noise=math.inf,
+):
     """From image to image with any network that predicts the residual over zero-filling.
 
     Parameters
@@ -77,6 +90,9 @@ def enhance(network, stack, scale, data_consistency="hard", *, own_error=OWN_ERR
         The network reads the zero-filled image, ``(n, scale·h, scale·w, 1)``.
     noise_map : bool
         The network reads a second channel, the noise measured as for "soft".
+    most_noise : float
+        It is told of no more than this, in parts of the intensity scale: the most its training held. A network that
+        was trained without noise draws patterns when it is told the truth about a noisy image.
 
     Returns
     -------
@@ -105,7 +121,7 @@ def enhance(network, stack, scale, data_consistency="hard", *, own_error=OWN_ERR
             continue
         batch = ((result if zero_filled else stack)[part] - offset)[..., None] / unit
         if noise_map:
-            batch = np.concatenate([batch, np.full_like(batch, sigma)], axis=-1)
+            batch = np.concatenate([batch, np.full_like(batch, min(sigma, most_noise))], axis=-1)
         residual = beyond_edges(network, batch, scale, 1 if zero_filled else scale) * unit
         if kept < 1:
             residual -= (1 - kept) * zero_fill(kspace_crop(residual, scale), scale)

@@ -61,6 +61,11 @@ class Degradation:
     gamma: float = 1.3
     inverted: float = 0.1
 
+    @property
+    def most_noise(self):
+        """The strongest noise a network is told of, as a part of the intensity scale."""
+        return max(self.reference_noise[1] / self.scale, self.noise[1] if self.noisy else 0) / 100
+
     def pair(self, image, rng):
         """A coarse slice (h, w), the fine one (scale·h, scale·w), in the range of a network, and the noise a user would
         measure in the coarse one: its own, with or without that of the reference (backgrounds may be zeroed)."""

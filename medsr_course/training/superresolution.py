@@ -147,11 +147,16 @@ def gains(network, images, scale, *, noise=0.0, **consistency):
     return rows
 
 
+def degradation(recipe):
+    """What happens to its slices."""
+    return Degradation(recipe.settings["scale"], **recipe.degradation)
+
+
 def patches(recipe, slices, weights):
     """The batches a recipe trains on, :class:`Patches` of ``slices`` drawn with probability ``weights``."""
     return Patches(
         slices,
-        Degradation(recipe.settings["scale"], **recipe.degradation),
+        degradation(recipe),
         weights=weights,
         size=recipe.size,
         batch=recipe.batch,
@@ -169,6 +174,7 @@ def usage(recipe):
         "input": "zip" if _reads_zip(recipe) else "coarse",
         "data_consistency": recipe.data_consistency,
         "noise_map": recipe.settings.get("noise_map", False),
+        "most_noise": degradation(recipe).most_noise,
         "own_error": recipe.own_error,
     }
 

@@ -86,10 +86,9 @@ def train_twin(name, folder=None):
 def measure_again(name, folder=None):
     """Measure a shipped super-resolution network anew and put the numbers into its card; returns the card."""
     folder = Path(folder or resources.path("weights"))
-    about = card(name)
-    about.update(
-        metrics=superresolution.measure(load(name), about), **superresolution.uses(superresolution.RECIPES[name])
-    )
+    about, recipe = card(name), superresolution.RECIPES[name]
+    about.update(superresolution.usage(recipe) | superresolution.uses(recipe))
+    about["metrics"] = superresolution.measure(load(name), about)
     _write_card(about, folder / f"{name}.json")
     return about
 
