@@ -7,7 +7,7 @@ from conftest import taught
 from medsr_course import claims, exercises, metrics, quizzes, resources, slices
 
 NOTEBOOK = resources.checkout() / "notebooks" / "10_lstm_reconstruction.ipynb"
-WANTED = ("my_matrix", "my_back_project", "field", "sequences", "MyConvLSTM", "my_network")
+WANTED = ("my_matrix", "my_back_project", "field", "sequences", "MyConvLSTM", "my_network", "shuffled")
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,29 @@ def test_my_network_is_that_of_the_package(chapter):
     assert np.abs(np.asarray(mine(x)) - want).max() < 1e-5 * np.abs(want).max()
 
 
+def test_shuffling_draws_an_order_for_every_window_and_puts_the_answers_back(chapter):
+    seen = []
+    chapter["draws"] = np.random.default_rng(0)
+    chapter["network"] = lambda x: seen.append(x[0, :, 0, 0, 0].astype(int).tolist()) or 2 * x
+    x = np.arange(8.0).reshape(1, 8, 1, 1, 1)
+    for _ in range(6):
+        assert np.array_equal(chapter["shuffled"](x), 2 * x)
+    assert all(sorted(order) == list(range(8)) for order in seen)
+    assert len({tuple(order) for order in seen}) > 3  # not one order for all
+
+
+def test_back_projection_with_the_wrong_profile_does_the_damage(chapter):
+    """What the chapter blames: thin slices with gaps, undone with too wide a profile, fall below cubic."""
+    from medsr_course import datasets, volumes
+
+    stack = chapter["field"](volumes.to_stack(datasets.load("mni152")[0].contrasts["T1w"]), 8)
+    gap = slices.Slab(4, 1.5)
+    thick = slices.thicken(stack, gap)
+    base = metrics.psnr(stack, slices.cubic(thick))
+    assert metrics.psnr(stack, slices.back_project(thick, gap)) > base - 0.1
+    assert metrics.psnr(stack, slices.back_project(thick)) < base - 0.5
+
+
 def test_exercises_and_quiz_are_there():
     assert {n for n in exercises.names() if n.startswith("10-")} == {
         "10-thick-slice",
@@ -106,6 +129,7 @@ def test_it_claims_what_the_syllabus_asks():
         "Shipped 2.5-D network beats back-projection",
         "weights differ by",
         "no real test scan below back-projection",
+        "Told the true profile, the ConvLSTM leads at a gap",
         "through time beats",
     ):
         assert words in text

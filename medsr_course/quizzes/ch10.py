@@ -8,7 +8,8 @@ QUESTIONS = [
         "two slices, in mm?",
         lambda: 4 - 3,
         tolerance=0.05,
-        feedback="Spacing is from centre to centre: what the thickness does not fill is gap. Little of it is seen.",
+        feedback="Spacing is from centre to centre: what the thickness does not fill is gap. How little of the gap is "
+        "seen depends on the profile.",
         mistakes={
             lambda: 4 + 3: "The spacing already contains the thickness.",
             lambda: 4: "That is the distance of the centres; the slices themselves fill part of it.",
@@ -29,23 +30,23 @@ QUESTIONS = [
         "A recurrent network gains 1 dB. Its slices shuffled, it still gains 1 dB. What have you found?",
         (
             "The gain does not come from the order of the slices",
-            "Each slice alone was enough: a network without recurrence would do as well for less.",
+            "Each slice alone, or the slices as an unordered heap, was enough: recurrence has earned nothing.",
         ),
         {
-            "A network that is robust to shuffling": "Anatomy has an order. A network that does not notice its loss "
-            "never used it.",
+            "Its memory is longer than eight slices": "Length cannot show here: a memory that used the order would "
+            "suffer when it is lost.",
             "A mistake in the test": "Possible, but the control exists to make you ask the other question first.",
         },
     ),
     choice(
-        "Why can an LSTM on profiles gain so little here?",
+        "Why does an LSTM on profiles gain so little on real scans?",
         (
             "It sees one line of voxels at a time",
             "Whether an edge between two slices lies nearer to the one or the other, the neighbouring lines know best.",
         ),
         {
             "Its memory is too short": "A handful of thick slices hold all that matters; longer memory changes little.",
-            "It has too few weights": "More weights read the same few numbers; what lacks is not capacity but sight.",
+            "It reads the slices in the wrong order": "They go in in order, and it runs both ways.",
         },
     ),
     numeric(
@@ -60,10 +61,11 @@ QUESTIONS = [
         },
     ),
     choice(
-        "A network trained for a Gaussian profile with FWHM = spacing is given slices with wide gaps. What happens?",
+        "Slices with wide gaps go through a network whose back-projection assumes FWHM = spacing. What happens?",
         (
             "It may do worse than the classical method with the right profile",
-            "It undoes a blur that never happened; back-projection can be told the true profile, the weights cannot.",
+            "Back-projection undoes a blur that never happened; told the true profile, it would not, and the same "
+            "weights would help.",
         ),
         {
             "Nothing: slices are slices": "Thick slices with gaps are sharper; undoing a blur that is not there "
