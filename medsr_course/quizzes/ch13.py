@@ -26,7 +26,8 @@ QUESTIONS = [
         },
     ),
     numeric(
-        "Truth and result are squares of 10 × 10 pixels, two pixels apart along a row. What is their Dice overlap?",
+        "Truth and result are squares of 10 × 10 pixels; the result is *shifted by two pixels* along a row. What is "
+        "their Dice overlap?",
         lambda: 2 * 80 / 200,
         tolerance=0.005,
         feedback="They share 8 × 10 of 100 pixels each: 2 · 80 / (100 + 100).",
@@ -38,8 +39,8 @@ QUESTIONS = [
     choice(
         "Soft Dice treats a class of 20 pixels and one of 20 000 alike. What does that cost?",
         (
-            "A patch in which the small class is missing by chance makes the loss jump",
-            "Two pixels more or less move the overlap of a small class by a lot. Sum over the whole batch.",
+            "The loss jumps about: a few pixels decide the overlap of the small class",
+            "Two pixels more or less move it by a lot; summing over the whole batch helps.",
         ),
         {
             "Nothing": "Noise: with few pixels, chance decides the overlap.",
@@ -47,8 +48,8 @@ QUESTIONS = [
         },
     ),
     choice(
-        "An HR-trained network does better on super-resolved images than on ZIP. Tuned on ZIP images, it does as well "
-        "on those. What did super-resolution bring?",
+        "An HR-trained network does better on super-resolved images than on ZIP. Tuned on ZIP images, it rises on "
+        "those to what it had on super-resolved ones; tuning on HR costs nothing. What did super-resolution bring?",
         (
             "Images that look like the training set, but no knowledge",
             "The coarse image held the same information; the network had only never seen its blur.",
