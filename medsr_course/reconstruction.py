@@ -76,13 +76,25 @@ def cartesian_mask(width, factor, rng, *, calibration=CALIBRATION, power=3.0):
     if factor < 1 or lines < 1:
         raise ValueError(f"factor must lie between 1 and the number of lines, {width}, not {factor!r}")
     middle = max(1, round(calibration * lines))
-    mask = np.zeros(width, bool)
-    first = width // 2 - middle // 2
-    mask[first : first + middle] = True
+    mask = middle_mask(width, middle)
     k = np.abs(np.arange(width) - width // 2) / (width / 2)
     density = np.where(mask, 0, (1 - k) ** power + 0.01)
     if lines > middle:
         mask[rng.choice(width, lines - middle, replace=False, p=density / density.sum())] = True
+    return mask
+
+
+def middle_mask(width, lines):
+    """So many lines side by side in the middle: an honest coarser image, the plainest way to spend the same minutes.
+
+    >>> np.flatnonzero(middle_mask(8, 3)).tolist()
+    [3, 4, 5]
+    """
+    if not 1 <= lines <= width:
+        raise ValueError(f"lines must lie between 1 and {width}, not {lines!r}")
+    mask = np.zeros(width, bool)
+    first = width // 2 - lines // 2
+    mask[first : first + lines] = True
     return mask
 
 
@@ -120,7 +132,7 @@ def measure(image, mask, *, noise=0.0, rng=None):
     return (kspace * mask).astype(np.result_type(np.asarray(image).dtype, np.complex64))
 
 
-def scan(image, factor, *, noise=1.0, key=0, slices=10):
+def scan(image, factor, *, noise=1.0, key=0, slices=10, pattern="random"):
     """Incomplete k-space as if a scan were being measured: what methods of reconstruction are compared on.
 
     A magnitude image has no phase: a smooth one is **simulated**, another for each slice. Without it k-space would be
@@ -138,6 +150,8 @@ def scan(image, factor, *, noise=1.0, key=0, slices=10):
         Of the random numbers: same key, same mask, phase and noise.
     slices : int
         Evenly spread axial slices.
+    pattern : {"random", "middle"}
+        :func:`cartesian_mask`, or as many lines of :func:`middle_mask`: of the same k-space, with the same noise.
 
     Returns
     -------
@@ -146,9 +160,13 @@ def scan(image, factor, *, noise=1.0, key=0, slices=10):
     kspace : complex64 array (slices, h, w)
     mask : bool array (w,)
     """
+    if pattern not in ("random", "middle"):
+        raise ValueError(f"pattern must be random or middle, not {pattern!r}")
     target = volumes.axial_slices(image, n=slices)
     rng = runtime.rng("kspace", key, round(10 * factor), round(1000 * noise))
     mask = cartesian_mask(target.shape[-1], factor, rng)
+    if pattern == "middle":
+        mask = middle_mask(mask.size, int(mask.sum()))
     phase = np.stack([smooth_phase(target.shape[1:], rng) for _ in target])
     return target, measure(target * phase, mask, noise=noise, rng=rng), mask
 

@@ -283,7 +283,7 @@ def cine(image, frames=16, *, cycles=2.0, amplitude=4.0, rate=(0.0, 0.35), seed=
     cycles : float
         Breaths within the series.
     amplitude : float
-        Largest displacement, pixels.
+        Of the displacement, pixels; now and then it is 1.6 times as large.
     rate : (float, float)
         Final enhancement of the region, in parts of its signal: drawn from this interval.
     seed : int or Generator

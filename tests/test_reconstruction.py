@@ -90,6 +90,11 @@ def test_a_scan_is_the_same_for_the_same_key():
     assert target.shape == kspace.shape == (2, *target.shape[1:])
     assert (kspace[..., ~mask] == 0).all()
     assert np.abs(reconstruction.zero_filled(kspace).imag).max() > 0.1 * target.max()  # it has a phase
+    _, middle, lines = reconstruction.scan(image, 4, key="a", slices=2, pattern="middle")
+    assert lines.sum() == mask.sum()
+    assert np.array_equal(middle[..., lines & mask], kspace[..., lines & mask])  # of one and the same k-space
+    with pytest.raises(ValueError, match="random or middle"):
+        reconstruction.scan(image, 4, pattern="spiral")
 
 
 # -- parallel imaging ------------------------------------------------------------------------------

@@ -7,13 +7,12 @@ QUESTIONS = [
         "Somebody transforms magnitude images from DICOM files, keeps a quarter of the lines and reports 45 dB. What "
         "is the first doubt?",
         (
-            "The files may have been interpolated, and a magnitude has no phase: much of that k-space was free",
-            "Lines that were never measured are empty, and half of the others mirror each other: less was left out "
-            "than it seems.",
+            "Was that k-space ever measured?",
+            "Interpolated files have empty lines, and a magnitude mirrors its half: less was left out than it seems.",
         ),
         {
-            "PSNR cannot exceed 40 dB": "PSNR has no upper end; it depends on range, noise and how much is missing.",
-            "A quarter of the lines is too few": "It is a usual acceleration. The question is of what.",
+            "Is 45 dB possible at all?": "PSNR has no upper end; it depends on range, noise and how much is missing.",
+            "Is a quarter of the lines enough?": "It is a usual acceleration. The question is of what.",
         },
     ),
     choice(
@@ -39,7 +38,7 @@ QUESTIONS = [
         },
     ),
     choice(
-        "A cascade ends with hard data consistency. Which error is impossible?",
+        "A cascade for R = 4 ends with hard data consistency. Which error is impossible?",
         (
             "A measured sample that differs from the measurement",
             "That is all it promises. Three quarters of k-space were not measured.",
@@ -50,7 +49,7 @@ QUESTIONS = [
         },
     ),
     choice(
-        "Compressed sensing was run with one λ for all and lost to a network by 3 dB. What would you ask first?",
+        "A paper's network beats compressed sensing by 3 dB. What would you ask first?",
         (
             "How was λ chosen?",
             "Over a factor of ten in λ the result moves by more than many published gains. A rival must be tuned, on "
