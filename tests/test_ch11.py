@@ -100,7 +100,7 @@ def test_it_claims_what_the_syllabus_asks():
         "Shipped cascade over shipped U-Net at R = 4, lower end",
         "Shipped cascade over shipped U-Net at R = 8, lower end",
         "Shipped cascade over as many lines from the middle, R = 4",
-            "Shipped cascade over as many lines from the middle, R = 8",
+        "Shipped cascade over as many lines from the middle, R = 8",
         "Shipped cascade over compressed sensing at R = 8",
         "Real test scans",
     ):
