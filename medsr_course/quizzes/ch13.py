@@ -26,7 +26,7 @@ QUESTIONS = [
         },
     ),
     numeric(
-        "Truth and result are squares of 10 × 10 pixels; the result is *shifted by two pixels* along a row. What is "
+        "Truth and result are squares of 10 × 10 pixels; the result is shifted by two pixels along a row. What is "
         "their Dice overlap?",
         lambda: 2 * 80 / 200,
         tolerance=0.005,
