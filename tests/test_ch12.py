@@ -6,6 +6,8 @@ from conftest import code_cells, taught
 from scipy import ndimage
 
 from medsr_course import acquisition, claims, classical, exercises, grid, metrics, quizzes, resources, runtime
+from medsr_course.exercises import ch12
+from medsr_course.exercises._core import Wrong
 
 NOTEBOOK = resources.checkout() / "notebooks" / "12_srgan.ipynb"
 WANTED = {"disc", "around", "places", "evidence", "hidden", "wilson", "without", "detail"}
@@ -87,6 +89,9 @@ def test_the_mean_of_edges_has_less_detail(chapter):
     x = np.arange(64)
     edges = np.array([np.tanh((x - 28 - k) / 0.8) for k in range(8)])
     assert chapter["detail"](edges.mean(axis=0)) < 0.5 * chapter["detail"](edges[0])
+    costs = [np.mean((edges - guess) ** 2) for guess in edges] / np.mean((edges - edges.mean(axis=0)) ** 2)
+    assert costs.mean() == pytest.approx(2)  # of a guess drawn at random, on average
+    assert costs[5] < 1.9  # the one in the figure
     same = np.array([edges[0]] * 8)  # wrong: nothing to be unsure of
     assert chapter["detail"](same.mean(axis=0)) == pytest.approx(chapter["detail"](edges[0]))
 
@@ -119,6 +124,42 @@ def test_exercises_and_quiz_are_there():
     assert names == {"12-player-losses", "12-detection", "12-consistent"}
     right = [a for q in quizzes.questions("12") for a in q["answers"] if a.get("correct")]
     assert [np.mean(a["range"]) for a in right if a.get("type") == "range"] == pytest.approx([2, 12])
+
+
+def _from_the_top(empty, lesions, false_alarms):
+    threshold = sorted(empty)[-int(false_alarms * len(empty))]
+    return threshold, (lesions > threshold).mean()
+
+
+def _no_less_than(empty, lesions, false_alarms):
+    threshold = np.quantile(empty, 1 - false_alarms, method="higher")
+    return threshold, (lesions >= threshold).mean()
+
+
+@pytest.mark.parametrize("right", [ch12.detection_rate, _from_the_top, _no_less_than])
+def test_a_right_threshold_is_accepted_whatever_the_dice(right):
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        count, alarms = [(400, 0.05), (333, 0.1), (1001, 0.02)][seed % 3]
+        empty, lesions = rng.normal(0.01, 0.05, count), rng.normal(0.09, 0.06, count // 3)
+        ch12._judge_detection(*right(empty, lesions, alarms), empty, lesions, alarms)
+        with pytest.raises(Wrong, match="two-sided|asked for"):
+            ch12._judge_detection(*right(empty, lesions, alarms / 2), empty, lesions, alarms)
+        threshold, rate = right(empty, lesions, alarms)
+        with pytest.raises(Wrong, match="missed"):
+            ch12._judge_detection(threshold, 1 - rate, empty, lesions, alarms)
+
+
+def test_most_of_a_half_voxel_spot_is_hidden(chapter):
+    """What the quiz says; of a whole voxel most is seen."""
+    share = {}
+    for size in (0.25, 0.5, 1):
+        image = np.zeros((1, 128, 128))
+        chapter["around"](image[0], (64, 64))[:] = chapter["disc"](size)
+        share[size] = (chapter["hidden"](image) ** 2).sum() / (image**2).sum()
+    assert share[0.25] > 0.9
+    assert share[0.5] > 0.6
+    assert share[1] < 0.4
 
 
 def test_it_claims_what_the_syllabus_asks():

@@ -61,7 +61,7 @@ def _losses_by_probability(real, made):
 
 
 def _check_detection(fn):
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(12)
     for count, alarms in ((400, 0.05), (333, 0.1), (1001, 0.02)):
         empty, lesions = rng.normal(0.01, 0.05, count), rng.normal(0.09, 0.06, count // 3)
         got = answer(fn, empty.copy(), lesions.copy(), alarms)
@@ -71,6 +71,21 @@ def _check_detection(fn):
 
 
 def _judge_detection(threshold, rate, empty, lesions, alarms):
+    share = (empty > threshold).mean()
+    if abs(share - alarms) > 1.5 / len(empty) + 1e-9:
+        _judge_threshold(threshold, empty, lesions, alarms)
+        raise Wrong(f"your threshold lets {share:.1%} of the empty places through, and {alarms:.0%} were asked for")
+    if np.isclose(rate, (lesions > threshold).mean(), atol=1e-6):
+        return
+    if np.isclose(rate, 100 * (lesions > threshold).mean(), atol=1e-6):
+        raise Wrong("the threshold is right; the rate should be a share between 0 and 1, not per cent")
+    if np.isclose(rate, (lesions <= threshold).mean(), atol=1e-6):
+        raise Wrong("the threshold is right; your rate is that of the lesions missed")
+    raise Wrong("the threshold is right; the rate should be the share of lesions above it")
+
+
+def _judge_threshold(threshold, empty, lesions, alarms):
+    """Name the mistake behind a threshold that lets too many or too few through, if it is a known one."""
     if np.isclose(threshold, np.quantile(lesions, 1 - alarms), atol=1e-3):
         raise Wrong("your threshold comes from the lesions: a detector is set where there are none")
     if np.isclose(threshold, np.quantile(empty, alarms), atol=1e-3):
@@ -79,15 +94,6 @@ def _judge_detection(threshold, rate, empty, lesions, alarms):
         threshold, np.quantile(empty, 1 - alarms / 2), atol=1e-4
     ):
         raise Wrong("that is a two-sided threshold; only bright spots count, so all false alarms lie above it")
-    share = (empty > threshold).mean()
-    if abs(share - alarms) > 1.5 / len(empty) + 1e-9:
-        raise Wrong(f"your threshold lets {share:.1%} of the empty places through, and {alarms:.0%} were asked for")
-    if np.isclose(rate, 100 * (lesions > threshold).mean(), atol=1e-6):
-        raise Wrong("the threshold is right; the rate should be a share between 0 and 1, not per cent")
-    if np.isclose(rate, (lesions <= threshold).mean(), atol=1e-6):
-        raise Wrong("the threshold is right; your rate is that of the lesions missed")
-    if not np.isclose(rate, (lesions > threshold).mean(), atol=1e-6):
-        raise Wrong("the threshold is right; the rate should be the share of lesions above it")
 
 
 def detection_rate(empty, lesions, false_alarms):

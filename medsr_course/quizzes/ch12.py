@@ -46,8 +46,8 @@ QUESTIONS = [
         },
     ),
     choice(
-        "A restored image, cropped in k-space, is exactly the measured scan. It shows a bright spot of one coarse "
-        "voxel. What follows?",
+        "A restored image, cropped in k-space, is exactly the measured scan. It shows a bright spot half a coarse "
+        "voxel across. What follows?",
         (
             "Nothing for sure: most of such a spot lies where the scan is blind",
             "Data consistency speaks of the measured band only; the rest may come from the training set.",
