@@ -140,8 +140,8 @@ RECIPES = {
         "rician",
         "denoising_unet",
         SHAPE,
-        steps=2600,
-        finish=350,
+        steps=10000,
+        finish=600,
     ),
     "dncnn-complex": Recipe(
         "Denoiser for real and complex channels",
