@@ -58,7 +58,7 @@ def _check_hide(fn):
     for h, w in ((6, 8), (5, 7), (9, 4)):
         image = rng.normal(1, 1, (h, w))
         hidden = rng.random((h, w)) < 0.3
-        hidden[0, 0] = hidden[h - 1, w // 2] = True  # borders, too
+        hidden[0, :2] = hidden[h - 1, w // 2] = True  # borders, too, and neighbours
         hidden[1, 1] = False
         _judge_hide(np.asarray(answer(fn, image.copy(), hidden.copy())), image, hidden)
 
@@ -81,6 +81,8 @@ def _judge_hide(got, image, hidden):
         raise Wrong("the other way round: you replaced the pixels that are not hidden")
     if np.allclose(got, _with_itself(image, hidden)):
         raise Wrong("the pixel itself is in your mean: then it is not hidden, and its noise gets through")
+    if any(np.allclose(got, _hide_in_place(image, hidden, order)) for order in "CF"):
+        raise Wrong("you overwrote pixels that are neighbours of others: read from the image, write to a copy")
     inner = np.zeros_like(hidden)
     inner[1:-1, 1:-1] = True
     if np.allclose(got[inner], want[inner]):
@@ -107,6 +109,16 @@ def _hide_by_pad(image, hidden):
 
 def _with_itself(image, hidden):
     return np.where(hidden, (4 * _neighbours(image) + image) / 5, image)
+
+
+def _hide_in_place(image, hidden, order="C"):
+    """Pixel by pixel, rows ("C") or columns ("F") first, in the image that the neighbours are read from."""
+    image = image.copy()
+    h, w = image.shape
+    places = np.argwhere(hidden) if order == "C" else np.argwhere(hidden.T)[:, ::-1]
+    for i, j in places:
+        image[i, j] = (image[i - 1, j] + image[(i + 1) % h, j] + image[i, j - 1] + image[i, (j + 1) % w]) / 4
+    return image
 
 
 def _hide_at_border(image, hidden):
@@ -189,6 +201,7 @@ EXERCISES = [
             "all replaced": lambda image, hidden: _neighbours(image),
             "the wrong ones": lambda image, hidden: hide(image, ~hidden),
             "pixel itself in the mean": _with_itself,
+            "in place": _hide_in_place,
             "border repeated": _hide_at_border,
         },
     ),

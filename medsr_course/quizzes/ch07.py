@@ -53,10 +53,11 @@ QUESTIONS = [
         },
     ),
     choice(
-        "A network was trained at 3 % of noise only. What happens to an image with 9 %?",
+        "A network without biases was trained at 3 % of noise only. What happens to an image with 9 %?",
         (
-            "Much of the noise stays",
-            "Specks that strong never were noise in its world, so it keeps them as structure.",
+            "More of the noise stays than need be",
+            "It keeps as structure some specks that were too strong to be noise in its world; without biases much "
+            "carries over all the same.",
         ),
         {
             "It smooths too much": "That happens the other way round: trained at 9 %, used at 3 %.",
@@ -65,7 +66,8 @@ QUESTIONS = [
         },
     ),
     choice(
-        "The error map of a denoised scan shows the outlines of the sulci. What does that mean?",
+        "The error map of a denoised scan shows the outlines of the sulci, dark on one side and bright on the other. "
+        "What does that mean?",
         (
             "Structure was removed together with the noise",
             "The error holds what differs from the truth; anatomy in it is anatomy that was lost or altered.",
