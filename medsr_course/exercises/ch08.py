@@ -66,58 +66,44 @@ def _judge_with(images=lambda want, noisy, clean, made: want, answers=lambda lab
 
 def _check_power(fn):
     rng = np.random.default_rng()
-    for (n, h, w), a in (((5, 6, 8), 0.5), ((9, 7, 5), 2.0), ((2, 8, 9), 0.9)):
-        images = 30 * rng.random((h, w)) + rng.normal(0, 2, (n, h, w))
-        got = np.asarray(answer(fn, images.copy(), a))
+    for (h, w), a in (((6, 8), 0.6), ((7, 5), 1.7), ((8, 9), 0.9)):
+        first, second = 30 * rng.random((h, w)) + rng.normal(0, 2, (2, h, w))
+        got = np.asarray(answer(fn, first.copy(), second.copy(), a))
         if got.shape != (h, w):
             raise Wrong(f"the spectrum should be {(h, w)} here, one value for each coefficient; yours is {got.shape}")
-        _judge_power(got, images, a)
+        _judge_power(got, first, second, a)
 
 
-def _judge_power(got, images, a):
-    want, (n, h, w) = noise_power(images, a), images.shape
+def _judge_power(got, first, second, a):
+    want = noise_power(first, second, a)
     if np.iscomplexobj(got) or (got < -1e-9).any():
         raise Wrong("power is a squared magnitude: real, and never negative")
     if np.allclose(got, want, rtol=1e-6):
         return
-    if np.allclose(got, want * (n - 1) / n, rtol=1e-6):
-        raise Wrong(
-            "divide by n − 1, not by n: the mean was taken from the same images, which makes their spread look smaller"
-        )
+    if np.allclose(got, 2 * want, rtol=1e-6):
+        raise Wrong("the ½ is missing: a difference holds the noise of both scans, twice the variance of one")
+    if np.allclose(got, want / 2, rtol=1e-6):
+        raise Wrong("a half too much: a quarter would be right for the noise of the *mean* of two scans, not of one")
+    if np.allclose(got, noise_power(first, -second, a), rtol=1e-6):
+        raise Wrong("that is the power of the sum, object included: in the difference the object is gone")
     if np.allclose(got, want / a**2, rtol=1e-6):
         raise Wrong("a pixel's area is missing: × a², else the spectrum depends on the grid")
     if np.allclose(got, want / a, rtol=1e-6):
         raise Wrong("you count the pixel's side once; in two dimensions its area counts, a²")
-    if np.allclose(got, want * h * w, rtol=1e-6):
+    if np.allclose(got, want * first.size, rtol=1e-6):
         raise Wrong("np.fft.fft2 adds up all pixels: divide by their number, h·w")
-    whole = np.fft.fft2(images)
-    if np.allclose(got, (np.abs(whole) ** 2).mean(axis=0) * a**2 / (h * w), rtol=1e-6) or np.allclose(
-        got, (np.abs(whole) ** 2).sum(axis=0) / (n - 1) * a**2 / (h * w), rtol=1e-6
-    ):
-        raise Wrong("that is the power of the images, object included: subtract their mean image first")
-    if got[0, 0] < 1e-6 * want[0, 0]:
-        raise Wrong("you take off each image's own mean: what stays then is the object; subtract the mean over images")
-    if np.allclose(got * got, want * a**2 / (h * w), rtol=1e-3) or np.allclose(got**2, want, rtol=1e-6):
-        raise Wrong("that is an amplitude: square it")
-    raise Wrong("|FFT of (image − mean image)|², summed over images, divided by n − 1, times a² / (h·w)")
+    raise Wrong("|FFT of the difference|², times ½, times a² / (h·w)")
 
 
-def noise_power(images, a):
-    n, h, w = images.shape
-    spread = np.abs(np.fft.fft2(images - images.mean(axis=0))) ** 2
-    return spread.sum(axis=0) / (n - 1) * a**2 / (h * w)
+def noise_power(first, second, a):
+    return np.abs(np.fft.fft2(first - second)) ** 2 / 2 * a**2 / first.size
 
 
-def _power_by_variance(images, a):
-    # The transform is linear: the variance of the coefficients over the images.
-    coefficients = np.fft.fft2(images, norm="ortho")
-    return a**2 * (coefficients.real.var(axis=0, ddof=1) + coefficients.imag.var(axis=0, ddof=1))
-
-
-def _power_own_mean(images, a):
-    n, h, w = images.shape
-    own = images - images.mean(axis=(1, 2), keepdims=True)
-    return (np.abs(np.fft.fft2(own)) ** 2).sum(axis=0) / (n - 1) * a**2 / (h * w)
+def _power_with_mean(first, second, a):
+    # The chapter's definition with n = 2: a mean image can be taken, too.
+    images = np.stack([first, second])
+    spread = np.abs(np.fft.fft2(images - images.mean(axis=0), norm="ortho")) ** 2
+    return spread.sum(axis=0) * a**2
 
 
 # -- 08-effective-answers --------------------------------------------------------------------------
@@ -126,7 +112,7 @@ def _power_own_mean(images, a):
 def _check_effective(fn):
     rng = np.random.default_rng()
     for answers in (rng.integers(0, 8, 60), rng.choice([2, 5, 9], 41, p=[0.7, 0.2, 0.1]), np.full(12, 4)):
-        _judge_effective(answer(fn, answers.copy()), answers)
+        _judge_effective(answer(fn, answers.tolist()), answers)
 
 
 def _judge_effective(got, answers):
@@ -198,18 +184,18 @@ EXERCISES = [
     ),
     Exercise(
         name="08-noise-power",
-        task="From repeated images and the pixel size, return the noise power at each coefficient of k-space.",
+        task="From two scans of one thing and the pixel size, return the noise power at each coefficient of k-space.",
         check=_check_power,
-        hint="Subtract the mean over the images, transform, square, add up, divide by n − 1; then times a² / (h·w).",
+        hint="What is in the difference of the two, what is not, and what is its variance beside that of one scan?",
         reference=noise_power,
-        alternatives=(_power_by_variance,),
+        alternatives=(_power_with_mean,),
         mistakes={
-            "n instead of n - 1": lambda images, a: noise_power(images, a) * (len(images) - 1) / len(images),
-            "no pixel area": lambda images, a: noise_power(images, 1.0),
-            "side instead of area": lambda images, a: noise_power(images, a) / a,
-            "not divided by pixels": lambda images, a: noise_power(images, a) * images[0].size,
-            "object left in": lambda images, a: (np.abs(np.fft.fft2(images)) ** 2).mean(axis=0) * a**2 / images[0].size,
-            "own means": _power_own_mean,
+            "no half": lambda first, second, a: 2 * noise_power(first, second, a),
+            "a quarter": lambda first, second, a: noise_power(first, second, a) / 2,
+            "sum": lambda first, second, a: noise_power(first, -second, a),
+            "no pixel area": lambda first, second, a: noise_power(first, second, 1.0),
+            "side instead of area": lambda first, second, a: noise_power(first, second, a) / a,
+            "not divided by pixels": lambda first, second, a: noise_power(first, second, a) * first.size,
         },
     ),
     Exercise(

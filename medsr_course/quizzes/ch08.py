@@ -1,5 +1,7 @@
 """Quiz of chapter 08."""
 
+import math
+
 from medsr_course.quizzes._core import choice, numeric
 
 QUESTIONS = [
@@ -50,22 +52,27 @@ QUESTIONS = [
         },
     ),
     numeric(
-        "Of 100 throws of the dice a generator answers 50 times A and 50 times B, of eight places that are all "
+        "Of 100 throws of the dice a generator answers 90 times A and 10 times B, of eight places that are all "
         "possible. What is its effective number of answers?",
-        lambda: 2.0,
+        lambda: 0.9**-0.9 * 0.1**-0.1,
         tolerance=0.05,
-        feedback="exp(log 2) = 2: as if it had two answers, equally often.",
-        mistakes={lambda: 8.0: "Eight are possible, and it gives two of them."},
+        feedback="exp(−0.9 log 0.9 − 0.1 log 0.1): B comes so seldom that it is hardly a second answer.",
+        mistakes={
+            lambda: 2.0: "You count the different answers; a rare one should weigh less.",
+            lambda: -0.9 * math.log(0.9) - 0.1 * math.log(0.1): "That is the entropy H: take e to it.",
+            lambda: 8.0: "Eight are possible, and it gives two of them.",
+        },
     ),
     choice(
-        "Mixing some of the noisy image back in also brings the spectrum nearer the truth. What does this rival teach?",
+        "Mixing some of the noisy image back in, inside the head, also brings the spectrum nearer the truth. What does "
+        "this rival teach?",
         (
             "A better spectrum alone proves no skill: compare at equal error",
             "Whoever wants to praise a GAN must show what it does better than adding noise.",
         ),
         {
             "That noise is signal": "It has power at the right frequencies, and knows nothing about the anatomy.",
-            "That the GAN is useless": "That depends on who lies lower at the same error: it has to be measured.",
+            "That the GAN is useless": "It lost by these measures; other measures, and readers, have not been asked.",
         },
     ),
 ]
