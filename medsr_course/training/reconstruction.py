@@ -152,7 +152,7 @@ class ReconstructionRecipe:
 
 RECIPES = {
     "unet-kspace": ReconstructionRecipe(
-        "U-Net on zero-filled images", "kspace_unet", {"filters": 48, "levels": 2}, 10000, learning_rate=1.5e-3
+        "U-Net on zero-filled images", "kspace_unet", {"filters": 48, "levels": 2}, 30000, learning_rate=1e-3
     ),
     "cascade-kspace": ReconstructionRecipe(
         "Unrolled cascade", "cascade", {"filters": 32, "levels": 2, "iterations": 5}, 5000
