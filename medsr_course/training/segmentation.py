@@ -156,9 +156,9 @@ RECIPES = {
         "U-Net for lesions",
         "lesion",
         "FLAIR",
-        steps=1500,
+        steps=3000,
         settings={"classes": 2, "filters": [12, 24, 48, 64]},
-        subjects=12,
+        rare=0.35,
     ),
 }
 CLASSES = {"tissue": list(segmentation.TISSUES), "lesion": ["no lesion", "lesion"]}
