@@ -13,6 +13,7 @@ A stack ``(n, h, w)`` is noisy in one of two ways, :data:`KINDS`:
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -43,12 +44,16 @@ class Pair:
     kind: str
     pixel_size: float = 1.0
 
+    @cached_property
+    def head(self):
+        """Where the head is in ``target``, bool array (n, h, w); found once, for all that is scored."""
+        return metrics.head_mask(self.target, self.pixel_size)
+
     def scores(self, result):
         """``psnr`` and ``psnr_head`` (dB; whole field, and inside the head) of a result."""
-        head = metrics.head_mask(self.target, self.pixel_size)
         return {
             "psnr": metrics.psnr(self.target, result),
-            "psnr_head": metrics.psnr(self.target, result, mask=head),
+            "psnr_head": metrics.psnr(self.target, result, mask=self.head),
         }
 
 

@@ -20,11 +20,15 @@ def names(task="super-resolution"):
         "super-resolution", "features" (encoders that losses and judges use), or None for all.
     """
     found = sorted(resources.path("weights").glob("*.json"))
-    return [path.stem for path in found if task in (None, _read(path).get("task", "super-resolution"))]
+    return [path.stem for path in found if task is None or _task(_read(path)) == task]
 
 
 def _read(path):
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _task(about):
+    return about.get("task", "super-resolution")
 
 
 TASKS = {  # task → what its networks are called where one is asked for and another given
@@ -51,9 +55,10 @@ def card(name, task=None):
     """
     if name not in names(task=None):
         raise WeightError(f"there is no trained network {name!r}; there are: {', '.join(names(task=None))}")
-    if task and name not in names(task):
+    about = _read(resources.path("weights", f"{name}.json"))
+    if task and _task(about) != task:
         raise WeightError(f"{name} is no {TASKS[task]}; there are: {', '.join(names(task))}")
-    return _read(resources.path("weights", f"{name}.json"))
+    return about
 
 
 def verify(name):
