@@ -83,7 +83,7 @@ def bench(arguments):
 def weights(arguments):
     """Retrain shipped weights from their recipes (all, or NAME=…)."""
     names = shlex.split(os.environ.get("NAME", "")) + arguments
-    return run_python("-m", "medsr_course.training", *names)
+    return run_python("-m", "medsr_course.networks.training", *names)
 
 
 def wheels(arguments):

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import yaml
 
-from medsr_course import notebooks
 from medsr_course.runtime import PROFILES, CourseError
+from medsr_course.teaching import notebooks
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
@@ -150,12 +150,14 @@ def _before_and_after(viewer):
 def _plain_hero():
     from unittest import mock
 
-    from medsr_course import acquisition, classical, datasets, viewers, volumes
+    from medsr_course.physics import acquisition, interpolation
+    from medsr_course.scans import datasets, volumes
+    from medsr_course.teaching import viewers
 
     image = datasets.load("mni152")[0].contrasts["T1w"]
     fine = volumes.axial_slices(image, n=1)[:, :232, :196]
     coarse = acquisition.kspace_crop(fine, 4)
-    shown = {"Four times too coarse": coarse[0], "Zero-filled": classical.zero_fill(coarse, 4)[0], "Full": fine[0]}
+    shown = {"Four times too coarse": coarse[0], "Zero-filled": interpolation.zero_fill(coarse, 4)[0], "Full": fine[0]}
     with mock.patch("IPython.display.display") as display:
         viewers.compare(
             shown,
@@ -168,11 +170,14 @@ def _plain_hero():
 
 def picture(path):
     """The README's picture: chapter 00's slice, measured coarsely and brought back."""
-    from medsr_course import acquisition, classical, datasets, figures, pretrained, volumes
+    from medsr_course.networks import pretrained
+    from medsr_course.physics import acquisition, interpolation
+    from medsr_course.scans import datasets, volumes
+    from medsr_course.teaching import figures
 
     truth = volumes.axial_slices(datasets.load("mni152")[0].contrasts["T1w"])[:, :228, :196]
     coarse = acquisition.kspace_crop(truth, 4)
-    zipped, network = classical.zero_fill(coarse, 4), pretrained.super_resolve("espcn-x4", coarse)
+    zipped, network = interpolation.zero_fill(coarse, 4), pretrained.super_resolve("espcn-x4", coarse)
     panels = {
         "measured: 4 mm pixels": coarse,
         "zero-filled (ZIP)": zipped,
@@ -210,7 +215,7 @@ def course_map(listed):
 
 def solutions(listed):
     """Solutions of all exercises, folded, from the source that the checkers are tested with."""
-    from medsr_course import exercises
+    from medsr_course.teaching import exercises
 
     lines = [
         "# Solutions",
@@ -242,7 +247,7 @@ def _plain(text):
 
 def networks():
     """The cards of the shipped networks: what they are for, what they were made from, what they gain."""
-    from medsr_course import pretrained
+    from medsr_course.networks import pretrained
 
     lines = [
         "# The trained networks",
@@ -273,7 +278,7 @@ SR = "super-resolution"
 
 
 def _task(name):
-    from medsr_course import pretrained
+    from medsr_course.networks import pretrained
 
     return pretrained.card(name).get("task", SR)
 

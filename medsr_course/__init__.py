@@ -1,58 +1,29 @@
 """Helper package of the course *Deep learning for medical super-resolution imaging*.
 
-``import medsr_course`` is light: modules load when first used, TensorFlow only when a network needs
-it.
+Five wings, named as the field names them; each imports from the ones before it only:
+
+* :mod:`~medsr_course.physics` – arrays in, arrays out: grids, acquisition, noise, metrics;
+* :mod:`~medsr_course.scans` – images with a place in the world: files, affines, data sets, the phantom;
+* :mod:`~medsr_course.tasks` – per task how a pair is made, its classical methods, how it is scored;
+* :mod:`~medsr_course.networks` – the Keras side: layers, losses, models, training, shipped networks;
+* :mod:`~medsr_course.teaching` – what a notebook talks to: claims, figures, viewers, exercises, quizzes.
+
+Above them :mod:`~medsr_course.pipeline` (a scan in, a scan out) and :mod:`~medsr_course.leaderboard`.
+``import medsr_course`` is light: modules load when first used, TensorFlow only when a network needs it.
 
 >>> import medsr_course
->>> medsr_course.grid.padded_size(5, 2)
+>>> medsr_course.physics.grid.padded_size(5, 2)
 10
 """
 
-from importlib import import_module
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    "acquisition",
-    "catalogue",
-    "claims",
-    "classical",
-    "datasets",
-    "denoising",
-    "evaluation",
-    "exercises",
-    "figures",
-    "grid",
-    "layers",
-    "leaderboard",
-    "losses",
-    "methods",
-    "metrics",
-    "models",
-    "multiframe",
-    "phantom",
-    "pretrained",
-    "quizzes",
-    "reconstruction",
-    "resources",
-    "runtime",
-    "scanfiles",
-    "segmentation",
-    "slices",
-    "tomography",
-    "training",
-    "viewers",
-    "volumes",
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        *("doctor", "leaderboard", "networks", "physics", "pipeline", "resources"),
+        *("runtime", "scans", "tasks", "teaching"),
+    ],
 )
-
-__all__ = ["__version__", *_MODULES]
-
-
-def __getattr__(name):
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted(__all__)

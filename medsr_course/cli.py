@@ -81,7 +81,7 @@ def run(
         TimeElapsedColumn,
     )
 
-    from medsr_course import claims, notebooks
+    from medsr_course.teaching import claims, notebooks
 
     chosen = notebooks.select(chapter or ())
     try:
@@ -128,7 +128,7 @@ def _summary(done, rows):
 
 
 def _write_json(path, value):
-    with runtime.whole(path) as part:
+    with runtime.atomic_write(path) as part:
         part.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -214,7 +214,7 @@ def _print_gains(console, means, title):
 @data_app.command("list")
 def data_list():
     """What data there is, under which licence, and what of it is here."""
-    from medsr_course import datasets
+    from medsr_course.scans import datasets
 
     for row in datasets.available():
         mark = "✓" if row.present else "–"
@@ -229,7 +229,7 @@ def data_get(
     accept_unverified: Annotated[bool, typer.Option("--accept-unverified", help="Go without a checksum.")] = False,
 ):
     """Download a data set; goes on where an earlier download stopped."""
-    from medsr_course import catalogue
+    from medsr_course.scans import catalogue
 
     print(catalogue.fetch(name, force, sha256=sha256, accept_unverified=accept_unverified))
 
@@ -243,7 +243,7 @@ def data_make(
     """Generate the synthetic cohort; makes what is missing."""
     import time
 
-    from medsr_course import datasets
+    from medsr_course.scans import datasets
 
     if name != "cohort":
         raise CourseError(f"only the cohort is made here, not {name!r}: try `medsr data make cohort`")
@@ -261,7 +261,7 @@ def data_check(
     name: Annotated[str | None, typer.Argument(help="One data set; all present when none is named.")] = None,
 ):
     """Verify what is in the cache against checksums."""
-    from medsr_course import datasets
+    from medsr_course.scans import datasets
 
     bad = 0
     for what, ok, detail in datasets.check(name):

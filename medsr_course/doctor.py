@@ -122,7 +122,7 @@ def _template():
 
 
 def _weights():
-    from medsr_course import pretrained
+    from medsr_course.networks import pretrained
 
     bad = []
     for name in pretrained.names(task=None):
@@ -136,7 +136,7 @@ def _weights():
 
 
 def _cohort():
-    from medsr_course import datasets
+    from medsr_course.scans import datasets
 
     made = datasets.cohort_size()
     if made:
@@ -145,7 +145,7 @@ def _cohort():
 
 
 def _real_scans():
-    from medsr_course import datasets
+    from medsr_course.scans import datasets
 
     folder = datasets.real_folder()
     if folder:

@@ -147,7 +147,7 @@ def cache_dir():
 
 
 @contextmanager
-def whole(path):
+def atomic_write(path):
     """Write a file whole or not at all: what stood there before stays until all is written.
 
     Parameters

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from medsr_course import doctor, notebooks
+from medsr_course import doctor
+from medsr_course.teaching import notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from medsr_course import acquisition, classical, grid
+from medsr_course.physics import acquisition, grid, interpolation
 
 OPERATORS = {
     "kspace_crop": (acquisition.kspace_crop, acquisition.kspace_crop_adjoint),
@@ -28,7 +28,7 @@ def test_adjoints(name, h, w, scale, seed):
     rng = np.random.default_rng(seed)
     small, large = rng.standard_normal((2, h, w)), rng.standard_normal((2, scale * h, scale * w))
     if name == "zero_fill":
-        up, down = classical.zero_fill, classical.zero_fill_adjoint
+        up, down = interpolation.zero_fill, interpolation.zero_fill_adjoint
         left, right = np.vdot(up(small, scale), large), np.vdot(small, down(large, scale))
     else:
         down, up = OPERATORS[name]
@@ -97,7 +97,7 @@ def test_kspace_is_centred(shape):
 
 def test_cropping_keeps_the_energy_below_nyquist():
     low = np.random.default_rng(0).standard_normal((9, 11))
-    fine = classical.zero_fill(low, 2)
+    fine = interpolation.zero_fill(low, 2)
     assert np.isclose((fine**2).mean(), (low**2).mean())
 
 

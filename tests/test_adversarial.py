@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medsr_course import losses, metrics, models, pretrained, training
-from medsr_course.training import adversarial, features
+from medsr_course.networks import losses, models, pretrained, training
+from medsr_course.networks.training import adversarial, features
+from medsr_course.physics import metrics
 
 SCALE = 4
 
@@ -83,10 +84,10 @@ def test_it_can_do_without_a_feature_network(slices):
 
 def test_the_players_losses():
     logit = np.array([[3.0], [-3.0]], np.float32)
-    right, wrong = np.asarray(losses.says(logit, 1.0))
+    right, wrong = np.asarray(losses.adversarial_loss(logit, 1.0))
     assert right == pytest.approx(np.log1p(np.exp(-3)), rel=1e-5)
     assert wrong == pytest.approx(np.log1p(np.exp(3)), rel=1e-5)
-    assert np.asarray(losses.says(logit, 0.0))[0] == pytest.approx(wrong, rel=1e-5)
+    assert np.asarray(losses.adversarial_loss(logit, 0.0))[0] == pytest.approx(wrong, rel=1e-5)
 
 
 @pytest.mark.parametrize("architecture", list(models.features.ARCHITECTURES))

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from conftest import require
 
-from medsr_course import pretrained
+from medsr_course.networks import pretrained
 
 # Writes name → what the backend makes of one input, and of a few training steps. Weights come from NumPy: the
 # backends' own random numbers differ.
 CODE = """
 import sys
 import numpy as np
-from medsr_course import models, pretrained, training
+from medsr_course.networks import models, pretrained, training
 
 SMALL = {
     "srcnn": {"filters": (8, 4), "sizes": (5, 1, 3)}, "fsrcnn": {"d": 8, "s": 4, "m": 1},

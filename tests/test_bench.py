@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from conftest import load_tool, require
 
-from medsr_course import acquisition, models, runtime, training, volumes
+from medsr_course import runtime
+from medsr_course.networks import models, training
+from medsr_course.physics import acquisition
+from medsr_course.scans import volumes
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from test_cli import medsr, one_line_error
 
-from medsr_course import cli, leaderboard, metrics, runtime
+from medsr_course import cli, leaderboard, runtime
 from medsr_course.leaderboard import tasks
+from medsr_course.physics import metrics
 
 METRICS = {"psnr": ("PSNR (dB)", ".1f", "up"), "error": ("error", ".3f", "down")}
 BASE = {"a": 30.0, "b": 20.0, "c": 25.0}

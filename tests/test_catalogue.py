@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from medsr_course import catalogue
 from medsr_course.runtime import CourseError
+from medsr_course.scans import catalogue
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: three pieces
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from conftest import taught
 
-from medsr_course import acquisition, classical, datasets, doctor, metrics, pretrained, volumes
+from medsr_course import doctor
+from medsr_course.networks import pretrained
+from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.scans import datasets, volumes
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +43,13 @@ def test_a_window_off_the_middle_is_noticed(my_downsample, fine):
 
 def test_cubic_is_no_inverse_of_cropping(fine):
     coarse = acquisition.kspace_crop(fine, 4)
-    assert np.abs(acquisition.kspace_crop(classical.cubic(coarse, 4), 4) - coarse).max() / fine.max() > 1e-3
+    assert np.abs(acquisition.kspace_crop(interpolation.cubic(coarse, 4), 4) - coarse).max() / fine.max() > 1e-3
 
 
 def test_zip_half_a_pixel_aside_does_not_beat_cubic(fine):
     coarse = acquisition.kspace_crop(fine, 4)
-    cubic = metrics.psnr(fine, classical.cubic(coarse, 4))
-    assert metrics.psnr(fine, np.roll(classical.zero_fill(coarse, 4), 2, axis=-1)) < cubic + 0.2
+    cubic = metrics.psnr(fine, interpolation.cubic(coarse, 4))
+    assert metrics.psnr(fine, np.roll(interpolation.zero_fill(coarse, 4), 2, axis=-1)) < cubic + 0.2
 
 
 def test_the_egg_box_is_measured_and_the_network_spoils_it():
@@ -54,7 +57,7 @@ def test_the_egg_box_is_measured_and_the_network_spoils_it():
     y, x = np.mgrid[:228, :196]
     bumps = 50 * (1 + np.cos(np.pi * y / 10) * np.cos(np.pi * x / 10))[None]
     low = acquisition.kspace_crop(bumps, 4)
-    base = metrics.psnr(bumps, classical.zero_fill(low, 4))
+    base = metrics.psnr(bumps, interpolation.zero_fill(low, 4))
     result = pretrained.super_resolve("espcn-x4", low)
     assert base > 30
     assert metrics.psnr(bumps, result) < base - 2

@@ -5,8 +5,8 @@ import pytest
 from conftest import taught
 
 from medsr_course import runtime
-from medsr_course.exercises._core import verdict
-from medsr_course.exercises.ch01 import early_stopping, relu_layer_backward
+from medsr_course.teaching.exercises._core import verdict
+from medsr_course.teaching.exercises.ch01 import early_stopping, relu_layer_backward
 
 
 @pytest.fixture(scope="module")

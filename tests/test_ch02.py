@@ -5,7 +5,8 @@ import pytest
 from conftest import taught
 from scipy.special import expit, logsumexp, softmax
 
-from medsr_course import claims, exercises, quizzes, resources, runtime
+from medsr_course import resources, runtime
+from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "02_families_of_deep_learning.ipynb"
 NUMPY_ONLY = {

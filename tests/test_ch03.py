@@ -9,8 +9,8 @@ from conftest import taught
 from nibabel.affines import apply_affine
 from scipy import ndimage, signal
 
-from medsr_course import acquisition, tomography
-from medsr_course.phantom import signal as tissue_signal
+from medsr_course.physics import acquisition, tomography
+from medsr_course.scans.phantom import signal as tissue_signal
 
 SIZE, VIEWS = 65, 256
 ANGLES = np.arange(VIEWS) * 180 / VIEWS
@@ -429,7 +429,7 @@ def test_claim_landmark_survives_reorientation(chapter, capsule):
 def test_claim_landmark_survives_dicom(chapter, capsule, tmp_path):
     import pydicom
 
-    from medsr_course import scanfiles
+    from medsr_course.scans import scanfiles
 
     uid = pydicom.uid.generate_uid
     series, study = uid(), uid()

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from medsr_course import acquisition, classical, datasets, metrics, volumes
-from medsr_course.exercises import _core
-from medsr_course.exercises.ch04 import EXERCISES
-from medsr_course.quizzes._core import questions
+from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.scans import datasets, volumes
+from medsr_course.teaching.exercises import _core
+from medsr_course.teaching.exercises.ch04 import EXERCISES
+from medsr_course.teaching.quizzes._core import questions
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +53,8 @@ def test_wrong_physics_would_fail_the_claims(hr):
     fake = 16 + 3 * rng.standard_normal(100_000)
     assert abs(fake.var() / fake.mean() - 1) > 0.03
     # half a voxel put right in the wrong direction
-    coarse = classical.zero_fill(acquisition.block_average(hr, 2), 2)
-    wrong = classical.shift(classical.shift(coarse, -0.5, -1), -0.5, -2)
+    coarse = interpolation.zero_fill(acquisition.block_average(hr, 2), 2)
+    wrong = interpolation.shift(interpolation.shift(coarse, -0.5, -1), -0.5, -2)
     assert metrics.psnr(hr, wrong) < metrics.psnr(hr, coarse)
     # a rendering that is not monotone changes the AUC, a monotone one does not
     white, grey = rng.normal(1, 1, 500), rng.normal(0, 1, 500)
@@ -67,9 +68,9 @@ def test_wrong_physics_would_fail_the_claims(hr):
 
 def test_parseval_needs_the_unitary_transform(hr):
     fine = acquisition.to_kspace(hr)
-    kept = acquisition.to_kspace(classical.zero_fill(acquisition.kspace_crop(hr, 2), 2))
+    kept = acquisition.to_kspace(interpolation.zero_fill(acquisition.kspace_crop(hr, 2), 2))
     mse = (np.abs(fine - kept) ** 2).sum() / hr.size
-    expected = metrics.psnr(hr, classical.zero_fill(acquisition.kspace_crop(hr, 2), 2))
+    expected = metrics.psnr(hr, interpolation.zero_fill(acquisition.kspace_crop(hr, 2), 2))
     assert np.isclose(10 * np.log10(hr.max() ** 2 / mse), expected, atol=1e-3)
     unnormalised = (np.abs(np.fft.fft2(hr)) ** 2).sum()
     assert not np.isclose(unnormalised, (hr**2).sum(), rtol=0.5)

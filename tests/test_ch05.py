@@ -5,7 +5,9 @@ import pytest
 from conftest import taught
 from scipy import ndimage
 
-from medsr_course import acquisition, claims, classical, exercises, metrics, quizzes, resources
+from medsr_course import resources
+from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "05_interpolation_fourier_wavelets.ipynb"
 
@@ -13,7 +15,7 @@ NOTEBOOK = resources.checkout() / "notebooks" / "05_interpolation_fourier_wavele
 @pytest.fixture(scope="module")
 def chapter():
     """Functions that the chapter itself defines, by name, without running the rest of it."""
-    space = {"np": np, "ndimage": ndimage, "classical": classical, "acquisition": acquisition}
+    space = {"np": np, "ndimage": ndimage, "interpolation": interpolation, "acquisition": acquisition}
     return taught("05", space)
 
 
@@ -30,15 +32,15 @@ def test_my_zero_fill(chapter):
     mine = chapter["my_zero_fill"]
     x = np.random.default_rng(0).normal(size=(6, 9))
     for scale in (2, 3, 4):
-        assert np.abs(mine(x, scale) - classical.zero_fill(x, scale)).max() < 1e-6
+        assert np.abs(mine(x, scale) - interpolation.zero_fill(x, scale)).max() < 1e-6
         assert np.abs(acquisition.kspace_crop(mine(x, scale), scale) - x).max() < 1e-6
-        assert np.abs(mine(x, scale, split=False) - classical.zero_fill(x, scale)).max() > 1e-2  # wrong
+        assert np.abs(mine(x, scale, split=False) - interpolation.zero_fill(x, scale)).max() > 1e-2  # wrong
         assert np.abs(acquisition.kspace_crop(mine(x, scale, split=False), scale) - x).max() < 1e-6
 
 
 def test_a_crop_that_drops_one_edge_does_not_undo_zero_filling():
     x = np.random.default_rng(0).normal(size=(6, 8))
-    spectrum = np.fft.fftshift(np.fft.fft2(classical.zero_fill(x, 2)))
+    spectrum = np.fft.fftshift(np.fft.fft2(interpolation.zero_fill(x, 2)))
     wrong = np.fft.ifft2(np.fft.ifftshift(spectrum[3:9, 4:12])) / 4  # +N/2 forgotten
     assert np.abs(wrong - x).max() > 1e-2
 
@@ -48,8 +50,8 @@ def test_outside_is_what_was_not_measured(chapter, head):
         return (chapter["outside"](image.astype(float), 4) ** 2).sum() / (head**2).sum()
 
     low = acquisition.kspace_crop(head, 4)
-    assert share(classical.zero_fill(low, 4)) < 1e-10
-    assert share(classical.cubic(low, 4)) > 1e-4  # wrong: it leaks
+    assert share(interpolation.zero_fill(low, 4)) < 1e-10
+    assert share(interpolation.cubic(low, 4)) > 1e-4  # wrong: it leaks
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -57,23 +59,29 @@ def test_the_order_of_methods(head, scale):
     low = acquisition.kspace_crop(head, scale)
     quality = [
         metrics.psnr(head, method(low, scale))
-        for method in (classical.zero_fill, classical.spline, classical.cubic, classical.linear, classical.nearest)
+        for method in (
+            interpolation.zero_fill,
+            interpolation.spline,
+            interpolation.cubic,
+            interpolation.linear,
+            interpolation.nearest,
+        )
     ]
     assert quality[:4] == sorted(quality, reverse=True)[:4]
     assert quality[3] >= quality[4]
-    aside = np.roll(classical.zero_fill(low, scale), 1, (-2, -1))  # wrong: one pixel aside
+    aside = np.roll(interpolation.zero_fill(low, scale), 1, (-2, -1))  # wrong: one pixel aside
     assert metrics.psnr(head, aside) < quality[2]
 
 
 def test_half_a_voxel_aside(head):
     low = acquisition.kspace_crop(head, 2)
-    on_grid = metrics.psnr(head, classical.linear(low, 2))
+    on_grid = metrics.psnr(head, interpolation.linear(low, 2))
     theirs = ndimage.zoom(low, (1, 2, 2), order=1, grid_mode=True, mode="nearest")
     assert on_grid - metrics.psnr(head, theirs) > 2
-    assert metrics.psnr(head, classical.zero_fill(low, 2)) - on_grid < on_grid - metrics.psnr(head, theirs)
-    back = classical.shift(classical.shift(theirs, -0.5, -1), -0.5, -2)
+    assert metrics.psnr(head, interpolation.zero_fill(low, 2)) - on_grid < on_grid - metrics.psnr(head, theirs)
+    back = interpolation.shift(interpolation.shift(theirs, -0.5, -1), -0.5, -2)
     assert metrics.psnr(head, back) - metrics.psnr(head, theirs) > 2
-    further = classical.shift(classical.shift(theirs, 0.5, -1), 0.5, -2)  # wrong direction
+    further = interpolation.shift(interpolation.shift(theirs, 0.5, -1), 0.5, -2)  # wrong direction
     assert metrics.psnr(head, further) < metrics.psnr(head, theirs)
 
 
@@ -82,7 +90,9 @@ def test_noise_turns_the_order_round(head):
     noisy = acquisition.add_complex_noise(low, 10, np.random.default_rng(0)).real
 
     def lead(stack):  # of linear over zero-filling
-        return metrics.psnr(head, classical.linear(stack, 2)) - metrics.psnr(head, classical.zero_fill(stack, 2))
+        return metrics.psnr(head, interpolation.linear(stack, 2)) - metrics.psnr(
+            head, interpolation.zero_fill(stack, 2)
+        )
 
     assert lead(noisy) > 0.5
     assert lead(low) < 0  # wrong: no noise
@@ -91,9 +101,9 @@ def test_noise_turns_the_order_round(head):
 def test_one_filter_gains_nothing_a_bank_does(chapter, head):
     flipped = [head, head[:, ::-1], head[:, :, ::-1], head.transpose(0, 2, 1)]
     train = np.concatenate([np.ascontiguousarray(f) for f in flipped])
-    zipped = classical.zero_fill(acquisition.kspace_crop(train, 2), 2)
+    zipped = interpolation.zero_fill(acquisition.kspace_crop(train, 2), 2)
     unseen = np.ascontiguousarray(head[:, ::-1, ::-1])
-    start = classical.zero_fill(acquisition.kspace_crop(unseen, 2), 2)
+    start = interpolation.zero_fill(acquisition.kspace_crop(unseen, 2), 2)
     base = metrics.psnr(unseen, start)
 
     def gain(choose, buckets, truths):

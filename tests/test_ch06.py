@@ -7,7 +7,10 @@ from scipy import ndimage
 from skimage import transform
 from skimage.registration import phase_cross_correlation
 
-from medsr_course import acquisition, claims, classical, exercises, metrics, multiframe, quizzes, resources
+from medsr_course import resources
+from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.tasks import multiframe
+from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "06_transforms_many_frames.ipynb"
 FOUR = [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -75,9 +78,9 @@ def test_a_geometric_enlargement_is_interpolation(head):
     low = acquisition.kspace_crop(head, 2)
     matrix = np.diag([0.5, 0.5])
     enlarged = ndimage.affine_transform(low, matrix, output_shape=head.shape, order=1, mode="mirror")
-    assert np.abs(enlarged - classical.linear(low, 2)).max() < 1e-6
+    assert np.abs(enlarged - interpolation.linear(low, 2)).max() < 1e-6
     aside = ndimage.affine_transform(low, matrix, -0.25, head.shape, order=1, mode="mirror")  # wrong: half a pixel
-    assert np.abs(aside - classical.linear(low, 2)).max() > 0.05
+    assert np.abs(aside - interpolation.linear(low, 2)).max() > 0.05
 
 
 # -- registration -----------------------------------------------------------------------------------
@@ -137,13 +140,13 @@ def test_shifted_kspace_frames_hold_nothing_new(head):
     frames = {
         s: noisy(multiframe.observe(odd, 2, shifts, "kspace"), 3, k) for k, (s, shifts) in enumerate(SETS.items())
     }
-    average = metrics.psnr(odd, classical.zero_fill(frames["unshifted"].mean(axis=0), 2))
+    average = metrics.psnr(odd, interpolation.zero_fill(frames["unshifted"].mean(axis=0), 2))
     joint = metrics.psnr(odd, multiframe.fuse(frames["shifted"], 2, FOUR, 1e-6, detector="kspace"))
     assert abs(average - joint) < 0.2
-    careless = metrics.psnr(odd, classical.zero_fill(frames["shifted"].mean(axis=0), 2))  # wrong: shifts ignored
+    careless = metrics.psnr(odd, interpolation.zero_fill(frames["shifted"].mean(axis=0), 2))  # wrong: shifts ignored
     assert average - careless > 1
     clean = multiframe.fuse(multiframe.observe(odd, 2, FOUR, "kspace"), 2, FOUR, 1e-6, detector="kspace")
-    once = classical.zero_fill(acquisition.kspace_crop(odd, 2), 2)
+    once = interpolation.zero_fill(acquisition.kspace_crop(odd, 2), 2)
     assert metrics.psnr(odd, clean) - metrics.psnr(odd, once) < 0.01
 
 

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from conftest import taught
 
-from medsr_course import acquisition, claims, denoising, exercises, pretrained, quizzes, resources
+from medsr_course import resources
+from medsr_course.networks import pretrained
+from medsr_course.physics import acquisition, grid
+from medsr_course.tasks import denoising
+from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "07_autoencoder_denoising.ipynb"
 WANTED = ("Cloud", "squeeze", "tiles", "my_dncnn", "blind_spot", "at_hidden", "add_to", "squared", "repaired")
@@ -13,12 +17,12 @@ WANTED = ("Cloud", "squeeze", "tiles", "my_dncnn", "blind_spot", "at_hidden", "a
 @pytest.fixture(scope="module")
 def chapter():
     """Functions and classes that the chapter itself defines, by name, without running the rest of it."""
-    from medsr_course import models
-    from medsr_course.pretrained.denoising import clean
+    from medsr_course.networks import models
+    from medsr_course.networks.pretrained.denoising import clean
 
     keras = models.keras
     space = {"np": np, "keras": keras, "layers": keras.layers, "ops": keras.ops, "SEED": 0, "clean": clean}
-    space |= {"denoising": denoising, "pretrained": pretrained}
+    space |= {"denoising": denoising, "grid": grid, "pretrained": pretrained}
     return taught("07", space, WANTED)
 
 
@@ -36,7 +40,7 @@ def test_tiles_cut_squares(chapter):
 
 
 def test_my_dncnn_is_that_of_the_package(chapter):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     mine, theirs = chapter["my_dncnn"](8, 4), models.build("dncnn", filters=8, depth=4)
     rng = np.random.default_rng(0)
@@ -100,7 +104,7 @@ def test_targets_as_what_to_add(chapter):
 
 def test_repaired_takes_the_bias_of_squares_off(chapter, given):
     """With a network that knows the mean square, air comes out black, and the disc at its true brightness."""
-    unit = pretrained.intensity(given.noisy)[1]
+    unit = grid.intensity(given.noisy)[1]
     mean_square = (given.target**2 + 2 * given.sigma**2) / unit**2
 
     class Knows:

@@ -5,7 +5,10 @@ import pytest
 from conftest import taught
 from scipy import ndimage
 
-from medsr_course import claims, exercises, metrics, models, quizzes, resources, runtime
+from medsr_course import resources, runtime
+from medsr_course.networks import models
+from medsr_course.physics import metrics
+from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "08_gan_denoising.ipynb"
 WANTED = {
@@ -155,7 +158,7 @@ def test_it_claims_what_the_syllabus_asks():
 
 
 def test_the_judge_network_teaches_nobody():
-    from medsr_course import training
+    from medsr_course.networks import training
 
     taught = [r.players["features"] for r in training.recipes().values() if getattr(r, "players", None)]
     assert taught

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from conftest import taught
 
-from medsr_course import acquisition, claims, classical, exercises, quizzes, resources, runtime
+from medsr_course import resources, runtime
+from medsr_course.physics import acquisition, interpolation
+from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "09_cnn_super_resolution.ipynb"
 WANTED = ("tiles", "my_depth_to_space", "Differences", "my_srcnn", "upscale", "gabor_bank", "blur", "noisy", "Ways")
@@ -13,7 +15,7 @@ WANTED = ("tiles", "my_depth_to_space", "Differences", "my_srcnn", "upscale", "g
 @pytest.fixture(scope="module")
 def chapter():
     """Functions and classes that the chapter itself defines, by name, without running the rest of it."""
-    from medsr_course import models, pretrained
+    from medsr_course.networks import models, pretrained
 
     keras = models.keras
     space = {
@@ -58,7 +60,7 @@ def test_no_plane_is_nearer_than_the_principal_one():
 
 
 def test_my_depth_to_space(chapter):
-    from medsr_course.layers import DepthToSpace
+    from medsr_course.networks.layers import DepthToSpace
 
     for s, c in ((2, 1), (3, 2)):
         x = np.random.default_rng(0).normal(size=(2, 5, 7, s * s * c)).astype(np.float32)
@@ -69,7 +71,7 @@ def test_my_depth_to_space(chapter):
 
 
 def test_my_srcnn_is_that_of_the_package(chapter):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     mine, theirs = chapter["my_srcnn"](), models.srcnn(2)
     rng = np.random.default_rng(0)
@@ -83,11 +85,12 @@ def test_my_srcnn_is_that_of_the_package(chapter):
 
 
 def test_untrained_is_zero_filling_and_consistency_holds_for_any_weights(chapter, head):
-    from medsr_course import metrics, models
+    from medsr_course.networks import models
+    from medsr_course.physics import metrics
 
     runtime.start("smoke", 0)
     coarse = acquisition.kspace_crop(head, 2)
-    start = classical.zero_fill(coarse, 2)
+    start = interpolation.zero_fill(coarse, 2)
     for name in ("srcnn", "srresnet"):
         model = models.build(name, scale=2)
         assert np.abs(chapter["upscale"](model, coarse) - start).max() < 1e-5

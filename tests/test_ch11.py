@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from conftest import taught
 
-from medsr_course import acquisition, claims, exercises, quizzes, reconstruction, resources
+from medsr_course import resources
+from medsr_course.physics import acquisition
+from medsr_course.tasks import reconstruction
+from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "11_reconstruction_from_kspace.ipynb"
 WANTED = ("mirror", "my_shrink", "my_fista", "Consistency", "my_cascade")
@@ -15,8 +18,8 @@ def chapter():
     """Functions and classes that the chapter itself defines, by name, without running the rest of it."""
     import pywt
 
-    from medsr_course import models
-    from medsr_course.models.reconstruction import unet_block
+    from medsr_course.networks import models
+    from medsr_course.networks.models.reconstruction import unet_block
 
     keras = models.keras
     space = {"np": np, "pywt": pywt, "acquisition": acquisition, "keras": keras, "unet_block": unet_block, "SEED": 0}
@@ -75,7 +78,7 @@ def test_zero_padding_leaves_empty_lines(rng):
 
 
 def test_my_cascade_is_that_of_the_package(chapter, rng):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     mine, theirs = chapter["my_cascade"](6, 2), models.cascade(filters=6, iterations=2)
     weights = [rng.normal(0, 0.2, w.shape) if w.ndim else w for w in mine.get_weights()]

@@ -5,9 +5,11 @@ import pytest
 from conftest import code_cells, taught
 from scipy import ndimage
 
-from medsr_course import acquisition, claims, classical, exercises, grid, metrics, quizzes, resources, runtime
-from medsr_course.exercises import ch12
-from medsr_course.exercises._core import Wrong
+from medsr_course import resources, runtime
+from medsr_course.physics import acquisition, grid, interpolation, metrics
+from medsr_course.teaching import claims, exercises, quizzes
+from medsr_course.teaching.exercises import ch12
+from medsr_course.teaching.exercises._core import Wrong
 
 NOTEBOOK = resources.checkout() / "notebooks" / "12_srgan.ipynb"
 WANTED = {"disc", "around", "places", "evidence", "hidden", "wilson", "without", "detail"}
@@ -20,7 +22,7 @@ def chapter():
         "np": np,
         "ndimage": ndimage,
         "acquisition": acquisition,
-        "classical": classical,
+        "interpolation": interpolation,
         "grid": grid,
         "runtime": runtime,
         "SCALE": 4,
@@ -74,7 +76,7 @@ def test_what_is_hidden_is_hidden(chapter):
     assert np.abs(acquisition.kspace_crop(unseen, 4)).max() < 1e-12
     low = acquisition.kspace_crop(x, 4)
     assert metrics.low_band_residual(low, x + 5 * unseen, 4) < 1e-12
-    wrong = x - classical.cubic(low, 4)  # wrong: an interpolator that leaks
+    wrong = x - interpolation.cubic(low, 4)  # wrong: an interpolator that leaks
     assert np.abs(acquisition.kspace_crop(wrong, 4)).max() > 1e-3
 
 
@@ -99,7 +101,7 @@ def test_the_mean_of_edges_has_less_detail(chapter):
 def test_noise_of_the_right_amplitudes_costs_three_decibels():
     rng = np.random.default_rng(0)
     target = ndimage.gaussian_filter(rng.random((4, 64, 64)), (0, 1, 1)) - 0.4
-    zipped = classical.zero_fill(acquisition.kspace_crop(target, 4), 4)
+    zipped = interpolation.zero_fill(acquisition.kspace_crop(target, 4), 4)
     phase = np.exp(1j * np.angle(np.fft.fft2(rng.standard_normal(target.shape))))
     forged = zipped + np.fft.ifft2(np.abs(np.fft.fft2(target - zipped)) * phase).real
     assert metrics.spectrum_error(target, forged, 4) < 0.05

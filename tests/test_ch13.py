@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from conftest import taught
 
-from medsr_course import claims, exercises, quizzes, resources, runtime, segmentation
+from medsr_course import resources, runtime
+from medsr_course.tasks import segmentation
+from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "13_segmentation.ipynb"
 
 
 @pytest.fixture(scope="module")
 def chapter():
-    from medsr_course import models
+    from medsr_course.networks import models
 
     space = {"np": np, "seg": segmentation, "keras": models.keras, "layers": models.keras.layers}
     space |= {"ops": models.keras.ops, "SEED": 0, "runtime": runtime}
@@ -41,7 +43,7 @@ def test_the_listing_mixes_up_images(chapter):
 
 
 def test_my_unet_is_that_of_the_package(chapter):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     mine, theirs = chapter["my_unet"](3, (4, 6, 8)), models.unet(3, filters=(4, 6, 8))
     theirs.set_weights(mine.get_weights())
@@ -55,7 +57,7 @@ def test_my_unet_is_that_of_the_package(chapter):
 
 
 def test_my_losses_are_those_of_the_package(chapter):
-    from medsr_course import losses
+    from medsr_course.networks import losses
 
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(1, 6, 7, 3)).astype("f4")
@@ -70,7 +72,7 @@ def test_my_losses_are_those_of_the_package(chapter):
 
 def test_a_raw_step_is_that_of_keras(chapter):
     tf = pytest.importorskip("tensorflow")
-    from medsr_course import losses, models
+    from medsr_course.networks import losses, models
 
     chapter["tf"] = tf
     model = chapter["my_unet"](5, chapter["SMALL"])

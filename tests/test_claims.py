@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from medsr_course import claims, runtime
+from medsr_course import runtime
+from medsr_course.teaching import claims
 
 
 @pytest.fixture(autouse=True)
@@ -99,19 +100,19 @@ def test_unknown_profile_is_one_clear_line():
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file.txt"
-    with runtime.whole(path) as part:
+    with runtime.atomic_write(path) as part:
         part.write_text("old")
         assert not path.exists()
 
     def interrupted():
-        with runtime.whole(path) as part:
+        with runtime.atomic_write(path) as part:
             part.write_text("half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert path.read_text() == "old"
-    with runtime.whole(path) as part:
+    with runtime.atomic_write(path) as part:
         part.write_text("new")
     assert path.read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]

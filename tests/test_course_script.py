@@ -194,5 +194,5 @@ def test_make_without_variables_asks_for_the_defaults(tmp_path):
     assert make("test")[:2] == ["-m", "pytest"]
     assert make("test", "TEST_ARGS=tests/test_grid.py")[-1] == "tests/test_grid.py"
     assert make("weights", "NAME=espcn-x4")[-1] == "espcn-x4"
-    assert make("weights") == ["-m", "medsr_course.training"]
+    assert make("weights") == ["-m", "medsr_course.networks.training"]
     assert make("lab", "LAB_ARGS=--no-browser --port=8899")[-2:] == ["--no-browser", "--port=8899"]

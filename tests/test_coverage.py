@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from medsr_course import notebooks, resources
+from medsr_course import resources
+from medsr_course.teaching import notebooks
 
 
 def rows():

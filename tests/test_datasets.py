@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import require
 
-from medsr_course import catalogue, datasets, phantom, scanfiles, volumes
 from medsr_course.runtime import CourseError
+from medsr_course.scans import catalogue, datasets, phantom, scanfiles, volumes
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from medsr_course import acquisition, denoising, metrics, pretrained, runtime
+from medsr_course import runtime
+from medsr_course.networks import pretrained
+from medsr_course.physics import acquisition, metrics
+from medsr_course.tasks import denoising
 
 SMALL = {"filters": 6, "depth": 3}
 
@@ -111,7 +114,7 @@ def test_choose_finds_the_hump_and_says_when_it_is_outside(head):
     ],
 )
 def test_networks_take_any_size_and_scale_with_the_image(name, settings):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     model, rng = models.build(name, **settings), np.random.default_rng(0)
     x = rng.normal(size=(1, 21, 26, 1)).astype(np.float32)
@@ -127,7 +130,7 @@ def test_networks_take_any_size_and_scale_with_the_image(name, settings):
 
 def test_a_folded_network_sees_odd_and_even_sides_alike():
     """With an odd kernel a stride of two would start one pixel later for odd sides."""
-    from medsr_course import models
+    from medsr_course.networks import models
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1, 16, 97, 1)).astype(np.float32)
@@ -139,7 +142,7 @@ def test_a_folded_network_sees_odd_and_even_sides_alike():
 
 
 def test_settings_that_make_no_network_are_refused():
-    from medsr_course import models
+    from medsr_course.networks import models
 
     for settings in ({"fold": 3}, {"depth": 1}):
         with pytest.raises(ValueError, match="fold must be 1 or 2"):
@@ -151,7 +154,7 @@ def flat(k):
 
 
 def test_batches_hold_the_noise_they_say():
-    from medsr_course.training.denoising import Noisy
+    from medsr_course.networks.training.denoising import Noisy
 
     noisy, residual, weight = Noisy(flat, "rician", (2, 8))(0)
     level = residual.std(axis=(1, 2, 3))
@@ -166,7 +169,7 @@ def test_batches_hold_the_noise_they_say():
 
 
 def test_a_second_measurement_has_noise_of_its_own():
-    from medsr_course.training.denoising import Noisy
+    from medsr_course.networks.training.denoising import Noisy
 
     one, other, _ = Noisy(flat, "rician", (5, 5), target="noisy")(0)
     a, b = one - one.mean(), other - other.mean()
@@ -179,7 +182,7 @@ def test_a_second_measurement_has_noise_of_its_own():
 
 
 def test_channels_have_both_signs_and_a_map_the_level():
-    from medsr_course.training.denoising import Noisy
+    from medsr_course.networks.training.denoising import Noisy
 
     noisy, residual, _ = Noisy(flat, "gaussian", (5, 5), noise_map=True)(0)
     assert noisy.shape[-1] == 2
@@ -192,8 +195,8 @@ def test_channels_have_both_signs_and_a_map_the_level():
 
 def test_a_network_learns_to_denoise():
     """On one flat patch: what is left of the noise falls well below what came in."""
-    from medsr_course import models, training
-    from medsr_course.training.denoising import Noisy
+    from medsr_course.networks import models, training
+    from medsr_course.networks.training.denoising import Noisy
 
     model = models.build("dncnn", filters=8, depth=3)
     batches = Noisy(flat, "gaussian", (6, 6))
@@ -229,7 +232,7 @@ def test_onnx_equals_keras(head, name):
     kind = pretrained.card(name)["kind"]
     noisy = denoising.pair(head, 6, kind).noisy
     model, about = pretrained.load(name), pretrained.card(name)
-    from medsr_course.pretrained.denoising import clean, how
+    from medsr_course.networks.pretrained.denoising import clean, how
 
     by_keras = clean(model.predict_on_batch, noisy, **how(about))
     assert np.abs(by_keras - pretrained.denoise(name, noisy)).max() < 1e-4 * by_keras.max()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medsr_course import metrics, models, pretrained, training
-from medsr_course.training import adversarial, denoising_gan
+from medsr_course.networks import models, pretrained, training
+from medsr_course.networks.training import adversarial, denoising_gan
+from medsr_course.physics import metrics
 
 
 class Noisy:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from medsr_course import acquisition, classical, evaluation, metrics, volumes
+from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.scans import volumes
+from medsr_course.tasks import superresolution
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +19,7 @@ def scan():
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_pair_is_ten_axial_slices_and_their_crop(scan, scale):
-    target, coarse = evaluation.pair(scan, scale)
+    target, coarse = superresolution.pair(scan, scale)
     n, h, w = target.shape
     assert (n, h, w) == (10, 51 - 51 % scale, 45 - 45 % scale)
     assert coarse.shape == (10, h // scale, w // scale)
@@ -27,24 +29,24 @@ def test_a_pair_is_ten_axial_slices_and_their_crop(scan, scale):
 
 
 def test_noise_is_the_protocols_and_depends_on_the_key_alone(scan):
-    target, clean = evaluation.pair(scan, 2)
-    again, noisy = evaluation.pair(scan, 2, noise=3, key="a")
+    target, clean = superresolution.pair(scan, 2)
+    again, noisy = superresolution.pair(scan, 2, noise=3, key="a")
     np.testing.assert_array_equal(target, again)  # the truth has none
-    np.testing.assert_array_equal(noisy, evaluation.pair(scan, 2, noise=3, key="a")[1])
-    assert not np.array_equal(noisy, evaluation.pair(scan, 2, noise=3, key="b")[1])
+    np.testing.assert_array_equal(noisy, superresolution.pair(scan, 2, noise=3, key="a")[1])
+    assert not np.array_equal(noisy, superresolution.pair(scan, 2, noise=3, key="b")[1])
     assert noisy.min() >= 0
     # p % of the 99.5th percentile, in each of the two channels; in a bright region the magnitude keeps it.
     bright = clean > 800
     sigma = 0.03 * np.percentile(clean, 99.5, axis=(1, 2)).mean()
     assert np.std((noisy - clean)[bright]) == pytest.approx(sigma, rel=0.1)
-    double = evaluation.pair(scan, 2, noise=6, key="a")[1]
+    double = superresolution.pair(scan, 2, noise=6, key="a")[1]
     assert np.std((double - clean)[bright]) == pytest.approx(2 * sigma, rel=0.1)
 
 
 def test_scores_are_those_of_the_metrics(scan):
-    target, coarse = evaluation.pair(scan, 2)
-    zipped = classical.zero_fill(coarse, 2)
-    found = evaluation.scores(target, zipped, coarse, pixel_size=0.9)
+    target, coarse = superresolution.pair(scan, 2)
+    zipped = interpolation.zero_fill(coarse, 2)
+    found = superresolution.scores(target, zipped, coarse, pixel_size=0.9)
     head = metrics.head_mask(target, 0.9)
     assert found == {
         "psnr": pytest.approx(metrics.psnr(target, zipped)),
@@ -53,19 +55,19 @@ def test_scores_are_those_of_the_metrics(scan):
         "hfen": pytest.approx(metrics.hfen(target, zipped)),
         "low_band": pytest.approx(0, abs=1e-6),
     }
-    assert evaluation.psnrs(target, zipped, pixel_size=0.9) == {k: found[k] for k in ("psnr", "psnr_head")}
+    assert superresolution.psnrs(target, zipped, pixel_size=0.9) == {k: found[k] for k in ("psnr", "psnr_head")}
 
 
 def test_low_band_sees_a_result_that_contradicts_its_input(scan):
-    target, coarse = evaluation.pair(scan, 2)
-    found = evaluation.scores(target, 1.1 * classical.zero_fill(coarse, 2), coarse)
+    target, coarse = superresolution.pair(scan, 2)
+    found = superresolution.scores(target, 1.1 * interpolation.zero_fill(coarse, 2), coarse)
     assert found["low_band"] == pytest.approx(0.1, rel=1e-3)
 
 
 def test_ct_has_a_range_of_400_hu(scan):
-    target, coarse = evaluation.pair(scan, 2)
-    zipped = classical.zero_fill(coarse, 2)
-    ct, mr = (evaluation.scores(target, zipped, coarse, contrast=c) for c in ("CT", "T1w"))
+    target, coarse = superresolution.pair(scan, 2)
+    zipped = interpolation.zero_fill(coarse, 2)
+    ct, mr = (superresolution.scores(target, zipped, coarse, contrast=c) for c in ("CT", "T1w"))
     gap = 20 * np.log10(target.max() / 400)
     assert mr["psnr"] - ct["psnr"] == pytest.approx(gap)
     assert mr["psnr_head"] - ct["psnr_head"] == pytest.approx(gap)
@@ -74,9 +76,9 @@ def test_ct_has_a_range_of_400_hu(scan):
 
 
 def test_air_counts_in_the_full_field_only(scan):
-    target, coarse = evaluation.pair(scan, 2)
+    target, coarse = superresolution.pair(scan, 2)
     result = target.copy()
     result[:, :3, :3] += 300
-    found = evaluation.psnrs(target, result)
+    found = superresolution.psnrs(target, result)
     assert found["psnr_head"] == np.inf
     assert found["psnr"] < 60

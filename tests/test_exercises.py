@@ -2,8 +2,9 @@
 
 import pytest
 
-from medsr_course import exercises, quizzes, runtime
-from medsr_course.exercises._core import verdict
+from medsr_course import runtime
+from medsr_course.teaching import exercises, quizzes
+from medsr_course.teaching.exercises._core import verdict
 
 NAMES = exercises.names()
 MISTAKES = [(name, mistake) for name in NAMES for mistake in exercises.find(name).mistakes]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsr_course import figures
+from medsr_course.teaching import figures
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medsr_course import acquisition, classical, grid
+from medsr_course.physics import acquisition, grid, interpolation
 
 sizes = st.integers(1, 13)
 scales = st.sampled_from([2, 3, 4])
@@ -21,7 +21,7 @@ def sample(seed, *shape, complex_=False):
 @given(h=sizes, w=sizes, scale=scales, complex_=st.booleans(), seed=st.integers(0, 99))
 def test_round_trip(h, w, scale, complex_, seed):
     x = sample(seed, 2, h, w, complex_=complex_)
-    fine = classical.zero_fill(x, scale)
+    fine = interpolation.zero_fill(x, scale)
     assert fine.shape == (2, scale * h, scale * w)
     np.testing.assert_allclose(acquisition.kspace_crop(fine, scale), x, atol=1e-10)
 
@@ -30,7 +30,7 @@ def test_round_trip(h, w, scale, complex_, seed):
 @pytest.mark.parametrize("shape", [(8, 8), (7, 9), (6, 11)])
 def test_round_trip_float32(scale, shape):
     x = sample(1, *shape).astype(np.float32)
-    back = acquisition.kspace_crop(classical.zero_fill(x, scale), scale)
+    back = acquisition.kspace_crop(interpolation.zero_fill(x, scale), scale)
     assert back.dtype == np.float32
     assert np.abs(back - x).max() < 1e-5
 
@@ -39,7 +39,7 @@ def test_round_trip_float32(scale, shape):
 @given(h=sizes, w=sizes, scale=scales, seed=st.integers(0, 99))
 def test_mean_is_kept(h, w, scale, seed):
     x = sample(seed, h, w)
-    assert np.isclose(classical.zero_fill(x, scale).mean(), x.mean(), atol=1e-12)
+    assert np.isclose(interpolation.zero_fill(x, scale).mean(), x.mean(), atol=1e-12)
     fine = sample(seed, scale * h, scale * w)
     assert np.isclose(acquisition.kspace_crop(fine, scale).mean(), fine.mean(), atol=1e-12)
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from medsr_course import layers, runtime
+from medsr_course import runtime
+from medsr_course.networks import layers
 
 runtime.quiet_frameworks()
 with runtime.hushed():
@@ -98,7 +99,7 @@ def test_difference_convolution_does_not_see_brightness():
 
 
 def test_a_saved_model_opens_with_its_layers(tmp_path):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     for name in ("fsrcnn", "espcn"):
         model = models.build(name, scale=3)

@@ -9,8 +9,12 @@ from conftest import ROOT, load_tool
 from scipy import ndimage
 from test_cli import medsr, one_line_error
 
-from medsr_course import classical, datasets, evaluation, leaderboard, methods, metrics, pretrained, runtime
-from medsr_course.leaderboard import entries, measuring, report, statistics
+from medsr_course import leaderboard, runtime
+from medsr_course.leaderboard import entries, measuring, methods, report, statistics
+from medsr_course.networks import pretrained
+from medsr_course.physics import interpolation, metrics
+from medsr_course.scans import datasets
+from medsr_course.tasks import superresolution
 
 
 def scan(data, split, subject, contrast="T1w"):
@@ -34,7 +38,7 @@ def pretend(patch, cache):
 
     def super_resolve(name, stack):
         calls.append(len(stack))
-        return 1.01 * classical.zero_fill(stack, 2)
+        return 1.01 * interpolation.zero_fill(stack, 2)
 
     patch.setattr(pretrained, "names", lambda: ["tiny-x2"])
     patch.setattr(pretrained, "card", lambda name: card)
@@ -75,13 +79,13 @@ def fixed(rows):
 def test_a_row_is_what_the_protocol_says(board, tmp_path):
     rows, _ = run(tmp_path / "out", names=["cubic"])
     (row,) = (r for r in rows if (r["method"], r["scale"], r["subject"]) == ("cubic", 4, "person"))
-    target, coarse = evaluation.pair(board["measured"][-1].read(), 4)
-    expected = evaluation.scores(target, classical.cubic(coarse, 4), coarse)
+    target, coarse = superresolution.pair(board["measured"][-1].read(), 4)
+    expected = superresolution.scores(target, interpolation.cubic(coarse, 4), coarse)
     assert {k: row[k] for k in expected} == pytest.approx(expected)
     assert {r["method"] for r in rows} == {"zip", "cubic"}  # gains are counted from ZIP
     ct = next(r for r in rows if r["contrast"] == "CT" and r["method"] == "zip" and r["scale"] == 2)
-    target, coarse = evaluation.pair(board["measured"][-2].read(), 2)
-    assert ct["psnr"] == pytest.approx(metrics.psnr(target, classical.zero_fill(coarse, 2), data_range=400))
+    target, coarse = superresolution.pair(board["measured"][-2].read(), 2)
+    assert ct["psnr"] == pytest.approx(metrics.psnr(target, interpolation.zero_fill(coarse, 2), data_range=400))
 
 
 def test_files_are_whole_and_read_back(whole):
@@ -149,7 +153,7 @@ def test_a_second_run_measures_nothing_and_says_the_same(board, tmp_path, monkey
     first, _ = run(tmp_path / "one", **options)
     count = len(board["calls"])
     assert count > 0
-    monkeypatch.setattr(evaluation, "scores", lambda *a, **k: pytest.fail("measured twice"))
+    monkeypatch.setattr(superresolution, "scores", lambda *a, **k: pytest.fail("measured twice"))
     second, _ = run(tmp_path / "two", **options)
     assert second == first
     assert len(board["calls"]) == count
@@ -186,7 +190,7 @@ def test_new_weights_are_measured_again_and_old_rows_stay(board, tmp_path):
 def test_interrupted_it_goes_on_and_leaves_the_old_table(board, tmp_path, monkeypatch):
     run(tmp_path / "out", names=["cubic"], scales=(2,))
     before = (tmp_path / "out" / "leaderboard.csv").read_bytes()
-    real, done = evaluation.scores, []
+    real, done = superresolution.scores, []
 
     def stops(*a, **k):
         if len(done) == 3:
@@ -194,12 +198,12 @@ def test_interrupted_it_goes_on_and_leaves_the_old_table(board, tmp_path, monkey
         done.append(1)
         return real(*a, **k)
 
-    monkeypatch.setattr(evaluation, "scores", stops)
+    monkeypatch.setattr(superresolution, "scores", stops)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "out", names=["linear"], scales=(2,))
     assert (tmp_path / "out" / "leaderboard.csv").read_bytes() == before
     done.clear()
-    monkeypatch.setattr(evaluation, "scores", lambda *a, **k: done.append(1) or real(*a, **k))
+    monkeypatch.setattr(superresolution, "scores", lambda *a, **k: done.append(1) or real(*a, **k))
     rows, folder = run(tmp_path / "out", names=["linear"], scales=(2,))
     assert len(done) == len(board["measured"]) - 3
     assert {r["method"] for r in rows} == {"zip", "linear"}
@@ -369,5 +373,6 @@ def test_tables_sort_by_a_click(chromium, tmp_path):
 
 def test_what_a_row_depends_on_is_hashed():
     names = {f"{m}.py" for m in measuring._MODULES}
-    assert names <= {p.name for p in (ROOT / "medsr_course").glob("*.py")}
-    assert methods.get("zip").apply is classical.zero_fill
+    folder = ROOT / "medsr_course"
+    assert names <= {p.relative_to(folder).as_posix() for p in folder.glob("*/*.py")}
+    assert methods.get("zip").apply is interpolation.zero_fill

@@ -87,9 +87,9 @@ def test_a_misnamed_file_is_found(chapter):
 
 
 def test_an_existing_chapter_is_not_overwritten(tmp_path):
-    for folder in ("notebooks", "medsr_course/exercises", "medsr_course/quizzes"):
+    for folder in ("notebooks", "medsr_course/teaching/exercises", "medsr_course/teaching/quizzes"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "notebooks" / "98_other.ipynb").write_text("{}")
     with pytest.raises(SystemExit, match="exists already"):
         tool.new("98", "my_chapter", "My chapter", root=tmp_path)
-    assert not (tmp_path / "medsr_course" / "exercises" / "ch98.py").exists()
+    assert not (tmp_path / "medsr_course" / "teaching" / "exercises" / "ch98.py").exists()

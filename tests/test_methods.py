@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from medsr_course import classical, methods, pretrained, runtime
+from medsr_course import runtime
+from medsr_course.leaderboard import methods
+from medsr_course.networks import pretrained
+from medsr_course.physics import interpolation
 
 
 @pytest.fixture
@@ -13,7 +16,7 @@ def shipped(monkeypatch):
 
     def super_resolve(name, stack):
         calls.append(name)
-        return classical.zero_fill(stack, 3) + 1
+        return interpolation.zero_fill(stack, 3) + 1
 
     monkeypatch.setattr(pretrained, "names", lambda: ["tiny-x3"])
     monkeypatch.setattr(pretrained, "card", lambda name: {"scale": 3})
@@ -46,7 +49,7 @@ def test_every_classical_method_runs(scale):
 
 def test_zip_is_zero_filling():
     stack = np.random.default_rng(0).normal(size=(1, 6, 7))
-    assert np.array_equal(methods.get("zip")(stack, 2), classical.zero_fill(stack, 2))
+    assert np.array_equal(methods.get("zip")(stack, 2), interpolation.zero_fill(stack, 2))
 
 
 def test_a_learned_method_is_used_only_when_called(shipped):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medsr_course import acquisition, classical, metrics
+from medsr_course.physics import acquisition, interpolation, metrics
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_hfen_sees_edges_not_offsets(blobs):
 
 def test_low_band_residual(blobs):
     low = acquisition.kspace_crop(blobs, 2)
-    assert metrics.low_band_residual(low, classical.zero_fill(low, 2), 2) < 1e-9
-    assert metrics.low_band_residual(low, 1.1 * classical.zero_fill(low, 2), 2) == pytest.approx(0.1)
+    assert metrics.low_band_residual(low, interpolation.zero_fill(low, 2), 2) < 1e-9
+    assert metrics.low_band_residual(low, 1.1 * interpolation.zero_fill(low, 2), 2) == pytest.approx(0.1)
 
 
 def test_head_mask_fills_and_dilates():
@@ -149,7 +149,7 @@ def test_frc_of_independent_noise_is_about_zero():
 
 
 def test_frc_of_a_zero_filled_image_falls_at_its_nyquist(blobs):
-    image = classical.zero_fill(acquisition.kspace_crop(blobs, 2), 2)
+    image = interpolation.zero_fill(acquisition.kspace_crop(blobs, 2), 2)
     frequency, correlation = metrics.frc(blobs, image)
     inside, outside = frequency < 0.24, frequency > 0.36  # the corner of the square band is at 0.354
     np.testing.assert_allclose(correlation[inside], 1, atol=1e-9)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from medsr_course import acquisition, classical, models, pretrained, training
+from medsr_course.networks import models, pretrained, training
+from medsr_course.physics import acquisition, interpolation
 
 SMALL = {
     "srcnn": {"filters": (16, 8), "sizes": (5, 1, 3)},
@@ -54,7 +55,7 @@ def test_any_height_and_width(name, scale):
 def test_untrained_network_is_zero_filling(name, scale):
     model, stack = build(name, scale), np.random.default_rng(0).random((2, 9, 12)).astype(np.float32)
     out = pretrained.enhance(model, stack, scale, zero_filled=name in models.ON_ZIP)
-    np.testing.assert_allclose(out, classical.zero_fill(stack, scale), atol=1e-6)
+    np.testing.assert_allclose(out, interpolation.zero_fill(stack, scale), atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -112,7 +113,7 @@ def eight():
     fine = np.stack([np.hypot(y - a, x - b) < r for a, b, r in rng.uniform(4, 12, (8, 3)) * (1, 1, 0.5)])
     fine = fine.astype(np.float32)
     coarse = acquisition.kspace_crop(fine, 2)
-    zipped = classical.zero_fill(coarse, 2)
+    zipped = interpolation.zero_fill(coarse, 2)
     return coarse, zipped, fine - zipped
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from medsr_course import acquisition, classical, metrics, multiframe
+from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.tasks import multiframe
 
 SHIFTS = [(0, 0), (0.3, 0), (0, -1.7), (1, 1)]
 CASES = [("box", 2, (12, 18)), ("box", (4, 1), (24, 7)), ("box", 3, (9, 12)), ("kspace", 2, (10, 14))]
@@ -106,7 +107,7 @@ def test_wrong_arguments(rng):
 
 
 def test_all_shifts_of_a_box_restore_an_image_and_none_does_not(rng):
-    x = classical.apply_window(rng.normal(size=(32, 32)), "hamming")
+    x = interpolation.apply_window(rng.normal(size=(32, 32)), "hamming")
     four = [(0, 0), (0, 1), (1, 0), (1, 1)]
     good, plain = (
         metrics.psnr(x, multiframe.fuse(multiframe.observe(x, 2, s), 2, s, 1e-6)) for s in (four, 4 * [(0, 0)])

@@ -6,7 +6,7 @@ import os
 import pytest
 from conftest import load_tool
 
-from medsr_course import claims, notebooks
+from medsr_course.teaching import claims, notebooks
 
 CHAPTERS = notebooks.chapters()
 lint = load_tool("notebooks").lint

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from conftest import load_tool
 
-from medsr_course import phantom
-from medsr_course.phantom import cohort, fields, scanner, signal, template, warp
 from medsr_course.runtime import CourseError
+from medsr_course.scans import phantom
+from medsr_course.scans.phantom import cohort, fields, scanner, signal, template, warp
 
 SEED, INDEX = 0, 2  # a whole head with lesions
 
@@ -50,7 +50,7 @@ def files(folder):
 
 @pytest.mark.slow
 def test_another_process_makes_the_same_subject(subject, tmp_path):
-    command = [sys.executable, "-m", "medsr_course.phantom.worker", str(tmp_path), str(SEED)]
+    command = [sys.executable, "-m", "medsr_course.scans.phantom.worker", str(tmp_path), str(SEED)]
     (tmp_path / "derivatives" / "labels").mkdir(parents=True)
     done = subprocess.run(command, input=f"{INDEX}\n", capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["done"]

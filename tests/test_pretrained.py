@@ -6,7 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from medsr_course import acquisition, classical, metrics, pretrained, resources, training, volumes
+from medsr_course import resources
+from medsr_course.networks import pretrained, training
+from medsr_course.physics import acquisition, grid, interpolation, metrics
+from medsr_course.scans import volumes
 
 NAMES = pretrained.names()
 
@@ -15,7 +18,7 @@ NAMES = pretrained.names()
 def coarse():
     """Three slices of the template, four times too coarse, odd sides: in the unit of its file."""
     image = resources.template("t1")
-    from medsr_course import scanfiles
+    from medsr_course.scans import scanfiles
 
     return acquisition.kspace_crop(volumes.axial_slices(scanfiles.read(image), 3)[:, :228, :196], 4)
 
@@ -76,15 +79,15 @@ def test_signed_data_keep_their_zero(name, coarse):
 
 def test_intensity_rule():
     positive = np.linspace(0, 100, 1001)
-    offset, scale = pretrained.intensity(positive)
+    offset, scale = grid.intensity(positive)
     assert offset == 0
     assert scale == pytest.approx(99.5, abs=0.2)
-    offset, scale = pretrained.intensity(positive - 50)
+    offset, scale = grid.intensity(positive - 50)
     assert offset == pytest.approx(-49.5)
     assert scale == pytest.approx(99)
     ringing = np.r_[positive, -2]
-    assert pretrained.intensity(ringing)[0] == 0
-    assert pretrained.intensity(np.zeros(5)) == (0.0, 0.0)
+    assert grid.intensity(ringing)[0] == 0
+    assert grid.intensity(np.zeros(5)) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0, -5.0])
@@ -148,16 +151,16 @@ def test_keras_serves_where_there_is_no_onnx(tmp_path, monkeypatch, coarse):
 def test_null_run_is_zero_filling(monkeypatch, coarse):
     monkeypatch.setenv("MEDSR_NULL", "1")
     np.testing.assert_allclose(
-        pretrained.super_resolve("espcn-x4", coarse), classical.zero_fill(coarse, 4), atol=1e-5 * coarse.max()
+        pretrained.super_resolve("espcn-x4", coarse), interpolation.zero_fill(coarse, 4), atol=1e-5 * coarse.max()
     )
 
 
 def test_gain_on_the_template(coarse):
     """The network has learned something, by the same numbers as the chapter's."""
-    from medsr_course import scanfiles
+    from medsr_course.scans import scanfiles
 
     target = volumes.axial_slices(scanfiles.read(resources.template("t1")), 3)[:, :228, :196]
-    base = metrics.psnr(target, classical.zero_fill(coarse, 4))
+    base = metrics.psnr(target, interpolation.zero_fill(coarse, 4))
     assert metrics.psnr(target, pretrained.super_resolve("espcn-x4", coarse)) > base + 0.3
 
 
@@ -203,7 +206,7 @@ def off_measurement(out, stack):
 def test_soft_consistency_weighs_both_by_their_variance(noisy):
     stack, sigma = noisy
     none, hard = (pretrained.enhance(nearest, stack, 2, mode) for mode in (None, "hard"))
-    unit = pretrained.intensity(stack)[1]
+    unit = grid.intensity(stack)[1]
     assert off_measurement(hard, stack) < 1e-5
     assert off_measurement(none, stack) > 0.1
     measured = metrics.background_noise(stack) / unit
@@ -239,7 +242,7 @@ def test_an_unknown_consistency_is_refused(noisy):
 
 @pytest.mark.parametrize("shape", [(2, 12, 15), (1, 31, 20)])
 def test_networks_on_zip_get_the_zero_filled_image(shape):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     stack = np.random.default_rng(0).random(shape).astype(np.float32) * 300
     seen = []
@@ -249,10 +252,10 @@ def test_networks_on_zip_get_the_zero_filled_image(shape):
         return 0.1 * batch
 
     out = pretrained.enhance(network, stack, 3, None, zero_filled=True)
-    zipped = classical.zero_fill(stack, 3)
+    zipped = interpolation.zero_fill(stack, 3)
     np.testing.assert_allclose(out, 1.1 * zipped, rtol=1e-4, atol=1e-3)
     edge, (_, h, w) = 3 * pretrained.EDGE, zipped.shape
-    inner = seen[0][:, edge : edge + h, edge : edge + w, 0] * pretrained.intensity(stack)[1]
+    inner = seen[0][:, edge : edge + h, edge : edge + w, 0] * grid.intensity(stack)[1]
     np.testing.assert_allclose(inner, zipped, rtol=1e-4, atol=1e-3)
     for name in models.ON_ZIP:
         model = models.build(name, scale=3)
@@ -261,7 +264,7 @@ def test_networks_on_zip_get_the_zero_filled_image(shape):
 
 def test_a_noise_map_is_the_measured_noise(noisy):
     stack, _ = noisy
-    unit = pretrained.intensity(stack)[1]
+    unit = grid.intensity(stack)[1]
     seen = []
 
     def network(batch):

@@ -5,8 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from medsr_course import acquisition, metrics, pretrained, reconstruction, resources, runtime
+from medsr_course import resources, runtime
 from medsr_course.leaderboard import reconstruction as board
+from medsr_course.networks import pretrained
+from medsr_course.physics import acquisition, metrics
+from medsr_course.tasks import reconstruction
 
 
 def noise(rng, *shape):
@@ -79,7 +82,7 @@ def test_hard_consistency_keeps_every_sample_and_soft_ones_the_mean(shape, rng):
 
 
 def test_a_scan_is_the_same_for_the_same_key():
-    from medsr_course import datasets
+    from medsr_course.scans import datasets
 
     image = datasets.load("mni152")[0].contrasts["T1w"]
     one, two, other = (reconstruction.scan(image, 4, key=key, slices=2) for key in ("a", "a", "b"))
@@ -210,14 +213,14 @@ def test_without_finufft_it_says_what_to_install(monkeypatch):
 
 @pytest.fixture(scope="module")
 def networks():
-    from medsr_course import models
+    from medsr_course.networks import models
 
     settings = {"kspace_unet": {}, "cascade": {"iterations": 2}, "crnn": {"iterations": 2, "hidden": 3}}
     return {name: models.build(name, filters=6, levels=2, **more) for name, more in settings.items()}
 
 
 def run(model, kspace, mask, iterations=1, hidden=0, **options):
-    from medsr_course.models.reconstruction import block_of, trust_of
+    from medsr_course.networks.models.reconstruction import block_of, trust_of
 
     return pretrained.unroll(
         block_of(model).predict_on_batch,
@@ -233,7 +236,7 @@ def run(model, kspace, mask, iterations=1, hidden=0, **options):
 @pytest.mark.parametrize("shape", [(2, 16, 24), (1, 13, 17)])
 @pytest.mark.parametrize("name", ["kspace_unet", "cascade", "crnn"])
 def test_networks_untrained_are_zero_filling_and_the_unrolling_is_theirs(name, shape, networks, rng):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     model = models.build(**{"architecture": name, "filters": 6, "levels": 2}, **more(name))
     image = noise(rng, *shape).astype(np.complex64)
@@ -262,8 +265,8 @@ def more(name):
 
 
 def test_a_network_learns_a_few_strips_by_heart(rng):
-    from medsr_course import models, training
-    from medsr_course.training.reconstruction import Strips, row_loss
+    from medsr_course.networks import models, training
+    from medsr_course.networks.training.reconstruction import Strips, row_loss
 
     y, x = np.mgrid[:40, :44]
     slices = [np.where(np.hypot(y - 20, x - 22) < r, 0.9, 0.0).astype("f4") for r in (10, 14)]
@@ -275,8 +278,8 @@ def test_a_network_learns_a_few_strips_by_heart(rng):
 
 
 def test_strips_are_a_function_of_their_number():
-    from medsr_course import training
-    from medsr_course.training.reconstruction import Strips
+    from medsr_course.networks import training
+    from medsr_course.networks.training.reconstruction import Strips
 
     y, x = np.mgrid[:50, :60]
     slices = [np.hypot(y - 25, x - 30) < 20]
@@ -296,8 +299,8 @@ def test_strips_are_a_function_of_their_number():
 
 
 def test_multiplications_are_counted_where_they_happen():
-    from medsr_course import models
-    from medsr_course.models.reconstruction import multiplications
+    from medsr_course.networks import models
+    from medsr_course.networks.models.reconstruction import multiplications
 
     model = models.kspace_unet(filters=4, levels=1)
     # 2×2 to 4 channels at half resolution, two 3×3, and the last one with 8: each counts for a quarter of the pixels.

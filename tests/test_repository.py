@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from medsr_course import notebooks
+from medsr_course.teaching import notebooks
 
 SKIPPED = {".venv", ".git", "__pycache__", "_build", "chapters", "out", ".pytest_cache", ".ruff_cache", "node_modules"}
 

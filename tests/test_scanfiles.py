@@ -13,9 +13,9 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
 
-from medsr_course import scanfiles, volumes
 from medsr_course.runtime import CourseError
-from medsr_course.scanfiles import ScanError
+from medsr_course.scans import scanfiles, volumes
+from medsr_course.scans.scanfiles import ScanError
 
 AFFINE = np.array([[-0.9, 0, 0, 40], [0, 1.1, 0, -60.5], [0, 0, 2.5, 12.25], [0, 0, 0, 1]])
 DATA = np.random.default_rng(0).normal(100, 30, (6, 7, 5)).astype(np.float32)

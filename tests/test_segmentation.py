@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medsr_course import pretrained, segmentation
-from medsr_course.pretrained.segmentation import label
+from medsr_course.networks import pretrained
+from medsr_course.networks.pretrained.segmentation import label
+from medsr_course.tasks import segmentation
 
 
 def ball(radius, shape=(24, 40, 40), centre=None):
@@ -139,13 +140,13 @@ def test_n4_finds_the_shading(brain):
 
 @pytest.fixture(scope="module")
 def ops():
-    from medsr_course import models
+    from medsr_course.networks import models
 
     return models.keras.ops
 
 
 def test_losses(ops):
-    from medsr_course import losses
+    from medsr_course.networks import losses
 
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(2, 5, 6, 3)).astype("f4")
@@ -164,7 +165,7 @@ def test_losses(ops):
 
 
 def test_ignored_pixels_change_no_loss(ops):
-    from medsr_course import losses
+    from medsr_course.networks import losses
 
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(1, 4, 8, 3)).astype("f4")
@@ -178,7 +179,7 @@ def test_ignored_pixels_change_no_loss(ops):
 
 @pytest.mark.parametrize("size", [(16, 24), (13, 21), (7, 9)])
 def test_unet_takes_any_size(size):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     model = models.unet(4, channels=2, filters=(4, 6, 8))
     out = np.asarray(model(np.random.default_rng(0).random((2, *size, 2)).astype("f4")))
@@ -187,7 +188,7 @@ def test_unet_takes_any_size(size):
 
 
 def test_unet_refuses_nonsense():
-    from medsr_course import models
+    from medsr_course.networks import models
 
     with pytest.raises(ValueError, match="two classes"):
         models.unet(1)
@@ -207,7 +208,7 @@ def discs():
 
 
 def test_patches_keep_image_and_label_together(discs):
-    from medsr_course.training.segmentation import Change, Labelled
+    from medsr_course.networks.training.segmentation import Change, Labelled
 
     calm = Change(gamma=1, gain=0, shade=0, soft=0, noise=0)
     batches = Labelled(*discs, size=32, batch=6, change=calm)
@@ -223,7 +224,7 @@ def test_patches_keep_image_and_label_together(discs):
 
 
 def test_rare_classes_are_looked_for(discs):
-    from medsr_course.training.segmentation import Labelled
+    from medsr_course.networks.training.segmentation import Labelled
 
     images, labels = discs
     seldom = [np.zeros_like(mark) for mark in labels]
@@ -234,16 +235,16 @@ def test_rare_classes_are_looked_for(discs):
 
 
 def test_no_slices():
-    from medsr_course.training import TrainingError
-    from medsr_course.training.segmentation import Labelled
+    from medsr_course.networks.training import TrainingError
+    from medsr_course.networks.training.segmentation import Labelled
 
     with pytest.raises(TrainingError, match="no slices"):
         Labelled([], [])
 
 
 def test_it_learns_discs(discs):
-    from medsr_course import models, training
-    from medsr_course.training.segmentation import Change, Labelled, overlap_loss
+    from medsr_course.networks import models, training
+    from medsr_course.networks.training.segmentation import Change, Labelled, overlap_loss
 
     batches = Labelled(*discs, size=32, batch=8, change=Change())
     model = models.unet(2, filters=(6, 8, 12))

@@ -10,8 +10,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from medsr_course import exercises, notebooks, resources
+from medsr_course import resources
 from medsr_course.runtime import CourseError
+from medsr_course.teaching import exercises, notebooks
 
 pytestmark = pytest.mark.xdist_group("site")  # one worker builds the site, once
 
@@ -29,7 +30,7 @@ SAMPLES = {
     "slider": "viewers.slider({'0 %': b, '9 %': a}, caption='Drag.', window=(0, 1))",
     "claims": "print('x' * 200)\nclaims.check('so', 1, at_least=1)\nclaims.check('not so', 0, at_least=1)\n"
     "claims.skip('unknown', 'no scans')",
-    "exercise": "from medsr_course.exercises._core import _say\n_say('○ 00-x: not answered yet')",
+    "exercise": "from medsr_course.teaching.exercises._core import _say\n_say('○ 00-x: not answered yet')",
     "quiz": "from jupyterquiz import display_quiz\ndisplay_quiz([quizzes.choice('What is $x_k$?', ('a', 'yes'), "
     "{'b': 'no', 'c': 'no'}), quizzes.numeric('How many?', lambda: 4, tolerance=1, feedback='4')], colors='fdsp')",
 }
@@ -218,7 +219,7 @@ def test_every_page_is_in_the_contents():
 
 
 def test_the_page_of_cards_has_every_network_and_what_was_measured(monkeypatch):
-    from medsr_course import pretrained
+    from medsr_course.networks import pretrained
 
     about = {"title": "Sharp", "steps": 1, "seconds": 2, "seed": 0, "data": ["heads"], "licence": "MIT"}
     about |= {"recipe": "make", "intended_use": "x", "not_for": "patients"}

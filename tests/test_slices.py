@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
-from medsr_course import pretrained, resources, runtime, slices
+from medsr_course import resources, runtime
+from medsr_course.networks import pretrained
+from medsr_course.tasks import thick_slices
 
 SLABS = [
-    slices.Slab(4, 4),
-    slices.Slab(4, 2),
-    slices.Slab(3, 5, "trapezoid"),
-    slices.Slab(2, 3, "box"),
-    slices.Slab(1, 1),
+    thick_slices.Slab(4, 4),
+    thick_slices.Slab(4, 2),
+    thick_slices.Slab(3, 5, "trapezoid"),
+    thick_slices.Slab(2, 3, "box"),
+    thick_slices.Slab(1, 1),
 ]
 
 
@@ -22,118 +24,119 @@ def rng():
 @pytest.mark.parametrize("slab", SLABS, ids=str)
 def test_adjoint(rng, slab):
     x = rng.normal(size=(9 * slab.spacing, 3, 2))
-    y = slices.thicken(x, slab)
+    y = thick_slices.thicken(x, slab)
     u = rng.normal(size=y.shape)
-    back = slices.thicken_adjoint(u, slab)
+    back = thick_slices.thicken_adjoint(u, slab)
     assert y.shape == (9, 3, 2)
     assert back.shape == x.shape
     assert np.isclose((y * u).sum(), (x * back).sum())
-    unequal = slices.matrix(9, slab) * np.linspace(1, 1.01, 9)[:, None]  # an operator that is another one
+    unequal = thick_slices.matrix(9, slab) * np.linspace(1, 1.01, 9)[:, None]  # an operator that is another one
     assert not np.isclose((np.tensordot(unequal, x, 1) * u).sum(), (x * back).sum(), rtol=1e-9)
 
 
-@pytest.mark.parametrize("shape", slices.SHAPES)
+@pytest.mark.parametrize("shape", thick_slices.SHAPES)
 @pytest.mark.parametrize("fwhm", [2, 3, 4, 6.5])
 def test_profile(shape, fwhm):
-    weights = slices.profile(slices.Slab(4, fwhm, shape))
+    weights = thick_slices.profile(thick_slices.Slab(4, fwhm, shape))
     assert weights.size % 2 == 1
     assert np.isclose(weights.sum(), 1)
     assert np.allclose(weights, weights[::-1])
-    assert abs(slices.width(weights) - fwhm) < 0.5
+    assert abs(thick_slices.width(weights) - fwhm) < 0.5
     depth = np.linspace(-20, 20, 40001)
-    assert slices.width(slices.response(depth, slices.Slab(4, fwhm, shape)), 0.001) == pytest.approx(fwhm, abs=0.01)
+    response = thick_slices.response(depth, thick_slices.Slab(4, fwhm, shape))
+    assert thick_slices.width(response, 0.001) == pytest.approx(fwhm, abs=0.01)
 
 
 def test_a_thick_slice_is_centred_on_its_thin_one(rng):
     line = np.arange(48.0)
-    thick = slices.thicken(line)
+    thick = thick_slices.thicken(line)
     assert np.allclose(thick[2:-2], line[::4][2:-2])
-    assert np.allclose(slices.thicken(np.ones((20, 2, 2))), 1)  # at the ends, too
+    assert np.allclose(thick_slices.thicken(np.ones((20, 2, 2))), 1)  # at the ends, too
     assert not np.allclose(line.reshape(-1, 4).mean(axis=1)[2:-2], line[::4][2:-2])  # blocks lie 1.5 samples off
 
 
 def test_slab_says_what_it_is():
-    assert slices.Slab(4, 3).gap == 1
-    assert "gap 1" in str(slices.Slab(4, 3))
-    assert "overlap 2" in str(slices.Slab(4, 6))
+    assert thick_slices.Slab(4, 3).gap == 1
+    assert "gap 1" in str(thick_slices.Slab(4, 3))
+    assert "overlap 2" in str(thick_slices.Slab(4, 6))
     for wrong in ({"spacing": 2.5}, {"spacing": 0}, {"fwhm": 0}, {"fwhm": np.nan}, {"shape": "sinc"}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            slices.Slab(**wrong)
+            thick_slices.Slab(**wrong)
 
 
-@pytest.mark.parametrize("kernel", slices.KERNELS)
+@pytest.mark.parametrize("kernel", thick_slices.KERNELS)
 def test_back_projection_explains_the_measurement(rng, kernel):
     thick = rng.uniform(1, 2, (11, 4, 5))
-    made = [slices.back_project(thick, iterations=k, kernel=kernel) for k in (0, 8, 200)]
-    off = [np.abs(slices.thicken(stack) - thick).max() for stack in made]
+    made = [thick_slices.back_project(thick, iterations=k, kernel=kernel) for k in (0, 8, 200)]
+    off = [np.abs(thick_slices.thicken(stack) - thick).max() for stack in made]
     assert off[1] < 0.3 * off[0]
     assert off[2] < 1e-3
-    one_by_one = slices.cubic(thick)
-    back = slices.cubic if kernel == "cubic" else lambda y: 4 * slices.thicken_adjoint(y)
+    one_by_one = thick_slices.cubic(thick)
+    back = thick_slices.cubic if kernel == "cubic" else lambda y: 4 * thick_slices.thicken_adjoint(y)
     for _ in range(4):
-        one_by_one = one_by_one + back(thick - slices.thicken(one_by_one))
-    assert np.allclose(one_by_one, slices.back_project(thick, iterations=4, kernel=kernel))
+        one_by_one = one_by_one + back(thick - thick_slices.thicken(one_by_one))
+    assert np.allclose(one_by_one, thick_slices.back_project(thick, iterations=4, kernel=kernel))
 
 
 def test_back_projection_undoes_some_of_the_blur():
     depth = np.arange(96)
     truth = (1 + np.sin(2 * np.pi * depth / 14))[:, None, None] * np.ones((1, 2, 2))
-    thick = slices.thicken(truth)
-    error = [np.mean((stack - truth) ** 2) for stack in (slices.cubic(thick), slices.back_project(thick))]
+    thick = thick_slices.thicken(truth)
+    error = [np.mean((stack - truth) ** 2) for stack in (thick_slices.cubic(thick), thick_slices.back_project(thick))]
     assert error[1] < 0.25 * error[0]
-    wrong = slices.back_project(thick, slices.Slab(4, 6))  # through another profile
+    wrong = thick_slices.back_project(thick, thick_slices.Slab(4, 6))  # through another profile
     assert np.mean((wrong - truth) ** 2) > 2 * error[1]
 
 
 def test_consistent_is_the_nearest(rng):
     stack, thick = rng.normal(size=(24, 3)), rng.normal(size=(6, 3))
-    near = slices.consistent(stack, thick)
-    assert np.allclose(slices.thicken(near), thick)
+    near = thick_slices.consistent(stack, thick)
+    assert np.allclose(thick_slices.thicken(near), thick)
     unseen = rng.normal(size=stack.shape)
-    unseen = unseen - slices.along(slices.pseudo_inverse(6), slices.thicken(unseen))
-    assert np.allclose(slices.thicken(unseen), 0)
+    unseen = unseen - thick_slices.along(thick_slices.pseudo_inverse(6), thick_slices.thicken(unseen))
+    assert np.allclose(thick_slices.thicken(unseen), 0)
     assert abs(((near - stack) * unseen).sum()) < 1e-9  # moved along nothing that thick slices do not see
-    assert np.allclose(slices.consistent(near, thick), near)
+    assert np.allclose(thick_slices.consistent(near, thick), near)
 
 
 def test_smoothest_explanation(rng):
     line = np.linspace(1, 3, 40)[:, None]
-    assert np.allclose(slices.smooth(slices.thicken(line), damping=1e-6), line, atol=1e-3)
+    assert np.allclose(thick_slices.smooth(thick_slices.thicken(line), damping=1e-6), line, atol=1e-3)
     with pytest.raises(ValueError, match="damping"):
-        slices.smooth(rng.normal(size=(5, 1)), damping=0)
+        thick_slices.smooth(rng.normal(size=(5, 1)), damping=0)
 
 
 def test_steps_and_back(rng):
     stack = rng.normal(size=(12, 3, 5))
-    steps = slices.to_steps(stack)
+    steps = thick_slices.to_steps(stack)
     assert steps.shape == (3, 3, 5, 4)
     assert np.array_equal(steps[1, :, :, 2], stack[6])
-    assert np.array_equal(slices.from_steps(steps), stack)
+    assert np.array_equal(thick_slices.from_steps(steps), stack)
 
 
 def test_wrong_arguments(rng):
     with pytest.raises(ValueError, match="not divisible"):
-        slices.thicken(rng.normal(size=(10, 2)))
+        thick_slices.thicken(rng.normal(size=(10, 2)))
     with pytest.raises(ValueError, match="kernel"):
-        slices.back_project(rng.normal(size=(4, 2)), kernel="linear")
-    assert slices.cubic(np.ones((1, 2, 2))).shape == (4, 2, 2)
-    assert slices.back_project(np.ones((2, 2, 2), np.float32)).dtype == np.float32
+        thick_slices.back_project(rng.normal(size=(4, 2)), kernel="linear")
+    assert thick_slices.cubic(np.ones((1, 2, 2))).shape == (4, 2, 2)
+    assert thick_slices.back_project(np.ones((2, 2, 2), np.float32)).dtype == np.float32
 
 
 def test_cine_moves_and_brightens():
     y, x = np.mgrid[:64, :64]
     image = np.where(np.hypot(y - 32, x - 32) < 24, 1 + 0.3 * np.sin(x / 2) * np.sin(y / 3), 0).astype(np.float32)
-    still = slices.cine(image, 8, amplitude=0, rate=(0, 0))
+    still = thick_slices.cine(image, 8, amplitude=0, rate=(0, 0))
     assert np.abs(still - image).max() < 1e-5
-    moving = slices.cine(image, 8, amplitude=4, rate=(0, 0), cycles=1)
+    moving = thick_slices.cine(image, 8, amplitude=4, rate=(0, 0), cycles=1)
     assert np.abs(moving[2] - moving[6]).max() > 0.3
-    bright = slices.cine(image, 8, amplitude=0, rate=(0.4, 0.5), seed=1)
+    bright = thick_slices.cine(image, 8, amplitude=0, rate=(0.4, 0.5), seed=1)
     assert bright[-1].max() > 1.15 * bright[0].max()
-    assert np.array_equal(slices.cine(image, 4, seed=3), slices.cine(image, 4, seed=3))
-    frames = slices.every_second(still, 3, np.random.default_rng(0))
+    assert np.array_equal(thick_slices.cine(image, 4, seed=3), thick_slices.cine(image, 4, seed=3))
+    frames = thick_slices.every_second(still, 3, np.random.default_rng(0))
     assert frames.shape == (4, 64, 64)
     assert 0.01 < (frames - image)[:, 20:40, 20:40].std() < 0.06
-    assert slices.between_frames(frames, time=0.3, space=0.5).shape == (8, 64, 64)
+    assert thick_slices.between_frames(frames, time=0.3, space=0.5).shape == (8, 64, 64)
 
 
 # -- blocks and networks -----------------------------------------------------------------------------------------------
@@ -149,17 +152,17 @@ def volume():
 def test_blocks_are_made_from_thick_slices(volume):
     from dataclasses import replace
 
-    from medsr_course.training import TrainingError
-    from medsr_course.training.slices import Blocks, Recipe
+    from medsr_course.networks.training import TrainingError
+    from medsr_course.networks.training.thick_slices import Blocks, Recipe
 
     clean = Recipe("", "", size=24, batch=3, noise=(1e-4, 1e-3), soft=0, gamma=1, inverted=0)
     blocks = Blocks([(volume, (0,))], clean)
     steps, residual, weight = blocks(5)
     assert steps.shape == residual.shape == (3, 8, 24, 24, 4)
-    thin = slices.from_steps((steps + residual)[0])
+    thin = thick_slices.from_steps((steps + residual)[0])
     assert thin.min() > -0.01
-    thick = slices.thicken(thin)[2:-2]  # inside, where the ends of the block do not matter
-    assert np.abs(slices.thicken(slices.from_steps(steps[0]))[2:-2] - thick).max() < 0.01
+    thick = thick_slices.thicken(thin)[2:-2]  # inside, where the ends of the block do not matter
+    assert np.abs(thick_slices.thicken(thick_slices.from_steps(steps[0]))[2:-2] - thick).max() < 0.01
     assert np.allclose(weight, 1 / ((residual**2).mean(axis=(1, 2, 3, 4)) + 1e-5), rtol=0.5)
     assert all(np.array_equal(a, b) for a, b in zip(blocks(5), Blocks([(volume, (0,))], clean)(5), strict=True))
     assert not np.array_equal(blocks(5)[0], blocks(6)[0])
@@ -170,7 +173,7 @@ def test_blocks_are_made_from_thick_slices(volume):
 
 
 def test_series_are_made_from_every_second_frame(volume):
-    from medsr_course.training.slices import Series
+    from medsr_course.networks.training.thick_slices import Series
 
     still = Series([volume[40]], size=24, batch=2, noise=0.01)
     steps, residual, weight = still(0)
@@ -181,7 +184,7 @@ def test_series_are_made_from_every_second_frame(volume):
 
 
 def test_untrained_networks_add_nothing_and_any_size_will_do(rng):
-    from medsr_course import models
+    from medsr_course.networks import models
 
     for name in ("lstm", "convlstm", "cnn25d"):
         model = models.build(name)
@@ -193,7 +196,7 @@ def test_untrained_networks_add_nothing_and_any_size_will_do(rng):
 
 def test_a_line_alone_is_alone(rng):
     """The LSTM sees one line through the slices, the others their neighbours; only bidirectional ones see ahead."""
-    from medsr_course import models
+    from medsr_course.networks import models
 
     x = rng.random((1, 6, 9, 9, 4)).astype(np.float32)
     poked = x.copy()
@@ -213,7 +216,7 @@ def test_a_line_alone_is_alone(rng):
 
 
 def test_equal_parameters():
-    from medsr_course import models
+    from medsr_course.networks import models
 
     a, b = models.convlstm().count_params(), models.cnn25d().count_params()
     assert abs(a / b - 1) < 0.05
@@ -228,23 +231,23 @@ def test_windows_give_what_one_pass_gives_where_nothing_is_remembered(rng):
 
     for n in (3, 8, 9, 17, 30):
         steps = rng.random((n, 5, 7, 4)).astype(np.float32)
-        assert np.allclose(pretrained.slices.in_windows(network, steps, 8), 2 * steps)
+        assert np.allclose(pretrained.thick_slices.in_windows(network, steps, 8), 2 * steps)
     assert {shape[1] for shape in seen} == {8}
 
 
 def test_thin_scales_and_stays_consistent(rng, volume):
-    thick = slices.thicken(volume)
+    thick = thick_slices.thicken(volume)
 
     def network(batch):
         return 0.05 * np.sin(40 * batch)
 
     result = pretrained.thin(network, thick)
     assert result.shape == volume.shape
-    assert np.abs(slices.thicken(result) - thick).max() < 1e-5
-    assert np.abs(result - slices.back_project(thick)).max() > 1e-2
+    assert np.abs(thick_slices.thicken(result) - thick).max() < 1e-5
+    assert np.abs(result - thick_slices.back_project(thick)).max() > 1e-2
     assert np.abs(pretrained.thin(network, 250 * thick) / 250 - result).max() < 1e-4  # unit of the scan
     free = pretrained.thin(network, thick, consistent=False)
-    assert np.abs(slices.thicken(free) - thick).max() > 1e-3
+    assert np.abs(thick_slices.thicken(free) - thick).max() > 1e-3
     assert not pretrained.thin(network, np.zeros((6, 4, 4))).any()
     with pytest.raises(ValueError, match="overlap"):
         pretrained.thin(network, thick, overlap=4)
@@ -265,13 +268,14 @@ def test_wrong_stacks_are_refused():
 
 
 def test_shipped_networks_beat_back_projection_on_a_test_subject():
-    from medsr_course import datasets, metrics, volumes
+    from medsr_course.physics import metrics
+    from medsr_course.scans import datasets, volumes
 
     runtime.start("smoke", 0)
     image = datasets.load("cohort", n_subjects=6).select("test")[0].contrasts["T1w"]
-    thin = slices.trim(volumes.to_stack(image).astype(np.float32))[40:104, 112:128, 50:114]
-    thick = slices.thicken(thin)
-    base = metrics.psnr(thin, slices.back_project(thick))
+    thin = thick_slices.trim(volumes.to_stack(image).astype(np.float32))[40:104, 112:128, 50:114]
+    thick = thick_slices.thicken(thin)
+    base = metrics.psnr(thin, thick_slices.back_project(thick))
     gain = {name: metrics.psnr(thin, pretrained.thin_slices(name, thick)) - base for name in pretrained.names("slices")}
     assert set(gain) == {"lstm-z4", "cnn25d-z4", "convlstm-z4"}
     assert gain["convlstm-z4"] > 0.8

@@ -10,8 +10,11 @@ import warnings
 import numpy as np
 import pytest
 
-from medsr_course import acquisition, classical, datasets, models, runtime, training
-from medsr_course.training import loop
+from medsr_course import runtime
+from medsr_course.networks import models, training
+from medsr_course.networks.training import loop
+from medsr_course.physics import acquisition, interpolation
+from medsr_course.scans import datasets
 
 SMALL = {"filters": 8, "depth": 3}
 PLAIN = {"reference_noise": (1e-9, 1e-8), "shrink": 1.0, "gamma": 1.0, "inverted": 0.0}  # nothing but the cropping
@@ -109,7 +112,7 @@ def test_windows_and_reslicing_soften_and_keep_the_mean(slices, lever):
     image = np.asarray(slices[2], np.float32)
 
     def high_band(fine):
-        return np.std(fine - classical.zero_fill(acquisition.kspace_crop(fine, 2), 2))
+        return np.std(fine - interpolation.zero_fill(acquisition.kspace_crop(fine, 2), 2))
 
     untouched = high_band(image)
     softer = [fine for _, fine in pairs(image, 30, **{lever: 1.0})]
@@ -245,7 +248,7 @@ def test_resumed_training_equals_uninterrupted(slices, tmp_path, name):
 CHILD = """
 import sys
 import numpy as np
-from medsr_course import models, training
+from medsr_course.networks import models, training
 slices = [np.random.default_rng(k).random((40, 40)).astype("f4") for k in range(3)]
 patches = training.Patches(slices, training.Degradation(2), size=8, batch=4, pool=6)
 def batches(k):
@@ -407,7 +410,7 @@ def test_weighted_patches_count_by_their_weight(patches):
 
 
 def test_precision_holds_inside_only():
-    from medsr_course.models import keras
+    from medsr_course.networks.models import keras
 
     before = keras.mixed_precision.global_policy().name
     with training.precision("mixed_bfloat16") as used:
@@ -465,7 +468,7 @@ def test_unknown_recipes_are_refused():
 @pytest.fixture
 def toy(monkeypatch, tmp_path, slices):
     """A recipe of seconds: its material is the discs, and nothing is measured on scans."""
-    from medsr_course.training import superresolution
+    from medsr_course.networks.training import superresolution
 
     recipe = training.Recipe(
         "Toy", "espcn", {"scale": 2, **SMALL}, steps=6, batch=4, size=8, margin=1, share={"dead-leaves": 1.0}

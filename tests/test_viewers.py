@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsr_course import viewers
+from medsr_course.teaching import viewers
 
 WHITE, BLACK = np.ones((40, 60)), np.zeros((40, 60))
 

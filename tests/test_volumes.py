@@ -6,7 +6,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from medsr_course import acquisition, classical, volumes
+from medsr_course.physics import acquisition, interpolation
+from medsr_course.scans import volumes
 
 TOLERANCE_MM = 0.05
 CODES = [
@@ -125,13 +126,13 @@ def test_from_stack_undoes_to_stack(image, plane, code):
 @pytest.mark.parametrize("plane", volumes.PLANES)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_zero_filling_moves_nothing(image, plane, scale):
-    fine = classical.zero_fill(volumes.to_stack(image, plane), scale)
+    fine = interpolation.zero_fill(volumes.to_stack(image, plane), scale)
     assert_in_place(image, volumes.from_stack(fine, image, plane, scale))
 
 
 @pytest.mark.parametrize("plane", volumes.PLANES)
 def test_cropping_k_space_moves_nothing(image, plane):
-    from medsr_course import grid
+    from medsr_course.physics import grid
 
     stack = grid.trim(volumes.to_stack(image, plane), 2)
     coarse = acquisition.kspace_crop(stack, 2)
@@ -210,7 +211,7 @@ def test_from_stack_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="n = 24"):
         volumes.from_stack(stack[:-1], image)
     with pytest.raises(ValueError, match="wrong scale"):
-        volumes.from_stack(classical.zero_fill(stack, 2), image)
+        volumes.from_stack(interpolation.zero_fill(stack, 2), image)
     trimmed = volumes.from_stack(stack[:, :-1, :-2], image)
     assert trimmed.shape == (24, 30, 24)
     assert np.array_equal(trimmed.affine, image.affine)

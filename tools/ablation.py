@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from medsr_course import resources, runtime
-from medsr_course.training import sources, superresolution
+from medsr_course.networks.training import sources, superresolution
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVERS = dict(superresolution.HARD, noisy=0.0)
@@ -79,7 +79,7 @@ def main():
             "date": where["date"],
         }
         print("  ", {k: done[title][k] for k in GROUPS}, flush=True)
-        with runtime.whole(arguments.output) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        with runtime.atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(done[title]))
             writer.writeheader()
             writer.writerows(done[row] for row in ROWS if row in done)

@@ -22,7 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medsr_course import acquisition, datasets, methods, phantom, pretrained, resources, runtime, volumes
+from medsr_course import resources, runtime
+from medsr_course.leaderboard import methods
+from medsr_course.networks import pretrained
+from medsr_course.physics import acquisition
+from medsr_course.scans import datasets, phantom, volumes
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "results" / "bench.csv"
@@ -83,7 +87,7 @@ def resampling(options):
 
 def training_speed(options):
     """Patches per second of SRResNet ×2, batches of 16 patches 32 → 64, here and in plain PyTorch."""
-    from medsr_course import training
+    from medsr_course.networks import training
 
     with training.precision("auto") as fast:
         precisions = list(dict.fromkeys(("float32", fast)))
@@ -120,7 +124,7 @@ def _ratios(what, found):
 
 def _keras_step(x, y, precision, steps):
     """Seconds of a training step, median: the course's own loop, clipping and averaging of weights included."""
-    from medsr_course import models, training
+    from medsr_course.networks import models, training
 
     stamps = []
 
@@ -230,7 +234,7 @@ TOGETHER = {"recipes": ("ours", "keras.io", "keras.io-pairs")}
 
 def _network():
     """SRResNet ×2 with weights that are no longer zero; what they are does not matter to its speed."""
-    from medsr_course import models
+    from medsr_course.networks import models
 
     model = models.srresnet(**NETWORK)
     rng = np.random.default_rng(0)
@@ -244,7 +248,7 @@ _made = {}
 def _exported():
     """The network and its ONNX file, made once."""
     if not _made:
-        from medsr_course.training import weights
+        from medsr_course.networks.training import weights
 
         folder = _made["folder"] = tempfile.TemporaryDirectory()
         _made["model"] = _network()
@@ -307,11 +311,11 @@ def write(rows, table):
     """Rows in the order of the parts, and their page; the old files or the new ones, never half of one."""
     order = list(PARTS)
     rows = sorted(rows, key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
-    with runtime.whole(table) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with runtime.atomic_write(table) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    with runtime.whole(table.with_suffix(".md")) as part:
+    with runtime.atomic_write(table.with_suffix(".md")) as part:
         part.write_text(page(rows), encoding="utf-8")
 
 

@@ -13,8 +13,13 @@ import time
 
 import numpy as np
 
-from medsr_course import acquisition, classical, evaluation, models, pretrained, runtime, training, volumes
-from medsr_course.training import loop, superresolution
+from medsr_course import runtime
+from medsr_course.networks import models, pretrained, training
+from medsr_course.networks.training import loop
+from medsr_course.networks.training import superresolution as recipes
+from medsr_course.physics import acquisition, grid, interpolation
+from medsr_course.scans import volumes
+from medsr_course.tasks import superresolution
 
 SHARE = {"ds002748": 0.5, "cohort": 0.5}
 SCALE = 2
@@ -24,8 +29,8 @@ BATCH = 4
 
 def network(scale=SCALE, seed=0):
     """keras.io's ESPCN: coarse image to fine image."""
-    from medsr_course.layers import DepthToSpace
-    from medsr_course.models import keras
+    from medsr_course.networks.layers import DepthToSpace
+    from medsr_course.networks.models import keras
 
     image = x = keras.Input((None, None, 1))
     for k, (filters, size) in enumerate(((64, 5), (64, 3), (32, 3), (scale**2, 3))):
@@ -64,7 +69,7 @@ def crops(slices, weights, degradation, scale=SCALE, seed=0):
 def shifted(stack, scale):
     """Moved by −(scale − 1)/2 pixels along both axes: from block centres back to sample 0."""
     offset = (scale - 1) / 2
-    return classical.shift(classical.shift(stack, -offset, -2), -offset, -1)
+    return interpolation.shift(interpolation.shift(stack, -offset, -2), -offset, -1)
 
 
 def train_for(model, batches, seconds, checkpoint):
@@ -75,7 +80,7 @@ def train_for(model, batches, seconds, checkpoint):
     steps : int
     seconds : float
     """
-    from medsr_course.models import keras
+    from medsr_course.networks.models import keras
 
     optimizer = keras.optimizers.Adam(1e-3)
     model.compile(optimizer=optimizer, loss="mse", jit_compile=False)
@@ -124,7 +129,7 @@ def train_ours(slices, weights, seconds, folder):
     model, recipe, steps, seconds
     """
     recipe = training.recipes()[f"espcn-x{SCALE}"]
-    batches = superresolution.patches(recipe, slices, weights)
+    batches = recipes.patches(recipe, slices, weights)
     options = {"learning_rate": recipe.learning_rate, "margin": recipe.margin * SCALE}
     notes = folder / "ours.json"
     with training.precision(recipe.precision):
@@ -167,10 +172,10 @@ def psnr(apply, scans):
     """Mean PSNR over scans by the measurement protocol, and that of zero-filling."""
     values = []
     for name, image in scans.items():
-        target, coarse = evaluation.pair(image, SCALE, key=name)
-        result = [classical.zero_fill(coarse, SCALE), apply(coarse)]
+        target, coarse = superresolution.pair(image, SCALE, key=name)
+        result = [interpolation.zero_fill(coarse, SCALE), apply(coarse)]
         options = {"pixel_size": volumes.pixel_size(image)}
-        values.append([evaluation.psnrs(target, x, **options)["psnr"] for x in result])
+        values.append([superresolution.psnrs(target, x, **options)["psnr"] for x in result])
     zipped, mean = np.mean(values, axis=0)
     return float(mean), float(zipped)
 
@@ -197,7 +202,7 @@ def run(name, minutes):
     slices, weights, _ = training.material(SHARE)
     if name == "ours":
         model, recipe, steps, used = train_ours(slices, weights, 60 * minutes, folder)
-        options = pretrained.consistency(superresolution.usage(recipe))
+        options = pretrained.consistency(recipes.usage(recipe))
 
         def apply(coarse):
             return pretrained.enhance(model.predict_on_batch, coarse, SCALE, **options)
@@ -210,7 +215,7 @@ def run(name, minutes):
         steps, used = train_for(model, crops(slices, weights, degradation), 60 * minutes, checkpoint)
 
         def apply(coarse):
-            _, unit = pretrained.intensity(coarse)
+            _, unit = grid.intensity(coarse)
             out = np.concatenate([model.predict_on_batch(x[None, ..., None] / unit) for x in coarse])[..., 0] * unit
             return out if degradation else shifted(out, SCALE)
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 
 class SRResNet(nn.Module):
-    """As ``medsr_course.models.srresnet``: no bias, no normalisation, a skip over each block and one over all."""
+    """As ``networks.models.srresnet``: no bias, no normalisation, a skip over each block and one over all."""
 
     def __init__(self, kernels, scale):
         super().__init__()

@@ -17,7 +17,9 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from medsr_course import acquisition, classical, datasets, grid, metrics, phantom, resources, volumes
+from medsr_course import resources
+from medsr_course.physics import acquisition, grid, interpolation, metrics
+from medsr_course.scans import datasets, phantom, volumes
 
 ROOT = Path(__file__).resolve().parent.parent
 EDGES = np.linspace(0.1, 0.9, 17)  # of Nyquist
@@ -40,10 +42,10 @@ def normalised(image):
 
 
 def residual_statistics(stack):
-    """The four statistics of HF. Head: value > 0.06, eroded by 2 voxels."""
-    low = classical.zero_fill(acquisition.kspace_crop(stack, 2), 2)
+    """The four statistics of HF. Head: value > grid.IN_HEAD, eroded by 2 voxels."""
+    low = interpolation.zero_fill(acquisition.kspace_crop(stack, 2), 2)
     high = stack - low
-    head = np.stack([ndimage.binary_erosion(s > 0.06, iterations=2) for s in stack])
+    head = np.stack([ndimage.binary_erosion(s > grid.IN_HEAD, iterations=2) for s in stack])
     slope = np.stack([ndimage.gaussian_gradient_magnitude(s, 1.5) for s in low])[head]
     energy = np.stack([ndimage.gaussian_filter(s**2, 1.5) for s in high])[head]
     inside = high[head]
@@ -60,7 +62,7 @@ def zip_psnr(stack):
     """PSNR of zero-filling at ×2 and ×4, over the full field and inside the head."""
     head, out = metrics.head_mask(stack), {}
     for scale in (2, 4):
-        image = classical.zero_fill(acquisition.kspace_crop(stack, scale), scale)
+        image = interpolation.zero_fill(acquisition.kspace_crop(stack, scale), scale)
         out[f"psnr_x{scale}"] = metrics.psnr(stack, image)
         out[f"psnr_head_x{scale}"] = metrics.psnr(stack, image, mask=head)
     return out

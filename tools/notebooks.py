@@ -198,8 +198,8 @@ def new(number, slug, title, root=ROOT):
     package = root / "medsr_course"
     files = {
         notebook: _notebook(number, title),
-        package / "exercises" / f"ch{number}.py": _EXERCISES.format(number=number),
-        package / "quizzes" / f"ch{number}.py": _QUIZ.format(number=number),
+        package / "teaching" / "exercises" / f"ch{number}.py": _EXERCISES.format(number=number),
+        package / "teaching" / "quizzes" / f"ch{number}.py": _QUIZ.format(number=number),
     }
     taken = [f for f in files if f.exists()] + sorted((root / "notebooks").glob(f"{number}_*.ipynb"))
     if taken:
@@ -267,8 +267,10 @@ Begin with a picture or a question that makes one want to go on.
         """
 import numpy as np
 
-from medsr_course import acquisition, claims, classical, datasets, exercises, figures
-from medsr_course import metrics, quizzes, runtime, viewers, volumes
+from medsr_course import runtime
+from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.scans import datasets, volumes
+from medsr_course.teaching import claims, exercises, figures, quizzes, viewers
 
 runtime.start(PROFILE, SEED)
 """,
@@ -290,7 +292,7 @@ subject = datasets.load("mni152")[0]
 fine = volumes.axial_slices(subject.contrasts["T1w"], n=1)
 fine = acquisition.kspace_crop(fine[:, :228, :196], 1)
 coarse = acquisition.kspace_crop(fine, 2)
-back = classical.zero_fill(coarse, 2)
+back = interpolation.zero_fill(coarse, 2)
 figures.show({"fine": fine[0], "back from ×2": back[0]}, "A slice before and after.", pixel_size=1)
 """,
     ),
@@ -306,7 +308,7 @@ does not bring it back.
         "code",
         ["failure"],
         """
-again = classical.zero_fill(acquisition.kspace_crop(back, 2), 2)
+again = interpolation.zero_fill(acquisition.kspace_crop(back, 2), 2)
 once, twice = metrics.psnr(fine, back), metrics.psnr(fine, again)
 print(f"{once:.2f} dB, and no better the second time: {twice:.2f} dB")
 """,
@@ -387,7 +389,7 @@ _EXERCISES = '''"""Exercises of chapter {number}."""
 
 import numpy as np
 
-from medsr_course.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
 
 def _check_mean(fn):
@@ -452,7 +454,7 @@ EXERCISES = [
 
 _QUIZ = '''"""Quiz of chapter {number}."""
 
-from medsr_course.quizzes._core import choice, numeric
+from medsr_course.teaching.quizzes._core import choice, numeric
 
 QUESTIONS = [
     choice(

@@ -2,9 +2,12 @@
 
 import time
 
-from medsr_course import datasets, denoising, pretrained, runtime, volumes
+from medsr_course import runtime
 from medsr_course.leaderboard.tasks import Board
+from medsr_course.networks import pretrained
 from medsr_course.runtime import CourseError
+from medsr_course.scans import datasets, volumes
+from medsr_course.tasks import denoising
 
 TUNING_SLICES = 2  # of each validation scan, on which the strengths are chosen
 SLICES = 5  # of each scan that is measured

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medsr_course import datasets, methods, runtime
+from medsr_course import runtime
+from medsr_course.leaderboard import methods
 from medsr_course.runtime import CourseError
+from medsr_course.scans import datasets
 
 SCALES = (2, 4)
 NOISES = {2: (0, 3, 6), 4: (0,)}  # %, by scale

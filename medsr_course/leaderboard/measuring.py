@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from medsr_course import evaluation, methods, pretrained, runtime, volumes
-from medsr_course.acquisition import noise_sigma
-from medsr_course.classical import zero_fill
+from medsr_course import runtime
+from medsr_course.leaderboard import methods
 from medsr_course.leaderboard.entries import BEST, CONTRASTS, FILTERS, GROUPS, NOISES, SCALES, group, order
+from medsr_course.networks import pretrained
+from medsr_course.physics.acquisition import noise_sigma
+from medsr_course.physics.interpolation import zero_fill
 from medsr_course.runtime import CourseError
+from medsr_course.scans import volumes
+from medsr_course.tasks import superresolution
 
 COLUMNS = (
     *("method", "scale", "noise", "data", "split", "subject", "contrast"),
@@ -20,7 +24,10 @@ COLUMNS = (
 )
 ROWS_VERSION = 1  # raise it when a row would come out differently: kept rows are then measured again
 _PACKAGE = Path(__file__).parent.parent
-_MODULES = ("acquisition", "classical", "evaluation", "grid", "metrics", "volumes")
+_MODULES = (
+    *("physics/acquisition", "physics/grid", "physics/interpolation", "physics/metrics"),
+    *("scans/volumes", "tasks/superresolution"),
+)
 
 
 def measure(measured, tuning, names, scales=SCALES, fresh=False):
@@ -142,7 +149,7 @@ class _Store:
                     method(coarse[:1], scale)  # a session is made at the first call
                 result, seconds = self._timed(lambda: method(coarse, scale))
             options = {"contrast": self.scan.contrast, "pixel_size": self._pixel}
-            values = evaluation.scores(target, result, coarse, **options)
+            values = superresolution.scores(target, result, coarse, **options)
             return values | {"seconds_per_megavoxel": seconds / (target.size / 1e6)}
 
         key = f"{_identity(name)} x{scale} {noise}% {strength}"
@@ -155,7 +162,7 @@ class _Store:
             target, _ = self._pair(2, noise)
             options = {"contrast": self.scan.contrast, "pixel_size": self._pixel}
             return [
-                list(evaluation.psnrs(target, self._filtered(name, noise, s)[0], **options).values())
+                list(superresolution.psnrs(target, self._filtered(name, noise, s)[0], **options).values())
                 for s in FILTERS[name].strengths
             ]
 
@@ -174,7 +181,7 @@ class _Store:
             if self._image is None:
                 self._image = self.scan.read()
             key = f"{self.scan.subject} {self.scan.contrast}"
-            self._pairs = {(scale, noise): evaluation.pair(self._image, scale, noise=noise, key=key)}
+            self._pairs = {(scale, noise): superresolution.pair(self._image, scale, noise=noise, key=key)}
         return self._pairs[scale, noise]
 
     def _filtered(self, name, noise, strength):
@@ -201,7 +208,7 @@ class _Store:
         if key not in self._known:
             self._known[key] = measure()
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with runtime.whole(self._path) as part:
+            with runtime.atomic_write(self._path) as part:
                 part.write_text(json.dumps(self._known), encoding="utf-8")
         return self._known[key]
 
@@ -212,7 +219,7 @@ def _identity(name):
         return name
     card = pretrained.card(name)
     weights = card["files"].get(f"{name}.onnx", card["files"])
-    code = [(_PACKAGE / "pretrained" / file).read_bytes() for file in ("common.py", "superresolution.py")]
+    code = [(_PACKAGE / "networks" / "pretrained" / file).read_bytes() for file in ("common.py", "superresolution.py")]
     use = hashlib.sha256(b"".join(code)).hexdigest()[:12]
     return f"{name} {weights} {pretrained.consistency(card)} {use}"
 

@@ -4,9 +4,12 @@ import time
 
 import numpy as np
 
-from medsr_course import metrics, pretrained, reconstruction, runtime
+from medsr_course import runtime
 from medsr_course.leaderboard.entries import CT, scans
 from medsr_course.leaderboard.tasks import Board
+from medsr_course.networks import pretrained
+from medsr_course.physics import metrics
+from medsr_course.tasks import reconstruction
 
 FACTORS = (4, 8)
 SLICES = 3  # of each scan, spread over the brain: compressed sensing takes its time

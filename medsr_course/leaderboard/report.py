@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medsr_course import figures, resources, runtime
+from medsr_course import resources, runtime
 from medsr_course.leaderboard import entries, measuring, statistics
 from medsr_course.leaderboard.entries import COHORT, CT, GROUPS, REPORT, SCALES, VALIDATION
 from medsr_course.runtime import CourseError
+from medsr_course.teaching import figures
 
 _GAINS = [f"{name}{end}" for name in statistics.OVER for end in ("", "_head")]
 MEAN_COLUMNS = (
@@ -88,7 +89,7 @@ def _flat(line):
 
 def _what(measured, data, seed, subjects):
     """What is measured, in words: how many people of which kind, and what is missing."""
-    from medsr_course import phantom
+    from medsr_course.scans import phantom
 
     people = {kind: dict.fromkeys(s.subject for s in measured if s.group == kind) for kind in GROUPS}
     said = []
@@ -115,7 +116,7 @@ def provenance():
 def write_rows(path, rows, columns, note=""):
     """Write a table whole or not at all; ``note`` becomes a first line that starts with ``#``."""
     lines = [f"# {note}\n"] if note else []
-    with runtime.whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with runtime.atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         file.writelines(lines)
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -148,7 +149,7 @@ def read(path):
 
 def write_text(path, text):
     """Write a text whole or not at all."""
-    with runtime.whole(path) as part:
+    with runtime.atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -340,7 +341,7 @@ def figure(rows, path):
             matplotlib.lines.Line2D([], [], color=COLOURS[kind], marker="o", ms=5, lw=2, label=kind) for kind in groups
         ]
         fig.legend(handles=handles, loc="outside lower center", ncols=len(groups), frameon=False)
-        with runtime.whole(path) as part:
+        with runtime.atomic_write(path) as part:
             fig.savefig(part, format="png", dpi=120, facecolor="white", metadata={"Software": None})
         matplotlib.pyplot.close(fig)
 

@@ -4,16 +4,20 @@ import time
 
 import numpy as np
 
-from medsr_course import acquisition, classical, datasets, pretrained, runtime, segmentation, volumes
+from medsr_course import runtime
 from medsr_course.leaderboard.tasks import Board
-from medsr_course.pretrained.segmentation import label
+from medsr_course.networks import pretrained
+from medsr_course.networks.pretrained.segmentation import label
+from medsr_course.physics import acquisition, grid, interpolation
+from medsr_course.scans import datasets, volumes
+from medsr_course.tasks import segmentation
 
 SCALE = 4
 SLICES = 24  # a block of neighbours, from 45 % of the way up
 NETWORK = "unet-tissue"
 FORMS = {  # name → title, and how the block comes back from its coarse version
-    "lr": ("U-Net on LR, pixels as blocks", lambda coarse: classical.nearest(coarse, SCALE)),
-    "zip": ("U-Net on ZIP", lambda coarse: classical.zero_fill(coarse, SCALE)),
+    "lr": ("U-Net on LR, pixels as blocks", lambda coarse: interpolation.nearest(coarse, SCALE)),
+    "zip": ("U-Net on ZIP", lambda coarse: interpolation.zero_fill(coarse, SCALE)),
     "srresnet": ("U-Net on SRResNet ×4", lambda coarse: pretrained.super_resolve("srresnet-x4", coarse)),
     "srgan": ("U-Net on SRGAN ×4", lambda coarse: pretrained.super_resolve("srgan-x4", coarse)),
 }
@@ -36,7 +40,7 @@ def measure():
 def _of_subject(data, subject):
     scan = subject.contrasts["T1w"]
     whole = volumes.to_stack(scan).astype(np.float32)
-    unit = pretrained.intensity(whole)[1]
+    unit = grid.intensity(whole)[1]
     spacing = (volumes.slice_spacing(scan), volumes.pixel_size(scan), volumes.pixel_size(scan))
     first = int(0.45 * len(whole))
     part = np.s_[first : first + SLICES, : whole.shape[1] // SCALE * SCALE, : whole.shape[2] // SCALE * SCALE]

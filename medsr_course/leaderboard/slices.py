@@ -4,15 +4,18 @@ import time
 
 import numpy as np
 
-from medsr_course import datasets, evaluation, metrics, pretrained, slices, volumes
 from medsr_course.leaderboard.tasks import Board
+from medsr_course.networks import pretrained
+from medsr_course.physics import metrics
 from medsr_course.runtime import CourseError
+from medsr_course.scans import datasets, volumes
+from medsr_course.tasks import superresolution, thick_slices
 
-SLAB, ITERATIONS, ROWS = slices.STANDARD, 16, 64
+SLAB, ITERATIONS, ROWS = thick_slices.STANDARD, 16, 64
 CLASSICAL = {
-    "cubic": ("Cubic", lambda thick: slices.cubic(thick, SLAB.spacing)),
-    "back-projection": ("Cubic + back-projection", lambda thick: slices.back_project(thick, SLAB, ITERATIONS)),
-    "smoothest": ("Smoothest explanation", lambda thick: slices.smooth(thick, SLAB)),
+    "cubic": ("Cubic", lambda thick: thick_slices.cubic(thick, SLAB.spacing)),
+    "back-projection": ("Cubic + back-projection", lambda thick: thick_slices.back_project(thick, SLAB, ITERATIONS)),
+    "smoothest": ("Smoothest explanation", lambda thick: thick_slices.smooth(thick, SLAB)),
 }
 
 
@@ -45,9 +48,9 @@ def measure():
     """Rows of all methods on all scans; the middle :data:`ROWS` rows of each axial slice."""
     rows, every = [], methods()
     for data, subject, contrast, image in scans():
-        thin = slices.trim(volumes.to_stack(image).astype(np.float32), SLAB.spacing)
+        thin = thick_slices.trim(volumes.to_stack(image).astype(np.float32), SLAB.spacing)
         thin = thin[:, max(0, (thin.shape[1] - ROWS) // 2) :][:, :ROWS]
-        thick = slices.thicken(thin, SLAB)
+        thick = thick_slices.thicken(thin, SLAB)
         for name, (title, apply, parameters) in every.items():
             apply(thick[:8])  # a session is made at the first call
             began = time.perf_counter()
@@ -61,7 +64,7 @@ def measure():
                     "setting": "×4",
                     "subject": subject,
                     "contrast": contrast,
-                    **evaluation.psnrs(thin, result, pixel_size=volumes.pixel_size(image)),
+                    **superresolution.psnrs(thin, result, pixel_size=volumes.pixel_size(image)),
                     # Seen from the front, where the steps are.
                     "ssim": float(metrics.ssim(thin.swapaxes(0, 1), result.swapaxes(0, 1))),
                     "seconds_per_megavoxel": seconds / (thin.size / 1e6),

@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 
-from medsr_course import methods, metrics
+from medsr_course.leaderboard import methods
 from medsr_course.leaderboard.entries import BEST, COHORT, FILTERS, GROUPS, REPORT, group, title
+from medsr_course.physics import metrics
 
 PLAIN = ("zip", *(f"{name}{BEST}" for name, f in FILTERS.items() if not f.rician))
 STRICT = ("zip", *(f"{name}{BEST}" for name in FILTERS))

@@ -21,7 +21,7 @@ from medsr_course.runtime import CourseError
 SUPER_RESOLUTION = "super-resolution"  # what `medsr leaderboard` measures when no task is named
 LABELS = ("method", "title", "data", "setting", "subject")  # what every row has beside its metrics
 COSTS = {"parameters": ("parameters", ",.0f"), "seconds_per_megavoxel": ("s per Mvoxel", ".3f")}  # what a row may have
-_NO_BOARDS = ("entries", "measuring", "report", "statistics", "tasks")
+_NO_BOARDS = ("entries", "measuring", "methods", "report", "statistics", "tasks")
 _ARROWS = {"up": "↑", "down": "↓"}
 
 

@@ -1,0 +1,150 @@
+"""Losses beyond the squared error: distance in the eyes of a network, and the two players of an adversarial training.
+
+Written with ``keras.ops``: they run on TensorFlow, JAX and PyTorch, inside a model and outside.
+"""
+
+import numpy as np
+
+from medsr_course import runtime
+from medsr_course.tasks.segmentation import IGNORED
+
+runtime.quiet_frameworks()
+with runtime.hushed():
+    from keras import ops
+
+
+def feature_distance(target, output, *, least=1e-2):
+    r"""Relative squared distance of two lists of feature maps, mean over the maps.
+
+    :math:`\frac1L \sum_l \|\phi_l(x) - \phi_l(y)\|^2 / \|\phi_l(y)\|^2`, y the target: a perceptual loss (Johnson et
+    al. 2016, eq. 2), each map divided by its own energy so that none outvotes the others.
+
+    Parameters
+    ----------
+    target, output : sequence of arrays (n, h, w, c)
+        What one encoder says of two images, e.g. :func:`models.tissue_features`.
+    least : float
+        Added to the mean energy below the line: empty patches have none.
+
+    Returns
+    -------
+    array (n,)
+    """
+    total = 0.0
+    for wanted, found in zip(target, output, strict=True):
+        wanted, found = ops.cast(wanted, "float32"), ops.cast(found, "float32")
+        gap = ops.mean(ops.square(found - wanted), axis=(1, 2, 3))
+        total = total + gap / (ops.mean(ops.square(wanted), axis=(1, 2, 3)) + least)
+    return total / len(target)
+
+
+def perceptual_distance(features, target, image, *, unit=None):
+    """How far two stacks are apart in the eyes of a feature network: :func:`feature_distance`, mean over slices.
+
+    Parameters
+    ----------
+    features : keras.Model or callable
+        ``(n, h, w, 1)`` to a list of maps, e.g. ``pretrained.load("features-judge")``.
+    target, image : arrays (n, h, w)
+    unit : float, optional
+        Intensity scale; by default the 99.5th percentile of the target's positive voxels.
+
+    Returns
+    -------
+    float
+        0 for equal images; small is good.
+    """
+    target, image = np.asarray(target, np.float32), np.asarray(image, np.float32)
+    if target.shape != image.shape or target.ndim != 3:
+        raise ValueError(f"expected two stacks (n, h, w) of one shape, got {target.shape} and {image.shape}")
+    unit = unit or float(np.percentile(target[target > 0], 99.5))
+    values = []
+    for wanted, found in zip(target / unit, image / unit, strict=True):  # one slice at a time: the maps are large
+        maps = features(np.stack([wanted, found])[..., None])
+        values += list(ops.convert_to_numpy(feature_distance([m[:1] for m in maps], [m[1:] for m in maps])))
+    return float(np.mean(values))
+
+
+def adversarial_loss(logit, label):
+    """Cross-entropy of a logit with a label, 1 for "measured", 0 for "made up": ``(n, 1)`` to ``(n,)``.
+
+    The discriminator minimises it with the true labels; the generator with the label 1 for what it made (Goodfellow et
+    al. 2014: the form whose gradient does not vanish while the discriminator is winning).
+    """
+    logit = ops.cast(logit, "float32")[:, 0]
+    return ops.softplus(logit) - label * logit
+
+
+# -- Segmentation: logits (n, h, w, classes) against labels (n, h, w) -----------------------------
+
+
+def cross_entropy(target, logits, *, weights=None):
+    r"""Mean of :math:`-\log p_y` over the pixels that count.
+
+    Parameters
+    ----------
+    target : whole numbers (n, h, w)
+        Classes; :data:`IGNORED` where a pixel does not count.
+    logits : array (n, h, w, classes)
+    weights : sequence of float, optional
+        One per class, e.g. large for a rare one.
+
+    Returns
+    -------
+    array (n,)
+    """
+    hot, counts, log_p = _against(target, logits)
+    if weights is not None:
+        counts = counts * ops.sum(hot * ops.convert_to_tensor(np.asarray(weights, np.float32)), axis=-1)
+    return _mean(-ops.sum(hot * log_p, axis=-1), counts)
+
+
+def focal(target, logits, *, gamma=2.0, weights=None):
+    r"""Cross-entropy that passes over what is already right: mean of :math:`-(1-p_y)^\gamma\log p_y` (Lin et al. 2017).
+
+    Parameters and result as for :func:`cross_entropy`, which it is for ``gamma=0``.
+    """
+    hot, counts, log_p = _against(target, logits)
+    if weights is not None:
+        counts = counts * ops.sum(hot * ops.convert_to_tensor(np.asarray(weights, np.float32)), axis=-1)
+    log_right = ops.sum(hot * log_p, axis=-1)
+    return _mean(-((1 - ops.exp(log_right)) ** gamma) * log_right, counts)
+
+
+def soft_dice(target, logits, *, least=1.0, background=True):
+    r"""One minus the Dice overlap of probabilities with the truth, mean over classes (Milletari et al. 2016).
+
+    :math:`1-\frac{2\sum p\,t+\varepsilon}{\sum p+\sum t+\varepsilon}`, sums over the pixels of the **whole batch**: a
+    class need not occur in every patch. How common a class is cancels out.
+
+    Parameters
+    ----------
+    least : float
+        The ε, in pixels.
+    background : bool
+        Whether class 0 counts.
+
+    Returns
+    -------
+    array (n,)
+        The same value for each.
+    """
+    hot, counts, log_p = _against(target, logits)
+    first = 0 if background else 1
+    p = (ops.exp(log_p) * counts[..., None])[..., first:]
+    hot = (hot * counts[..., None])[..., first:]
+    both, either = ops.sum(hot * p, axis=(0, 1, 2)), ops.sum(hot + p, axis=(0, 1, 2))
+    value = 1 - ops.mean((2 * both + least) / (either + least))
+    return value + 0 * counts[:, 0, 0]
+
+
+def _against(target, logits):
+    """Targets one-hot, which pixels count (1 or 0), and log-probabilities."""
+    target = ops.cast(target, "int32")
+    counts = ops.not_equal(target, IGNORED)
+    hot = ops.one_hot(ops.where(counts, target, ops.zeros_like(target)), logits.shape[-1], dtype="float32")
+    return hot, ops.cast(counts, "float32"), ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+
+
+def _mean(values, counts):
+    return ops.sum(values * counts, axis=(1, 2)) / (ops.sum(counts, axis=(1, 2)) + 1e-6)

@@ -1,0 +1,133 @@
+"""Denoisers in Keras 3: image to **what to add to it** ``(n, h, w, channels)``, the noise with its sign turned round.
+
+No biases, ReLU: for a ≥ 0 the output scales with the input, ``f(a·x) = a·f(x)``, whatever the scanner's unit; and a
+network trained on some levels of noise carries over to others better than one with biases (Mohan et al. 2020). The
+last layer starts at zero: an untrained network leaves the image as it is. Any height and width will do.
+
+With ``fold=2`` the first convolution has a stride of two and the last one a sub-pixel layer behind it: all between
+them works on a grid of half the size, four times cheaper, and sees twice as far (Zhang, Zuo & Zhang 2018, FFDNet).
+"""
+
+from medsr_course.networks.layers import CropLike, DepthToSpace
+from medsr_course.networks.models.common import convolution, image_input, keras, last_convolution, layers
+
+
+def dncnn(*, filters=64, depth=8, fold=1, noise_map=False, seed=0):
+    """DnCNN (Zhang et al. 2017) without biases and batch normalisation: ``depth`` 3×3 convolutions.
+
+    Parameters
+    ----------
+    filters : int
+        Channels of the hidden layers.
+    depth : int
+        Convolutions in all, at least 2.
+    fold : {1, 2}
+        2: work on half the grid.
+    noise_map : bool
+        A second channel holds the noise at every pixel; without it the network is blind to the level.
+    seed : int
+        Of the initial weights.
+
+    Returns
+    -------
+    keras.Model
+        ``(n, h, w, 1)`` to ``(n, h, w, 1)``.
+    """
+    _checked(fold, depth)
+    image = image_input("noisy", noise_map)
+    x = _read(image, filters, fold, seed)
+    for i in range(depth - 2):
+        x = convolution(filters, 3, seed + 1 + i)(x)
+    return keras.Model(image, _write(x, image, fold), name="dncnn")
+
+
+def denoising_unet(*, filters=(24, 48, 64), blocks=(1, 1, 1), fold=1, noise_map=False, seed=0):
+    """A small U-Net of residual blocks (Ronneberger et al. 2015; Zhang et al. 2021, DRUNet): coarse levels see far.
+
+    Parameters
+    ----------
+    filters : tuple of int
+        Channels of each level; each next one has half the grid.
+    blocks : tuple of int
+        Residual blocks of each level, on the way down and again on the way up; of the last one, in all.
+    fold, noise_map, seed
+        As :func:`dncnn`.
+    """
+    _checked(fold, len(filters) + 1)
+    image = image_input("noisy", noise_map)
+    seeds = iter(range(seed, seed + 10_000))
+    x = _read(image, filters[0], fold, next(seeds), activation=None)
+    skips = []
+    for level, width in enumerate(filters):
+        if level:
+            x = convolution(width, 2, next(seeds), strides=2, activation=None)(x)
+        for _ in range(blocks[level]):
+            x = _block(x, width, next(seeds))
+        skips.append(x)
+    skips.pop()
+    for level in reversed(range(len(skips))):
+        # The sub-pixel layer costs less than a convolution on the larger grid.
+        x = convolution(4 * filters[level], 1, next(seeds), activation=None)(x)
+        x = CropLike()([DepthToSpace(2)(x), skips[level]])
+        x = layers.Add()([x, skips[level]])
+        for _ in range(blocks[level]):
+            x = _block(x, filters[level], next(seeds))
+    return keras.Model(image, _write(layers.ReLU()(x), image, fold), name="denoising_unet")
+
+
+def autoencoder(*, filters=(16, 32), code=4, seed=0):
+    """A convolutional autoencoder: the image itself, not a residual, through a code of ``code`` numbers per 4×4 pixels.
+
+    Parameters
+    ----------
+    filters : tuple of int
+        Channels on the way to the code; each halves the grid.
+    code : int
+        Channels of the code.
+    seed : int
+
+    Returns
+    -------
+    keras.Model
+        ``(n, h, w, 1)`` to the denoised image ``(n, h, w, 1)``.
+    """
+    image = image_input("noisy", False)
+    x = image
+    for i, width in enumerate(filters):
+        x = convolution(width, 4, seed + i, strides=2)(x)
+        x = convolution(width, 3, seed + 10 + i)(x)
+    x = convolution(code, 3, seed + 20, activation=None, name="code")(x)
+    for i, width in enumerate(reversed(filters)):
+        x = convolution(width, 3, seed + 30 + i)(x)
+        x = DepthToSpace(2)(convolution(4 * width, 3, seed + 40 + i)(x))
+    x = layers.Conv2D(1, 3, padding="same", use_bias=False, dtype="float32")(x)
+    return keras.Model(image, CropLike(dtype="float32")([x, image]), name="autoencoder")
+
+
+def _read(image, filters, fold, seed, activation="relu"):
+    """The first convolution; an even kernel, because with an odd one a stride of two starts at another pixel for odd
+    sides than for even ones."""
+    if fold == 1:
+        return convolution(filters, 3, seed, activation=activation)(image)
+    return convolution(filters, 4, seed, activation=activation, strides=2)(image)
+
+
+def _write(x, image, fold):
+    x = last_convolution(fold**2, 3)(x)
+    if fold == 1:
+        return x
+    return CropLike(name="residual", dtype="float32")([DepthToSpace(fold, dtype="float32")(x), image])
+
+
+def _block(x, filters, seed):
+    y = convolution(filters, 3, seed)(x)
+    y = convolution(filters, 3, None, activation=None, kernel_initializer="zeros")(y)
+    return layers.Add()([x, y])
+
+
+def _checked(fold, depth):
+    if fold not in (1, 2) or depth < 2:
+        raise ValueError(f"fold must be 1 or 2 and depth at least 2, not {fold} and {depth}")
+
+
+ARCHITECTURES = {network.__name__: network for network in (dncnn, denoising_unet, autoencoder)}

@@ -1,0 +1,189 @@
+"""Reconstruction networks in Keras 3, written with ``keras.ops``: they run on TensorFlow, JAX and PyTorch.
+
+Every network maps ``[image, lines]`` to the **residual over zero-filling**, what to add to ``image``: two channels,
+real and imaginary part. ``image`` ``(n, h, w, 2)`` is the zero-filled one, divided by an intensity scale; ``lines``
+``(n, 1, w)`` is 1 where a line of phase encoding (along w) was measured, frequency 0 first as in an FFT. Rows ``h`` may
+be a strip of the image: phase encoding mixes pixels along w only.
+
+All are made of one **block**, a small U-Net from image (and hidden state) to a correction, shared by all iterations; it
+has no Fourier transform inside, so it exports: :func:`block_of` gives it, :mod:`~medsr_course.networks.pretrained`
+runs the iterations around it in NumPy. No biases, leaky ReLUs, and linear data consistency: the result scales with the
+input. The last layer starts at zero: an untrained network *is* zero-filling. Any height and width will do.
+"""
+
+from medsr_course.networks.layers import CropLike, DepthToSpace
+from medsr_course.networks.models.common import convolution, keras, last_convolution, layers, residual_tail
+
+ops = keras.ops
+LEAKY = "leaky_relu"  # haze has both signs; plain ReLUs began to learn later, or never
+
+
+@keras.saving.register_keras_serializable("medsr_course")
+class DataConsistency(layers.Layer):
+    """``[image, start, lines]``: what was measured goes back into the k-space of ``image``, with a learned trust.
+
+    ``start`` is the zero-filled image, whose k-space holds the measured samples. The trust, one number between 0 and 1
+    (the sigmoid of the weight), weighs them against the k-space of ``image``: it learns how noisy they are.
+    """
+
+    def build(self, input_shape):
+        start = keras.initializers.Constant(3.0)  # sigmoid(3) = 0.95
+        self.logit = self.add_weight(shape=(), initializer=start, name="trust", dtype="float32")
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    @property
+    def trust(self):
+        """The number between 0 and 1."""
+        return float(ops.convert_to_numpy(ops.sigmoid(self.logit)))
+
+    def call(self, inputs):
+        image, start, lines = inputs
+        difference = ops.cast(start - image, "float32")  # the transform is linear, so one will do
+        real, imaginary = ops.fft((difference[..., 0], difference[..., 1]))
+        real, imaginary = real * lines, imaginary * lines
+        # An inverse transform by a forward one: conjugate, transform, conjugate, divide by w.
+        real, imaginary = ops.fft((real, -imaginary))
+        width = ops.cast(ops.shape(image)[2], "float32")
+        return image + ops.sigmoid(self.logit) * ops.stack([real, -imaginary], axis=-1) / width
+
+
+def unet_block(filters, levels, hidden=0, seed=0):
+    """What all networks here are made of: a small U-Net from an image to a correction (Ronneberger et al. 2015).
+
+    Parameters
+    ----------
+    filters, levels, seed
+        As for :func:`kspace_unet`.
+    hidden : int
+        Channels of a state that it reads besides the image, and writes anew.
+
+    Returns
+    -------
+    keras.Model
+        ``(n, h, w, 2 + hidden)`` to the same shape; called "block".
+    """
+    state = keras.Input((None, None, 2 + hidden), name="state")
+    # Half resolution from the start: 2×2 pixels become channels, nothing is lost, everything costs a quarter.
+    x = convolution(filters, 2, seed, strides=2, activation=None)(state)
+    skips = []
+    for level in range(levels):
+        width = filters * 2**level
+        if level:
+            skips.append(x)
+            x = convolution(width, 2, seed + 10 * level, strides=2, activation=None)(x)
+        x = convolution(width, 3, seed + 10 * level + 1, activation=LEAKY)(x)
+        x = convolution(width, 3, seed + 10 * level + 2, activation=LEAKY)(x)
+    for level in reversed(range(levels - 1)):
+        width = filters * 2**level
+        x = convolution(4 * width, 1, seed + 10 * level + 3, activation=None)(x)
+        x = CropLike()([DepthToSpace(2)(x), skips[level]])
+        x = layers.Concatenate()([x, skips[level]])
+        x = convolution(width, 3, seed + 10 * level + 4, activation=LEAKY)(x)
+        x = convolution(width, 3, seed + 10 * level + 5, activation=LEAKY)(x)
+    outputs = residual_tail(x, last_convolution(8, 3), 2)
+    if hidden:
+        memory = DepthToSpace(2)(convolution(4 * hidden, 3, seed + 6, activation=LEAKY)(x))
+        outputs = layers.Concatenate(dtype="float32")([outputs, memory])
+    return keras.Model(state, CropLike(dtype="float32")([outputs, state]), name="block")
+
+
+def _inputs():
+    return keras.Input((None, None, 2), name="zero_filled"), keras.Input((1, None), name="lines")
+
+
+def kspace_unet(*, filters=48, levels=3, seed=0):
+    """A U-Net on the zero-filled image (Ronneberger et al. 2015; Zbontar et al. 2018): one block, no data consistency.
+
+    Parameters
+    ----------
+    filters : int
+        Channels at half resolution; every level doubles them.
+    levels : int
+        1/2, 1/4 … of the resolution.
+    seed : int
+        Of the initial weights.
+
+    Returns
+    -------
+    keras.Model
+        ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``; it does not look at the lines.
+    """
+    start, lines = _inputs()
+    return keras.Model([start, lines], unet_block(filters, levels, seed=seed)(start), name="kspace_unet")
+
+
+def cascade(*, filters=32, levels=2, iterations=5, hidden=0, seed=0):
+    """An unrolled network: a block proposes, data consistency disposes, again and again, with one set of weights.
+
+    Iterations of gradient descent with the prior learned (Schlemper et al. 2018; weights shared as in MoDL, Aggarwal,
+    Mani & Jacob 2019). With ``hidden`` channels the block also hands a state to its next iteration: recurrent over
+    iterations (Qin et al. 2019).
+
+    Parameters
+    ----------
+    filters, levels, seed
+        As for :func:`kspace_unet`.
+    iterations : int
+    hidden : int
+        Channels of the state.
+
+    Returns
+    -------
+    keras.Model
+        ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``.
+    """
+    if iterations < 1:
+        raise ValueError(f"iterations must be at least 1, not {iterations}")
+    start, lines = _inputs()
+    block = unet_block(filters, levels, hidden, seed)
+    consistent = DataConsistency(name="consistency", dtype="float32")
+    image, memory = start, None
+    if hidden:
+        memory = layers.Concatenate(dtype="float32")([0 * start] * (-(-hidden // 2)))[..., :hidden]
+    for _ in range(iterations):
+        out = block(layers.Concatenate(dtype="float32")([image, memory]) if hidden else image)
+        if hidden:
+            out, memory = out[..., :2], out[..., 2:]
+        image = consistent([image + out, start, lines])
+    return keras.Model([start, lines], image - start, name="crnn" if hidden else "cascade")
+
+
+def crnn(*, filters=32, levels=2, iterations=5, hidden=8, seed=0):
+    """Convolutional-recurrent unrolling: :func:`cascade` with a hidden state."""
+    return cascade(filters=filters, levels=levels, iterations=iterations, hidden=hidden, seed=seed)
+
+
+def block_of(model):
+    """The block of one of these networks: ``(n, h, w, 2 + hidden)`` to the same shape, without Fourier transform."""
+    return model.get_layer("block")
+
+
+def trust_of(model):
+    """How far a network trusts the measured samples, 0 … 1; None where it has no data consistency."""
+    names = [layer.name for layer in model.layers]
+    return model.get_layer("consistency").trust if "consistency" in names else None
+
+
+def multiplications(model, iterations=1):
+    """Real multiplications per pixel of the image, of a network's block times its iterations (convolutions only)."""
+    total, scale = 0.0, 1.0
+    place = {}  # part of the pixels at which each layer's output lives
+    for layer in block_of(model).layers:
+        parents = [place[t._keras_history.operation.name] for t in _list(layer.input)] if layer.name != "state" else []
+        scale = parents[0] if parents else 1.0
+        if isinstance(layer, layers.Conv2D):
+            scale /= layer.strides[0] * layer.strides[1]
+            total += scale * layer.count_params()
+        elif type(layer).__name__ == "DepthToSpace":
+            scale *= layer.scale**2
+        place[layer.name] = scale
+    return total * iterations
+
+
+def _list(x):
+    return x if isinstance(x, (list, tuple)) else [x]
+
+
+ARCHITECTURES = {network.__name__: network for network in (kspace_unet, cascade, crnn)}

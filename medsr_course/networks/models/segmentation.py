@@ -1,0 +1,70 @@
+"""Segmentation networks in Keras 3, written with ``keras.ops``: they run on TensorFlow, JAX and PyTorch.
+
+They map a batch ``(n, h, w, channels)``, divided by its intensity scale, to one *logit* per class and pixel ``(n, h, w,
+classes)``: softmax makes probabilities of them, the largest is the label. Any height and width will do.
+"""
+
+from medsr_course.networks.layers import CropLike
+from medsr_course.networks.models.common import keras, layers
+
+
+def unet(classes, *, channels=1, filters=(16, 32, 64), seed=0):
+    """U-Net (Ronneberger, Fischer & Brox 2015): down to see far, up again to be exact, and a bridge at every level.
+
+    Two 3 × 3 convolutions with ReLU at every level; pooling halves the sides; on the way up nearest-neighbour
+    enlargement, and the maps of the way down beside it. Unlike the paper's it pads, so that the output is as large as
+    the input, and it enlarges without a transposed convolution.
+
+    Parameters
+    ----------
+    classes : int
+        At least two.
+    channels : int
+        Of the input.
+    filters : sequence of int
+        Per level, finest first.
+    seed : int
+        Of the initial weights.
+
+    Returns
+    -------
+    keras.Model
+        ``(n, h, w, channels)`` to logits ``(n, h, w, classes)``, float32.
+    """
+    if classes < 2:
+        raise ValueError(f"there must be at least two classes, not {classes}")
+    if not filters:
+        raise ValueError("filters must name at least one level")
+    seeds = iter(range(1000 * seed, 1000 * seed + 100))
+
+    def twice(x, width):
+        for _ in range(2):
+            x = layers.Conv2D(
+                width,
+                3,
+                padding="same",
+                activation="relu",
+                kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
+            )(x)
+        return x
+
+    image = keras.Input((None, None, channels), name="image")
+    x, bridges = image, []
+    for width in filters[:-1]:
+        bridges.append(twice(x, width))
+        x = layers.MaxPooling2D(2, padding="same")(bridges[-1])
+    x = twice(x, filters[-1])
+    for width, bridge in zip(filters[-2::-1], bridges[::-1], strict=True):
+        x = CropLike()([layers.UpSampling2D(2, interpolation="nearest")(x), bridge])
+        x = twice(layers.Concatenate()([bridge, x]), width)
+    logits = layers.Conv2D(
+        classes,
+        1,
+        kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
+        dtype="float32",
+        name="logits",
+    )(x)
+    return keras.Model(image, logits, name="unet")
+
+
+ARCHITECTURES = {"unet": unet}

@@ -1,0 +1,92 @@
+"""Denoising with a shipped network: from stack to stack, magnitudes or complex images."""
+
+import numpy as np
+
+from medsr_course.networks.pretrained.common import batch_size, beyond_edges, checked_stack
+from medsr_course.networks.pretrained.weights import card, network
+from medsr_course.physics.grid import intensity
+
+TASK = "denoising"
+
+
+def denoise(name, stack):
+    """Take the noise out of a stack of slices with a shipped network.
+
+    Parameters
+    ----------
+    name : str
+        One of ``names("denoising")``: those for magnitudes also take off what noise adds to a magnitude on average;
+        those for channels want real images of both signs, or complex ones, whose two channels they treat alike.
+    stack : array (n, h, w)
+        Noisy slices of one scan, in any unit, any h and w. The intensity scale is taken from the whole stack, so give
+        a scan's slices together.
+
+    Returns
+    -------
+    float32 array (n, h, w)
+        In the unit of ``stack``; complex64 where that is complex.
+
+    Raises
+    ------
+    WeightError
+        Unknown name, missing or altered weight file, a network for another task.
+    ValueError
+        If ``stack`` is not a finite array (n, h, w), or not of the kind the network is for.
+
+    >>> clean = np.zeros((1, 5, 7)); bool((denoise("dncnn-magnitude", clean) == clean).all())
+    True
+    """
+    about = card(name, TASK)
+    stack, run, options = np.asarray(stack), network(name), how(about)
+    if not np.iscomplexobj(stack):
+        return clean(run, stack, **options)
+    if about["kind"] == "rician":
+        raise ValueError(f"{name} is for magnitudes: give it np.abs(stack), or take a network for complex channels")
+    real, imaginary = checked_stack(stack.real), checked_stack(stack.imag)
+    both = clean(run, np.concatenate([real, imaginary]), **options)  # together: one intensity scale
+    return (both[: len(real)] + 1j * both[len(real) :]).astype(np.complex64)
+
+
+def how(about):
+    """The part of a card that tells :func:`clean` how to use the network, as keyword arguments."""
+    return {"kind": about["kind"], "residual": about.get("residual", True)}
+
+
+def clean(network, stack, *, kind="rician", residual=True, unit=None):
+    """From noisy image to denoised image with any network of :mod:`medsr_course.networks.models.denoising`.
+
+    Parameters
+    ----------
+    network : callable
+        float32 ``(n, h, w, 1)``, in parts of the intensity scale, to the same shape: a Keras model's
+        ``predict_on_batch``, or an ONNX session wrapped.
+    stack : array (n, h, w)
+    kind : {"gaussian", "rician"}
+        Real channels of both signs, or magnitudes. The scale is the 99.5th percentile of |values|, or of the positive
+        ones.
+    residual : bool
+        The network predicts what to add to the image, not the image.
+    unit : float, optional
+        Another intensity scale; the kind then does not matter.
+
+    Returns
+    -------
+    float32 array (n, h, w)
+    """
+    stack = checked_stack(stack)
+    if unit is None and kind == "rician":
+        offset, unit = intensity(stack)
+        if offset:
+            raise ValueError(
+                f"expected magnitudes, got values down to {stack.min():.4g}: take a network for real channels"
+            )
+    elif unit is None:
+        unit = intensity(np.abs(stack))[1]
+    result = stack.copy()
+    if unit == 0:  # nothing there: no noise
+        return result
+    step = batch_size(*stack.shape[1:])
+    for part in (slice(start, start + step) for start in range(0, len(stack), step)):
+        made = beyond_edges(network, stack[part][..., None] / unit, 1, 1) * unit
+        result[part] = stack[part] + made if residual else made
+    return result

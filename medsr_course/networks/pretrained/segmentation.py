@@ -1,0 +1,66 @@
+"""From a stack of slices to labels, with networks that give one logit per class and pixel."""
+
+import numpy as np
+
+from medsr_course.networks.pretrained.common import batch_size, checked_stack, to_numpy
+from medsr_course.networks.pretrained.weights import card, network
+from medsr_course.physics.grid import intensity
+
+
+def segment(name, stack, *, probabilities=False):
+    """Segment a stack of slices with a shipped network.
+
+    Parameters
+    ----------
+    name : str
+        One of ``names("segmentation")``, e.g. ``"unet-tissue"``; its card says which contrast it reads.
+    stack : array (n, h, w)
+        Axial slices of one scan, pixels of about 1 mm, in any unit. The intensity scale is taken from the whole stack,
+        so give a scan's slices together.
+    probabilities : bool
+        Give each class's probability instead of the likeliest class.
+
+    Returns
+    -------
+    uint8 array (n, h, w), or float32 array (n, h, w, classes)
+        Classes as in the card's ``classes``.
+
+    Raises
+    ------
+    WeightError
+        Unknown name, missing or altered weight file.
+    ValueError
+        If ``stack`` is not a finite, real array (n, h, w).
+    """
+    card(name, "segmentation")
+    return label(network(name), stack, probabilities=probabilities)
+
+
+def label(model, stack, *, probabilities=False, unit=None):
+    """What :func:`segment` does, with any network: divide by the intensity scale, ask, take the likeliest class.
+
+    Parameters
+    ----------
+    model : callable
+        ``(n, h, w, 1)`` to logits ``(n, h, w, classes)``: a Keras model, its ``predict_on_batch``, or :func:`network`.
+    stack : array (n, h, w)
+    unit : float, optional
+        The intensity scale, where it is known from more slices than these.
+
+    Returns
+    -------
+    uint8 array (n, h, w), or float32 array (n, h, w, classes)
+    """
+    stack = checked_stack(stack)
+    offset, scale = (0.0, unit) if unit else intensity(stack)
+    batch = ((stack - offset) / (scale or 1.0))[..., None].astype(np.float32)
+    step, parts = batch_size(*stack.shape[1:]), []
+    for start in range(0, len(stack), step):
+        logits = to_numpy(model(batch[start : start + step]))
+        parts.append(_softmax(logits) if probabilities else logits.argmax(axis=-1).astype(np.uint8))
+    return np.concatenate(parts)
+
+
+def _softmax(logits):
+    grown = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return grown / grown.sum(axis=-1, keepdims=True)

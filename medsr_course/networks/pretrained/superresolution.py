@@ -1,0 +1,130 @@
+"""From a coarse image to a fine one, with networks that predict the residual over zero-filling::
+
+    result = ZIP(x) + P(scale · network((x − offset) / scale))
+
+with P, where the card asks for it, data consistency: "hard" removes whatever contradicts the measured k-space,
+"soft" as much of it as the measurement is more certain than the network.
+"""
+
+import math
+
+import numpy as np
+
+from medsr_course.networks.pretrained import common
+from medsr_course.networks.pretrained.common import beyond_edges, checked_stack
+from medsr_course.networks.pretrained.weights import card, network
+from medsr_course.physics import metrics
+from medsr_course.physics.acquisition import kspace_crop
+from medsr_course.physics.grid import intensity
+from medsr_course.physics.interpolation import zero_fill
+
+LEAST_NOISE = 0.005  # in parts of the intensity scale: the ringing beside a head looks like that much noise
+OWN_ERROR = 0.01  # of a network in the measured band, in parts of the intensity scale, as far as no card says better
+
+
+def super_resolve(name, stack):
+    """Super-resolve a stack of slices with a shipped network.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`, e.g. ``"espcn-x4"``: a network and its scale s.
+    stack : array (n, h, w)
+        Coarse slices of one scan, in any unit, signed (HU) or not, any h and w. The intensity scale is
+        taken from the whole stack, so give a scan's slices together.
+
+    Returns
+    -------
+    float32 array (n, s·h, s·w)
+        In the unit of ``stack``; sample 0 stays in place.
+
+    Raises
+    ------
+    WeightError
+        Unknown name, missing or altered weight file.
+    ValueError
+        If ``stack`` is not a finite, real array (n, h, w).
+    """
+    about = card(name, "super-resolution")
+    return enhance(network(name), stack, about["scale"], **consistency(about))
+
+
+def consistency(about):
+    """The part of a card that tells :func:`enhance` how to use the network, as keyword arguments."""
+    return {
+        "data_consistency": about["data_consistency"],
+        "own_error": about.get("own_error", OWN_ERROR),
+        "zero_filled": about.get("input") == "zip",
+        "noise_map": about.get("noise_map", False),
+        "most_noise": about.get("most_noise", math.inf),
+    }
+
+
+def enhance(
+    network,
+    stack,
+    scale,
+    data_consistency="hard",
+    *,
+    own_error=OWN_ERROR,
+    zero_filled=False,
+    noise_map=False,
+    most_noise=math.inf,
+):
+    """From image to image with any network that predicts the residual over zero-filling.
+
+    Parameters
+    ----------
+    network : callable
+        float32 ``(n, h, w, channels)`` to ``(n, scale·h, scale·w, 1)``: a Keras model, or an ONNX session wrapped.
+    stack : array (n, h, w)
+    scale : int
+    data_consistency : {"hard", "soft", None}
+        "hard": the result, cropped in k-space, is the input again. Right for input without noise; with noise it keeps
+        the noise, too. "soft": the cropped result is the mean of the input and of what the network says, weighted by
+        the inverse of their variances, σ² and ``own_error``² (Schlemper et al. 2018, eq. 6, with λ = own_error² / σ²);
+        σ is measured in the background of a magnitude image, :func:`metrics.background_noise`. Where there is none,
+        or no magnitude, or less noise than :data:`LEAST_NOISE`, it is 0, and soft is hard.
+    own_error : float
+        Standard deviation of the network's error in the measured band, in parts of the intensity scale.
+    zero_filled : bool
+        The network reads the zero-filled image, ``(n, scale·h, scale·w, 1)``.
+    noise_map : bool
+        The network reads a second channel, the noise measured as for "soft".
+    most_noise : float
+        It is told of no more than this, in parts of the intensity scale: the most its training held. A network that
+        was trained without noise draws patterns when it is told the truth about a noisy image.
+
+    Returns
+    -------
+    float32 array (n, scale·h, scale·w)
+    """
+    if data_consistency not in ("hard", "soft", None):
+        raise ValueError(f"data_consistency must be hard, soft or None, not {data_consistency!r}")
+    stack = checked_stack(stack)
+    n, h, w = stack.shape
+    offset, unit = intensity(stack)
+    result = np.empty((n, scale * h, scale * w), np.float32)
+    sigma = 0.0
+    if (noise_map or data_consistency == "soft") and unit and offset == 0:
+        sigma = metrics.background_noise(stack) / unit
+        sigma = sigma if sigma > LEAST_NOISE else 0.0
+    # Of what the network says in the measured band:
+    kept = 1.0 if data_consistency is None else 0.0
+    if data_consistency == "soft" and sigma:
+        kept = sigma**2 / (sigma**2 + own_error**2)
+    step = max(
+        1, common.BATCH_PIXELS // ((h + 2 * common.EDGE) * (w + 2 * common.EDGE) * (scale**2 if zero_filled else 1))
+    )
+    for part in (slice(start, start + step) for start in range(0, n, step)):
+        result[part] = zero_fill(stack[part], scale)
+        if unit == 0:  # nothing but one value: no detail to add
+            continue
+        batch = ((result if zero_filled else stack)[part] - offset)[..., None] / unit
+        if noise_map:
+            batch = np.concatenate([batch, np.full_like(batch, min(sigma, most_noise))], axis=-1)
+        residual = beyond_edges(network, batch, scale, 1 if zero_filled else scale) * unit
+        if kept < 1:
+            residual -= (1 - kept) * zero_fill(kspace_crop(residual, scale), scale)
+        result[part] += residual
+    return result

@@ -1,0 +1,102 @@
+"""From thick slices to thin ones, with networks that predict the residual over back-projection::
+
+    result = C(B y + scale · network(B y / scale))
+
+with B iterative back-projection through the slice profile, and C the smallest change after which the result's thick
+slices are the measured ones.
+"""
+
+import numpy as np
+
+from medsr_course.networks.pretrained.common import checked_stack, to_numpy
+from medsr_course.networks.pretrained.weights import card, network
+from medsr_course.physics.grid import intensity
+from medsr_course.tasks import thick_slices
+
+EDGE = 8  # pixels repeated beyond each side: a network sees zeros farther out
+OVERLAP = 2  # thick slices at a window's end that the next window says better
+
+
+def thin_slices(name, stack):
+    """Thin slices from thick ones with a shipped network.
+
+    Parameters
+    ----------
+    name : str
+        One of ``names("slices")``, e.g. ``"convlstm-z4"``. Its card says under ``slab`` what thick slices it is for:
+        spacing, FWHM and shape of the slice profile.
+    stack : array (n, h, w)
+        Thick slices of one scan in their order, magnitudes in any unit, any n, h and w.
+
+    Returns
+    -------
+    float32 array (s·n, h, w)
+        In the unit of ``stack``; thick slice k is centred on thin slice s·k.
+
+    Raises
+    ------
+    WeightError
+        Unknown name, missing or altered weight file.
+    ValueError
+        If ``stack`` is not a finite, real array (n, h, w).
+    """
+    about = card(name, "slices")
+    return thin(
+        network(name),
+        stack,
+        thick_slices.Slab(**about["slab"]),
+        iterations=about["iterations"],
+        sequence=about["settings"]["steps"],
+    )
+
+
+def thin(network, stack, slab=thick_slices.STANDARD, *, iterations=16, sequence=8, overlap=OVERLAP, consistent=True):
+    """Thin slices from thick ones with any network of :mod:`models.thick_slices`.
+
+    Parameters
+    ----------
+    network : callable
+        float32 ``(1, sequence, h, w, s)`` to the residual of the same shape.
+    stack : array (n, h, w)
+    slab : slices.Slab
+        What the thick slices are.
+    iterations : int
+        Of back-projection.
+    sequence : int
+        Thick slices that go through the network at a time. Longer stacks go through in windows that overlap.
+    overlap : int
+        Thick slices at a window's end that are taken from its neighbour; less than half of ``sequence``.
+    consistent : bool
+        End with the nearest stack whose thick slices are the measured ones.
+
+    Returns
+    -------
+    float32 array (s·n, h, w)
+    """
+    if not 0 <= 2 * overlap < sequence:
+        raise ValueError(f"overlap must be less than half of {sequence}, not {overlap}")
+    stack = checked_stack(stack)
+    offset, unit = intensity(stack)
+    result = thick_slices.back_project(stack, slab, iterations)
+    if unit == 0:  # nothing but one value: no detail to add
+        return result
+    steps = thick_slices.to_steps((result - offset) / unit, slab.spacing)
+    result += unit * thick_slices.from_steps(in_windows(network, steps, sequence, overlap))
+    return thick_slices.consistent(result, stack, slab) if consistent else result
+
+
+def in_windows(network, steps, sequence, overlap=OVERLAP):
+    """A network's answer to ``(n, h, w, c)``, for any n, by windows of ``sequence`` steps that overlap."""
+    n, h, w, _ = steps.shape
+    padded = np.pad(steps, ((0, max(0, sequence - n)), (EDGE, EDGE), (EDGE, EDGE), (0, 0)), mode="edge")
+    total, stride = len(padded), sequence - 2 * overlap
+    out = np.empty_like(steps)
+    for first in range(0, max(total - sequence, 0) + stride, stride):
+        first = min(first, total - sequence)
+        said = to_numpy(network(padded[None, first : first + sequence]))[0]
+        start = 0 if first == 0 else overlap
+        stop = min(first + sequence, n)
+        out[first + start : stop] = said[start : stop - first, EDGE : EDGE + h, EDGE : EDGE + w]
+        if first == total - sequence:
+            break
+    return out

@@ -1,0 +1,3 @@
+from medsr_course.networks.training.weights import main
+
+main()

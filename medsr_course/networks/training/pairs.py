@@ -1,0 +1,311 @@
+"""Training pairs: HR slices made coarse on the fly, and patches cut from them.
+
+Pair j is a function of (seed, j) alone and batch k of (seed, k): a training that was interrupted goes on from its
+checkpoint as if nothing had happened.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+from medsr_course import runtime
+from medsr_course.physics import grid
+from medsr_course.physics.acquisition import kspace_crop
+from medsr_course.physics.interpolation import zero_fill
+from medsr_course.scans import volumes
+
+
+class TrainingError(runtime.CourseError):
+    """A training that cannot go on; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """How a training pair is made from a slice: always the slice first, then the patch.
+
+    Attributes
+    ----------
+    scale : int
+    reference_noise : (float, float)
+        Noise of the reference in %, drawn log-uniformly; the coarse image is cropped from the *same* noisy k-space.
+    noisy : float
+        Share of pairs whose coarse image gets noise of its own: the network must take it away again.
+    noise : (float, float)
+        That noise in %, complex Gaussian before the magnitude, drawn log-uniformly.
+    shrink : float
+        A slice is first made up to this much coarser (by k-space cropping), so that edges come in many widths.
+    window : float
+        Share of slices whose k-space is apodised, as scanners do.
+    unfilled : float
+        Share of slices whose outer k-space is empty, beyond 0.5 … 1 of Nyquist with a soft edge (Fermi): scans that
+        were interpolated, or reconstructed with a smooth kernel. Nothing can be gained there, and much be lost.
+    resliced : float
+        Share of slices moved by a part of a voxel with linear interpolation, which softens them.
+    bits : float
+        Share of slices rounded to 8 bits.
+    gamma : float
+        Contrast is raised to a power drawn log-uniformly from 1/gamma … gamma.
+    inverted : float
+        Share of slices whose contrast is inverted.
+    """
+
+    scale: int
+    reference_noise: tuple = (0.1, 2.0)
+    noisy: float = 0.0
+    noise: tuple = (0.5, 8.0)
+    shrink: float = 1.5
+    window: float = 0.0
+    unfilled: float = 0.0
+    resliced: float = 0.0
+    bits: float = 0.0
+    gamma: float = 1.3
+    inverted: float = 0.1
+
+    @property
+    def most_noise(self):
+        """The strongest noise a network is told of, as a part of the intensity scale."""
+        return max(self.reference_noise[1] / self.scale, self.noise[1] if self.noisy else 0) / 100
+
+    def pair(self, image, rng):
+        """A coarse slice (h, w), the fine one (scale·h, scale·w), in the range of a network, and the noise a user would
+        measure in the coarse one: its own, with or without that of the reference (backgrounds may be zeroed)."""
+        image = np.rot90(image, rng.integers(4))
+        image = image[:, ::-1] if rng.random() < 0.5 else image
+        image = self._history(image, rng)
+        image = grid.trim(np.maximum(image, 0), self.scale) ** np.exp(rng.uniform(-1, 1) * np.log(self.gamma))
+        if rng.random() < self.inverted:
+            image = np.maximum(1 - image, 0)
+        reference = _log_uniform(rng, self.reference_noise) / 100
+        fine = _magnitude_noise(image, reference, rng)
+        if rng.random() < self.bits:
+            step = fine.max() / 255
+            fine = np.round(fine / step) * step
+        coarse = kspace_crop(fine, self.scale)
+        known = reference / self.scale if rng.random() < 0.5 else 0.0
+        if rng.random() < self.noisy:
+            own = _log_uniform(rng, self.noise) / 100
+            coarse = _magnitude_noise(coarse, own, rng)
+            known = float(np.hypot(known, own)) * np.exp(rng.normal(0, 0.05))
+        return coarse, fine, known
+
+    def _history(self, image, rng):
+        """What a file may have been through before anybody made it public: coarser k-space, a window, reslicing."""
+        side = min(image.shape)
+        size = rng.integers(int(side / self.shrink), side + 1) / side
+        for axis in (0, 1):  # the same factor both ways, or nearly
+            image = grid.crop_axis(image, round(image.shape[axis] * size), axis)
+        if rng.random() < self.window:
+            strength = rng.uniform(0.2, 1.0)
+            spectrum = fft.rfft2(image)
+            for axis in (0, 1):
+                f = fft.fftfreq(image.shape[0]) if axis == 0 else fft.rfftfreq(image.shape[1])
+                taper = 1 - strength * (1 - np.cos(np.pi * f))  # 1 in the centre, 1 − strength at the edge
+                spectrum *= np.expand_dims(taper, 1 - axis)
+            image = fft.irfft2(spectrum, image.shape)
+        if rng.random() < self.unfilled:
+            edge, width = rng.uniform(0.5, 1.0, 2) / 2, rng.uniform(0.005, 0.04)
+            rows, columns = fft.fftfreq(image.shape[0])[:, None] / edge[0], fft.rfftfreq(image.shape[1]) / edge[1]
+            fermi = 1 / (1 + np.exp(np.clip((np.hypot(rows, columns) - 1) * edge.mean() / width, -50, 50)))
+            image = fft.irfft2(fft.rfft2(image) * fermi, image.shape)
+        if rng.random() < self.resliced:
+            for axis in (0, 1):
+                part = rng.uniform(0, 0.5)
+                image = (1 - part) * image + part * np.roll(image, 1, axis)
+        return image
+
+
+def _magnitude_noise(image, sigma, rng):
+    real, imaginary = sigma * rng.standard_normal((2, *image.shape), dtype=np.float32)
+    return np.hypot(image + real, imaginary).astype(np.float32)
+
+
+def _log_uniform(rng, interval):
+    low, high = np.log(interval)
+    return np.exp(rng.uniform(low, high))
+
+
+class Pool:
+    """Things that are costly to make and get used many times: the oldest is replaced every ``renew`` batches.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(j)`` makes thing number j, a function of j alone.
+    size : int
+        Things held at a time.
+    renew : int
+        Batches between two new ones.
+    """
+
+    def __init__(self, make, size, renew):
+        self.make, self.size, self.renew = make, size, renew
+        self.made = {}
+
+    def draw(self, k, n, rng):
+        """``n`` things for batch number k, with repetition; those that are too old are let go."""
+        newest = k // self.renew
+        for j in [j for j in self.made if not newest <= j < newest + self.size]:
+            del self.made[j]
+        return [self._get(int(j)) for j in newest + rng.integers(self.size, size=n)]
+
+    def _get(self, j):
+        if j not in self.made:
+            self.made[j] = self.make(j)
+        return self.made[j]
+
+
+class Patches:
+    """Batches of patches from a list of slices: ``patches(k)`` is batch number k.
+
+    Patches come from a pool of degraded slices of which the oldest is replaced every ``renew`` steps: the Fourier
+    transforms of a pair cost more than many cuttings.
+
+    Parameters
+    ----------
+    slices : sequence of array (h, w)
+        HR slices, magnitudes, each divided by its scan's 99.5th percentile.
+    degradation : Degradation
+    weights : array, optional
+        Probability of each slice; by default all alike.
+    size : int
+        Side of a coarse patch.
+    batch : int
+        Patches in a batch.
+    pool : int
+        Degraded slices held at a time.
+    renew : int
+        Steps between two new ones.
+    balanced : bool
+        Weigh each patch by 1 / (its pair's mean squared residual + (0.3 %)²): the loss is then the share of the error
+        of zero-filling that is left, as PSNR in dB counts it, and noisy pairs do not drown the others.
+    zero_filled : bool
+        The input is the zero-filled image, for networks that read it (:data:`models.ON_ZIP`).
+    noise_map : bool
+        The input has a second channel, the noise of the coarse image.
+    seed : int
+
+    Returns
+    -------
+    image : float32 array (batch, size, size, 1), or (batch, s·size, s·size, 1) if ``zero_filled``
+        With a second channel if ``noise_map``.
+    residual : float32 array (batch, s·size, s·size, 1)
+        Fine image less zero-filled coarse one.
+    weight : float32 array (batch,)
+        1 unless ``balanced``.
+
+    Raises
+    ------
+    TrainingError
+        If there are no slices.
+    """
+
+    def __init__(
+        self,
+        slices,
+        degradation,
+        *,
+        weights=None,
+        size=24,
+        batch=16,
+        pool=128,
+        renew=2,
+        balanced=False,
+        zero_filled=False,
+        noise_map=False,
+        seed=0,
+    ):
+        if not len(slices):
+            raise TrainingError("there are no slices to train on: check the data sets of the recipe")
+        self.slices, self.weights, self.degradation = slices, weights, degradation
+        self.size, self.batch, self.seed = size, batch, seed
+        self.balanced, self.zero_filled, self.noise_map = balanced, zero_filled, noise_map
+        self.pool = Pool(self._pair, pool, renew)
+
+    def __call__(self, k):
+        rng = np.random.default_rng([self.seed, 1, k])
+        images, residuals, weights = [], [], []
+        for zipped, coarse, residual, centres, weight, known in self.pool.draw(k, self.batch, rng):
+            s, size = self.degradation.scale, self.size
+            row, column = divmod(int(centres[rng.integers(centres.size)]), coarse.shape[1])
+            i, k = (int(np.clip(c - size // 2, 0, n - size)) for c, n in zip((row, column), coarse.shape, strict=True))
+            fine = np.s_[s * i : s * (i + size), s * k : s * (k + size)]
+            image = zipped[fine] if self.zero_filled else coarse[i : i + size, k : k + size]
+            channels = [image, np.full_like(image, known)] if self.noise_map else [image]
+            images.append(np.stack(channels, axis=-1))
+            residuals.append(residual[fine])
+            weights.append(weight)
+        return np.stack(images), np.stack(residuals)[..., None], np.array(weights, np.float32)
+
+    def _pair(self, j):
+        rng = np.random.default_rng([self.seed, 0, j])
+        index = rng.choice(len(self.slices), p=self.weights)
+        coarse, fine, known = self.degradation.pair(np.asarray(self.slices[index], np.float32), rng)
+        if min(coarse.shape) < self.size:
+            raise TrainingError(
+                f"a coarse slice of {coarse.shape[0]}×{coarse.shape[1]} is smaller than a patch ({self.size}×"
+                f"{self.size}): take smaller patches, a smaller scale, or larger slices"
+            )
+        zipped = zero_fill(coarse, self.degradation.scale)
+        residual = fine - zipped
+        inside = coarse > grid.IN_HEAD  # patch centres inside the head
+        centres = np.flatnonzero(inside if inside.any() else np.ones_like(inside))
+        weight = 1.0
+        if self.balanced:
+            energy = float(np.mean(residual[residual != 0] ** 2)) if residual.any() else 0.0
+            weight = 1 / (energy + 1e-5)
+        return zipped, coarse, residual, centres, weight, known
+
+
+def scaled_slices(image, n):
+    """``n`` axial slices of a scan, (n, h, w) float16, divided by their intensity scale: what trainings cut up."""
+    stack = volumes.axial_slices(image, n=n, between=(0.2, 0.9))
+    return (stack / grid.intensity(stack)[1]).astype(np.float16)
+
+
+def dead_leaves(n, size=256, seed=0):
+    """Images without anatomy: discs and polygons that cover one another, as leaves on the ground do.
+
+    Radii follow 1/r³, which gives natural images' spectrum (Lee, Mumford & Huang 2001). Each leaf has a grey value, a
+    texture and, one in four, a gradient.
+
+    Returns
+    -------
+    list of float16 arrays (size, size)
+        In 0 … about 1.2; background 0 in half of them.
+    """
+    from skimage.draw import disk, polygon
+
+    images = []
+    for i in range(n):
+        rng = np.random.default_rng([seed, i])
+        image = np.full((size, size), 0.0 if rng.random() < 0.5 else rng.uniform(0.1, 0.9), np.float32)
+        low, high = rng.uniform(1.0, 2.5), rng.uniform(20, 70)
+        u = rng.random(int(rng.integers(150, 900)))
+        radii = np.sort((low**-2 + u * (high**-2 - low**-2)) ** -0.5)[::-1]
+        for radius in radii:  # small ones last, or the large ones would cover them all
+            centre = rng.uniform(0, size, 2)
+            if rng.random() < 0.5:
+                rows, columns = disk(centre, radius, shape=image.shape)
+            else:
+                angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8)))
+                rows, columns = polygon(
+                    centre[0] + radius * np.sin(angles), centre[1] + radius * np.cos(angles), image.shape
+                )
+            if not rows.size:
+                continue
+            value = np.full(rows.size, rng.uniform(0.0, 1.1), np.float32)
+            if rng.random() < 0.25:
+                value += rng.normal(0, 0.3) * (rows - centre[0]) / radius
+            image[rows, columns] = value
+        texture = fft.irfft2(
+            fft.rfft2(rng.standard_normal(image.shape))
+            / np.maximum(np.hypot(fft.fftfreq(size)[:, None], fft.rfftfreq(size)), 1 / size) ** rng.uniform(0.8, 1.8)
+        )
+        image *= 1 + rng.uniform(0, 0.1) * texture / texture.std()
+        # Antialiased, and as soft as a scan: leaves are drawn with hard pixel edges.
+        softness = rng.uniform(0.5, 1.5)
+        f = np.hypot(fft.fftfreq(size)[:, None], fft.rfftfreq(size))
+        image = fft.irfft2(fft.rfft2(image) * np.exp(-2 * (np.pi * softness * f) ** 2), image.shape)
+        images.append(np.maximum(image, 0).astype(np.float16))
+    return images

@@ -1,0 +1,89 @@
+"""What networks are trained on, and what their cards measure them on."""
+
+import numpy as np
+
+from medsr_course import runtime
+from medsr_course.networks.training.pairs import TrainingError, dead_leaves, scaled_slices
+
+SOURCES = {
+    "ds002748": (
+        "OpenNeuro ds002748 v1.0.5 (Bezmaternykh et al., CC0, doi 10.18112/openneuro.ds002748.v1.0.5): "
+        "T1w of the subjects named under trained_on; axial slices"
+    ),
+    "cohort": (
+        "the course's synthetic cohort (MIT; made from the ICBM 2009a template): T1w, T2w, PDw, FLAIR; axial slices"
+    ),
+    "dead-leaves": "images without anatomy, made by the course (MIT)",
+}
+SHARE = {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15}  # data set → its share of the patches
+COHORT_SUBJECTS = 12  # eight of them for training
+
+
+def subjects(source, split):
+    """Subjects of a recipe's data set, ``"cohort"`` or ``"ds002748"``; an error where there are none.
+
+    Training needs all twelve subjects of ds002748 that the model card names: a BIDS folder ``ds002748`` inside the
+    folder that MEDSR_REAL_DATA names.
+    """
+    from medsr_course.scans import datasets
+
+    options = {"n_subjects": COHORT_SUBJECTS} if source == "cohort" else {}
+    found = datasets.load(source, **options).select(split)
+    if not found:
+        raise TrainingError(
+            f"{source} has no subjects for {split} here: put its BIDS folder into the folder that MEDSR_REAL_DATA names"
+        )
+    return found
+
+
+def material(share):
+    """Training slices of the data sets in ``share``, and how often to draw each.
+
+    Returns
+    -------
+    slices : list of float16 arrays (h, w)
+        Divided by the 99.5th percentile of their scan.
+    weights : array
+        Probability of each slice.
+    trained_on : dict of str to list of str
+        Data set → subjects.
+    """
+    slices, weights, trained_on = [], [], {}
+    for source, part in share.items():
+        first = len(slices)
+        if source == "dead-leaves":
+            slices += dead_leaves(300)
+            trained_on[source] = ["300 images, seed 0"]
+        else:
+            found = subjects(source, "train")
+            for subject in runtime.progress(found, source, unit="subject"):
+                for image in subject.contrasts.values():
+                    slices += list(scaled_slices(image, 60))
+            trained_on[source] = [subject.id for subject in found]
+        count = len(slices) - first
+        weights += [part / max(count, 1)] * count
+    return slices, np.array(weights) / np.sum(weights), trained_on
+
+
+def origin(share, trained_on):
+    """What a card says of its material: ``data`` (with licences), ``share`` and ``trained_on``."""
+    return {"data": [SOURCES[source] for source in share], "share": share, "trained_on": trained_on}
+
+
+def measured_on():
+    """What a card measures a network on: group title → scan name → image."""
+    from medsr_course.scans import datasets
+
+    groups = {}
+    test = subjects("cohort", "test")
+    for contrast in test[0].contrasts:
+        groups[f"cohort test, {contrast}"] = {s.id: s.contrasts[contrast] for s in test}
+    groups["ds002748 validation, T1w"] = {s.id: s.contrasts["T1w"] for s in subjects("ds002748", "validation")}
+    try:
+        scans = datasets.load("real-scans")
+    except runtime.CourseError:
+        return groups  # weights can be made again without them
+    for scan in scans:
+        for contrast, image in scan.contrasts.items():
+            groups[f"real {scan.split}: {scan.id}, {contrast}"] = {f"{scan.id} {contrast}": image}
+    return groups

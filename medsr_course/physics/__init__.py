@@ -1,0 +1,7 @@
+"""Arrays in, arrays out: grids and interpolation, acquisition and its adjoints, tomography, metrics."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=["acquisition", "grid", "interpolation", "metrics", "tomography"]
+)

@@ -1,0 +1,427 @@
+"""How good is an image? Fidelity against a known truth, by the course's measurement protocol.
+
+All functions take ``(n, h, w)`` stacks (a single ``(h, w)`` image counts as one slice), target first,
+in any intensity unit. Subjects, not slices, are the unit of every mean: see :func:`bootstrap_interval`.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+
+def psnr(target, image, *, data_range=None, mask=None):
+    r"""Peak signal-to-noise ratio in dB over the whole stack, :math:`10\log_{10}(R^2/\mathrm{MSE})`.
+
+    Parameters
+    ----------
+    target, image : array (n, h, w)
+    data_range : float, optional
+        R; by default the target stack's maximum (as fastMRI does). For CT pass 400 (HU).
+    mask : bool array (n, h, w), optional
+        Where to measure the error, e.g. :func:`head_mask`; the range stays the whole target's.
+
+    >>> round(psnr(np.ones((1, 8, 8)), np.full((1, 8, 8), 0.9)), 3)
+    20.0
+    """
+    target, image = _pair(target, image)
+    error = (target - image) ** 2
+    mse = error.mean() if mask is None else error[np.reshape(mask, error.shape)].mean()
+    if mse == 0:
+        return float("inf")
+    return float(10 * np.log10(_range(target, data_range) ** 2 / mse))
+
+
+def ssim(target, image, *, data_range=None):
+    """Mean structural similarity over slices: scikit-image's 7×7 window (Wang et al. 2004)."""
+    from skimage.metrics import structural_similarity
+
+    target, image = _pair(target, image)
+    span = _range(target, data_range)
+    return float(np.mean([structural_similarity(t, x, data_range=span) for t, x in zip(target, image, strict=True)]))
+
+
+def hfen(target, image):
+    """High-frequency error norm ‖LoG(x − y)‖ / ‖LoG(y)‖, 15×15, σ = 1.5 px (Ravishankar & Bresler 2011)."""
+    target, image = _pair(target, image)
+
+    def log(stack):  # slice by slice: σ = 0 along the first axis would add the blurred image itself
+        return np.stack([ndimage.gaussian_laplace(image, sigma=1.5, truncate=7 / 1.5) for image in stack])
+
+    return float(np.linalg.norm(log(image - target)) / np.linalg.norm(log(target)))
+
+
+def low_band_residual(measured, image, scale):
+    """‖crop(image) − measured‖ / ‖measured‖: how far an image contradicts its own low-resolution input."""
+    from medsr_course.physics.acquisition import kspace_crop
+
+    measured = np.asarray(measured, np.float64)
+    return float(np.linalg.norm(kspace_crop(image, scale) - measured) / np.linalg.norm(measured))
+
+
+def head_mask(target, pixel_size=1.0):
+    """Voxels of the head: Otsu threshold over the stack, holes filled slice by slice, dilated by 2 mm.
+
+    Parameters
+    ----------
+    target : array (n, h, w)
+    pixel_size : float
+        In-plane, mm.
+
+    Returns
+    -------
+    bool array (n, h, w)
+    """
+    from skimage.filters import threshold_otsu
+
+    target = np.asarray(target)
+    stack = target if target.ndim == 3 else target[None]
+    inside = stack > threshold_otsu(stack)
+    reach = int(np.ceil(2 / pixel_size))
+    yy, xx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = (yy**2 + xx**2) * pixel_size**2 <= 2**2
+    mask = np.stack([ndimage.binary_dilation(ndimage.binary_fill_holes(s), disc) for s in inside])
+    return mask.reshape(target.shape)
+
+
+def background_noise(stack):
+    """Standard deviation of the noise in each complex channel, measured where a magnitude image has no signal.
+
+    There the magnitude of complex Gaussian noise has the Rayleigh distribution, whose median is σ·√(2 ln 2)
+    (Gudbjartsson & Patz 1995). Background: where the smoothed image is below a quarter of the 99.5th percentile, and
+    at least 3 pixels from anything brighter.
+
+    Parameters
+    ----------
+    stack : array (n, h, w)
+        Magnitudes.
+
+    Returns
+    -------
+    float
+        In the unit of ``stack``. 0 where less than 0.5 % of the pixels are background, where the background was set to
+        zero, and where it is not Rayleigh's: its quartiles lie 0.77 medians apart, those of an image that was averaged
+        or made coarser after its magnitude was taken much less. Such noise is part of the picture.
+
+    >>> rng = np.random.default_rng(0)
+    >>> head = np.zeros((1, 64, 64)); head[:, 20:44, 20:44] = 100
+    >>> noisy = np.abs(head + 3 * (rng.standard_normal(head.shape) + 1j * rng.standard_normal(head.shape)))
+    >>> bool(abs(background_noise(noisy) - 3) < 0.2)
+    True
+    """
+    stack = np.abs(np.asarray(stack, np.float32))
+    level = np.percentile(stack[stack > 0], 99.5) if (stack > 0).any() else 0.0
+    # Smoothed, so that a single bright pixel of noise does not count as signal.
+    signal = ndimage.gaussian_filter(stack, (0, 1.5, 1.5)) > 0.25 * level
+    near = ndimage.binary_dilation(signal, np.ones((1, 3, 3), bool), iterations=3)
+    background = stack[~near]
+    if background.size < 0.005 * stack.size:
+        return 0.0
+    low, middle, high = np.percentile(background, [25, 50, 75])
+    if high - low < 0.55 * middle:
+        return 0.0
+    return float(middle / np.sqrt(2 * np.log(2)))
+
+
+def bootstrap_interval(values, *, level=0.95, resamples=10_000, rng=None):
+    """Mean over subjects and its percentile-bootstrap interval.
+
+    For a paired comparison pass the differences, one per subject.
+
+    Returns
+    -------
+    mean, low, high : float
+    """
+    values = np.asarray(values, float)
+    rng = rng or np.random.default_rng(0)
+    picks = rng.integers(0, values.size, (resamples, values.size))
+    low, high = np.quantile(values[picks].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(values.mean()), float(low), float(high)
+
+
+def _pair(target, image):
+    target, image = np.asarray(target, np.float64), np.asarray(image, np.float64)
+    if target.shape != image.shape:
+        raise ValueError(f"target {target.shape} and image {image.shape} differ in shape: crop or resample one")
+    if target.ndim == 2:
+        target, image = target[None], image[None]
+    return target, image
+
+
+def _range(target, data_range):
+    return float(target.max()) if data_range is None else float(data_range)
+
+
+# ---------------------------------------------------------------- resolution
+
+
+def frc(first, second, *, pixel_size=1.0, taper=0.0):
+    r"""Fourier ring correlation: how well two images agree at each spatial frequency.
+
+    :math:`\mathrm{FRC}(k) = \sum \mathrm{Re}(F_1 F_2^*) / \sqrt{\sum |F_1|^2 \sum |F_2|^2}`, sums over a ring
+    of radius k (and over the slices of a stack). Saxton & Baumeister 1982. Against a truth it says which
+    frequencies an image got right; between two scans with independent noise, which are above the noise.
+
+    Parameters
+    ----------
+    first, second : array (n, h, w) or (h, w)
+        Same shape, real, any unit.
+    pixel_size : float
+        mm.
+    taper : float
+        Fraction of each side faded out by a Tukey window: use 0.25 when the object touches the border.
+
+    Returns
+    -------
+    frequency : array (k,)
+        Cycles per mm, from 0 to Nyquist.
+    correlation : array (k,)
+        −1 … 1; 0 in rings where one image holds no energy.
+    """
+    first, second = _pair(first, second)
+    h, w = first.shape[-2:]
+    if taper:
+        from scipy.signal.windows import tukey
+
+        window = tukey(h, taper)[:, None] * tukey(w, taper)
+        first, second = first * window, second * window
+    n = max(h, w)
+    radius = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.fftfreq(w))
+    ring = np.rint(radius * n).astype(int).ravel()
+    a, b = np.fft.fft2(first), np.fft.fft2(second)
+
+    def ring_sum(power):
+        return np.bincount(ring, power.sum(axis=0).ravel())[: n // 2 + 1]
+
+    cross, aa, bb = ring_sum((a * b.conj()).real), ring_sum(np.abs(a) ** 2), ring_sum(np.abs(b) ** 2)
+    # A zero-filled band holds rounding errors, whose correlation would be arbitrary.
+    empty = (aa <= 1e-20 * aa.sum()) | (bb <= 1e-20 * bb.sum())
+    correlation = np.where(empty, 0.0, cross / np.sqrt(np.where(empty, 1.0, aa * bb)))
+    return np.arange(n // 2 + 1) / (n * pixel_size), correlation
+
+
+def crossing(frequency, curve, level):
+    """First frequency at which a curve falls below ``level`` (linear between samples); NaN if it never does.
+
+    Usual levels: 0.5 for an MTF ("MTF50") or an FRC against the truth, 1/7 for an FRC between two halves
+    of the data (Rosenthal & Henderson 2003).
+
+    >>> float(crossing([0, 1, 2], [1.0, 0.8, 0.0], 0.4))
+    1.5
+    """
+    frequency, curve = np.asarray(frequency, float), np.asarray(curve, float)
+    below = np.flatnonzero(curve < level)
+    if below.size == 0:
+        return float("nan")
+    i = below[0]
+    if i == 0:
+        return float(frequency[0])
+    part = (curve[i - 1] - level) / (curve[i - 1] - curve[i])
+    return float(frequency[i - 1] + part * (frequency[i] - frequency[i - 1]))
+
+
+def edge_spread(image, *, oversample=4):
+    """Edge-spread function of an image of one straight, slightly slanted edge (ISO 12233).
+
+    Each row crosses a slanted edge at another sub-pixel position; sorted by their distance from the edge,
+    the pixels of all rows together sample it ``oversample`` times finer than the grid does.
+
+    Parameters
+    ----------
+    image : array (h, w)
+        Two flat regions and the edge between them, 3° to 12° from an image axis (then the MTF of 48 rows
+        is right to 0.03 up to Nyquist).
+    oversample : int
+        Bins per pixel.
+
+    Returns
+    -------
+    position : array (m,)
+        Distance from the edge in pixels, the brighter side positive.
+    spread : array (m,)
+        Mean intensity at that distance.
+
+    Raises
+    ------
+    ValueError
+        If no edge crosses all rows (or columns) of the image.
+    """
+    image = np.asarray(image, float)
+    vertical, horizontal = (np.abs(np.diff(image.mean(axis=1 - axis))).sum() for axis in (0, 1))
+    if vertical > horizontal:
+        image = image.T
+    if image[:, 0].mean() > image[:, -1].mean():
+        image = image[:, ::-1]
+    h, w = image.shape
+    slope = np.diff(image, axis=1)
+    rows, middle = np.arange(h), np.arange(w - 1) + 0.5
+    centre = np.full(h, w / 2)
+    for reach in (w, w / 4):  # second pass: only near the edge, where noise does not pull
+        near = np.where(np.abs(middle - centre[:, None]) <= reach, slope, 0)
+        total = near.sum(axis=1)
+        if np.any(total <= 0):
+            raise ValueError("no edge crosses every row: cut out a region with one straight edge")
+        line = np.polyfit(rows, near @ middle / total, 1)
+        centre = np.polyval(line, rows)
+    if centre.min() < 2 or centre.max() > w - 3:
+        raise ValueError("the edge leaves the image: cut out a wider region or a less slanted edge")
+    # As many rows as take the edge across whole pixels, so that every sub-pixel phase counts alike.
+    whole = int(h * abs(line[0]))
+    rows = slice(0, round(whole / abs(line[0])) if whole else h)
+    image, centre = image[rows], centre[rows]
+    distance = (np.arange(w) - centre[:, None]) / np.hypot(1, line[0])
+    # Only distances that every row reaches: further out few rows would fill a bin.
+    reach = int(min(-distance[:, 0].max(), distance[:, -1].min()) * oversample)
+    index = np.rint(distance * oversample).astype(int) + reach
+    inside = (index >= 0) & (index <= 2 * reach)
+    count = np.bincount(index[inside], minlength=2 * reach + 1)
+    total = np.bincount(index[inside], image[inside], minlength=2 * reach + 1)
+    position = (np.arange(2 * reach + 1) - reach) / oversample
+    filled = count > 0
+    return position, np.interp(position, position[filled], total[filled] / count[filled])
+
+
+def edge_mtf(position, spread, *, pixel_size=1.0):
+    """Modulation transfer function from an edge-spread function: its derivative, Fourier-transformed.
+
+    Parameters
+    ----------
+    position : array (m,)
+        Evenly spaced, in pixels, the edge at 0 (see :func:`edge_spread`).
+    spread : array (m,)
+    pixel_size : float
+        mm.
+
+    Returns
+    -------
+    frequency : array (k,)
+        Cycles per mm, from 0 to 1 / pixel_size (twice Nyquist).
+    mtf : array (k,)
+        1 at frequency 0. The smoothing by bins and finite differences is divided out.
+    """
+    position, spread = np.asarray(position, float), np.asarray(spread, float)
+    step = position[1] - position[0]
+    line = np.diff(spread)
+    middle = position[:-1] + step / 2
+    line = line * np.cos(np.pi * middle / (2 * np.abs(middle).max() + step)) ** 2  # Hann, about the edge
+    frequency = np.fft.rfftfreq(line.size, step)
+    transfer = np.abs(np.fft.rfft(line))
+    transfer = transfer / transfer[0] / np.sinc(frequency * step) ** 2
+    keep = frequency <= 1
+    return frequency[keep] / pixel_size, transfer[keep]
+
+
+# ---------------------------------------------------------------- contrast
+
+
+def cnr(image, region, background, *, noise=None):
+    r"""Contrast-to-noise ratio :math:`|\bar x_A - \bar x_B| / \sigma`.
+
+    Parameters
+    ----------
+    image : array
+        Any shape and unit.
+    region, background : bool array
+        The two regions, same shape as ``image``.
+    noise : float, optional
+        σ, measured elsewhere (say from the difference of two scans). By default the pooled standard
+        deviation within the two regions, which also counts real variation of the tissue as noise.
+
+    >>> x = np.array([1.0, 3.0, 6.0, 8.0])
+    >>> cnr(x, x > 4, x < 4)
+    5.0
+    """
+    image = np.asarray(image, float)
+    a, b = image[np.asarray(region, bool)], image[np.asarray(background, bool)]
+    if not a.size or not b.size:
+        raise ValueError("a region is empty: there is nothing to measure")
+    if noise is None:
+        noise = np.sqrt((a.var() + b.var()) / 2)
+    return float(abs(a.mean() - b.mean()) / noise) if noise > 0 else float("inf")
+
+
+# ---------------------------------------------------------------- spectrum
+
+
+def spectrum(image):
+    """Amplitude of a stack at each spatial frequency, on square rings: k-space is cropped in squares, too.
+
+    Parameters
+    ----------
+    image : array (n, h, w)
+
+    Returns
+    -------
+    frequency : array (k,)
+        Larger of the two frequencies, cycles per pixel, 0 to 0.5.
+    amplitude : array (k,)
+        Root mean square of the Fourier coefficients of that ring (unitary transform), over all slices.
+    """
+    image = np.asarray(image, np.float64)
+    image = image if image.ndim == 3 else image[None]
+    h, w = image.shape[-2:]
+    power = (np.abs(np.fft.fft2(image, norm="ortho")) ** 2).mean(axis=0)
+    radius = np.maximum(np.abs(np.fft.fftfreq(h))[:, None], np.abs(np.fft.fftfreq(w)))
+    n = min(h, w) // 2
+    ring = np.minimum(np.rint(radius * 2 * n).astype(int), n).ravel()
+    return np.arange(n + 1) / (2 * n), np.sqrt(np.bincount(ring, power.ravel()) / np.bincount(ring))
+
+
+def noise_power_spectrum(realisations, *, pixel_size=1.0):
+    r"""How the noise of an image is spread over spatial frequencies, from repeated images of one object.
+
+    :math:`\mathrm{NPS}(f) = \frac{a^2}{hw} \frac{1}{n-1} \sum_i |\mathcal F(x_i - \bar x)|^2`, mean over the ring of
+    frequency f (Siewerdsen et al. 2002; the mean over realisations takes the object away, which costs one degree of
+    freedom). White noise of variance σ² has the same value everywhere, σ²·a². What a denoiser leaves is coloured: most
+    of it is coarse-grained and looks like blotches. Where noise differs from place to place, this is an average.
+
+    Parameters
+    ----------
+    realisations : array (n, h, w)
+        The same region, n ≥ 2 times, each with noise of its own; 64 of them give a ring of 100 coefficients to 2 %.
+    pixel_size : float
+        a, mm.
+
+    Returns
+    -------
+    frequency : array (k,)
+        Cycles per mm, above 0 and up to Nyquist. (The noise of the mean, at frequency 0, is one coefficient.)
+    power : array (k,)
+        In squared units of the images times mm².
+
+    >>> noise = np.random.default_rng(0).normal(0, 3, (64, 32, 32))
+    >>> frequency, power = noise_power_spectrum(noise, pixel_size=0.5)
+    >>> bool(np.allclose(power, 9 * 0.25, rtol=0.15)), float(frequency[-1])
+    (True, 1.0)
+    """
+    x = np.asarray(realisations, np.float64)
+    if x.ndim != 3 or len(x) < 2:
+        raise ValueError(f"expected at least two realisations (n, h, w), got shape {x.shape}")
+    n, h, w = x.shape
+    power = (np.abs(np.fft.fft2(x - x.mean(axis=0))) ** 2).sum(axis=0) / (n - 1) * pixel_size**2 / (h * w)
+    radius = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.fftfreq(w))
+    size = min(h, w)
+    ring = np.rint(radius * size).astype(int).ravel()
+    rings = np.arange(1, size // 2 + 1)
+    return rings / (size * pixel_size), (np.bincount(ring, power.ravel()) / np.bincount(ring))[rings]
+
+
+def spectrum_error(target, image, scale):
+    """How wrong the amplitudes beyond the measured band are: Σ|A − A_target| / Σ A_target over its rings.
+
+    1 for an image with nothing there, as zero-filling makes it; 0 where every frequency is as strong as it should be,
+    wherever in the image.
+
+    Parameters
+    ----------
+    target, image : array (n, h, w)
+    scale : int
+        Frequencies above 0.5 / scale cycles per pixel were not measured.
+
+    >>> x = np.random.default_rng(0).random((1, 16, 16))
+    >>> spectrum_error(x, np.zeros_like(x), 2)
+    1.0
+    """
+    target, image = _pair(target, image)
+    frequency, wanted = spectrum(target)
+    found = spectrum(image)[1]
+    beyond = frequency > 0.5 / scale * 1.02  # the edge itself is shared by both sides
+    return float(np.abs(found - wanted)[beyond].sum() / wanted[beyond].sum())

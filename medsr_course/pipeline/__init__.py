@@ -1,0 +1,1 @@
+"""A scan in, a scan out: the tool for one's own scans. Nothing is here yet."""

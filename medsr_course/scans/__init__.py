@@ -1,0 +1,7 @@
+"""Images with a place in the world: affines, files, data sets, and the phantom that makes the synthetic cohort."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=["catalogue", "datasets", "phantom", "scanfiles", "volumes"]
+)

@@ -1,0 +1,8 @@
+"""Per task how a pair is made, its classical methods, and how a result is scored; no framework below here."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["denoising", "multiframe", "reconstruction", "segmentation", "superresolution", "thick_slices"],
+)

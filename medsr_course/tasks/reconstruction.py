@@ -1,0 +1,481 @@
+"""From incomplete k-space to an image: masks, trajectories, parallel imaging, compressed sensing, data consistency.
+
+Images are complex ``(..., h, w)``; k-space is unitary and centred (:func:`acquisition.to_kspace`). Rows are read out
+in full; lines of **phase encoding**, the columns of k-space, are left out, all rows alike: a mask is ``(w,)``, True
+where a line was measured, its middle at ``w // 2``. Noise of "p %" is that of :func:`acquisition.noise_sigma`: a
+unitary transform leaves it the same in k-space and image.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from scipy import fft
+
+from medsr_course import runtime
+from medsr_course.physics.acquisition import from_kspace, noise_sigma, to_kspace
+from medsr_course.scans import volumes
+
+CALIBRATION = 0.32  # of the measured lines lie side by side in the middle: 8 % of all lines at R = 4, 4 % at R = 8
+
+
+# ---------------------------------------------------------------------- what is measured, and where
+
+
+def smooth_phase(shape, rng, *, strength=1.0):
+    """A smooth phase such as coils, flow and field inhomogeneity leave in an image, simulated.
+
+    A random plane and parabola, and three wide bumps, in all about ±π·strength.
+
+    Parameters
+    ----------
+    shape : (int, int)
+    rng : numpy.random.Generator
+    strength : float
+
+    Returns
+    -------
+    complex64 array (h, w)
+        Of modulus 1.
+    """
+    y, x = (np.linspace(-1, 1, n)[:, None] if i == 0 else np.linspace(-1, 1, n) for i, n in enumerate(shape))
+    a = rng.normal(0, 0.6, 6)
+    angle = a[0] * x + a[1] * y + a[2] * x * y + a[3] * x**2 + a[4] * y**2 + rng.uniform(-np.pi, np.pi)
+    for _ in range(3):
+        (cy, cx), width = rng.uniform(-0.8, 0.8, 2), rng.uniform(0.3, 0.8)
+        angle = angle + rng.normal(0, 0.8) * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * width**2))
+    return np.exp(1j * strength * angle).astype(np.complex64)
+
+
+def cartesian_mask(width, factor, rng, *, calibration=CALIBRATION, power=3.0):
+    """A random choice of phase-encoding lines, denser towards the middle (Lustig, Donoho & Pauly 2007).
+
+    Parameters
+    ----------
+    width : int
+        Lines of full k-space.
+    factor : float
+        R: ``round(width / R)`` lines are measured.
+    rng : numpy.random.Generator
+    calibration : float
+        Part of the measured lines that lie side by side in the middle.
+    power : float
+        Density of the others falls as (1 − |k|)^power towards the edge.
+
+    Returns
+    -------
+    bool array (width,)
+
+    Raises
+    ------
+    ValueError
+        If ``factor`` is below 1 or leaves no line.
+
+    >>> int(cartesian_mask(200, 4, np.random.default_rng(0)).sum())
+    50
+    """
+    lines = round(width / factor)
+    if factor < 1 or lines < 1:
+        raise ValueError(f"factor must lie between 1 and the number of lines, {width}, not {factor!r}")
+    middle = max(1, round(calibration * lines))
+    mask = middle_mask(width, middle)
+    k = np.abs(np.arange(width) - width // 2) / (width / 2)
+    density = np.where(mask, 0, (1 - k) ** power + 0.01)
+    if lines > middle:
+        mask[rng.choice(width, lines - middle, replace=False, p=density / density.sum())] = True
+    return mask
+
+
+def middle_mask(width, lines):
+    """So many lines side by side in the middle: an honest coarser image, the plainest way to spend the same minutes.
+
+    >>> np.flatnonzero(middle_mask(8, 3)).tolist()
+    [3, 4, 5]
+    """
+    if not 1 <= lines <= width:
+        raise ValueError(f"lines must lie between 1 and {width}, not {lines!r}")
+    mask = np.zeros(width, bool)
+    first = width // 2 - lines // 2
+    mask[first : first + lines] = True
+    return mask
+
+
+def regular_mask(width, factor, *, calibration=0):
+    """Every ``factor``-th line, with ``calibration`` more side by side in the middle: the mask of parallel imaging."""
+    mask = (np.arange(width) - width // 2) % factor == 0
+    first = width // 2 - calibration // 2
+    mask[first : first + calibration] = True
+    return mask
+
+
+def measure(image, mask, *, noise=0.0, rng=None):
+    """K-space of an image where the mask lets it be measured, with complex Gaussian noise.
+
+    Parameters
+    ----------
+    image : array (..., h, w)
+        Complex.
+    mask : bool array (w,)
+        Or anything that broadcasts against the image.
+    noise : float
+        In % of the image's 99.5th percentile, in each channel.
+    rng : numpy.random.Generator
+        Needed with noise.
+
+    Returns
+    -------
+    complex array (..., h, w)
+        0 where nothing was measured.
+    """
+    kspace = to_kspace(image)
+    if noise:
+        sigma = noise_sigma(image, noise)
+        kspace = kspace + sigma * (rng.standard_normal(kspace.shape) + 1j * rng.standard_normal(kspace.shape))
+    return (kspace * mask).astype(np.result_type(np.asarray(image).dtype, np.complex64))
+
+
+def scan(image, factor, *, noise=1.0, key=0, slices=10, pattern="random"):
+    """Incomplete k-space as if a scan were being measured: what methods of reconstruction are compared on.
+
+    A magnitude image has no phase: a smooth one is **simulated**, another for each slice. Without it k-space would be
+    symmetric and half of it superfluous.
+
+    Parameters
+    ----------
+    image : nibabel image
+        Magnitudes.
+    factor : float
+        R; one mask for all slices (:func:`cartesian_mask`). Phase encoding runs along x.
+    noise : float
+        In % of each slice's 99.5th percentile, in each channel.
+    key : int or str
+        Of the random numbers: same key, same mask, phase and noise.
+    slices : int
+        Evenly spread axial slices.
+    pattern : {"random", "middle"}
+        :func:`cartesian_mask`, or as many lines of :func:`middle_mask`: of the same k-space, with the same noise.
+
+    Returns
+    -------
+    target : float32 array (slices, h, w)
+        Magnitudes.
+    kspace : complex64 array (slices, h, w)
+    mask : bool array (w,)
+    """
+    if pattern not in ("random", "middle"):
+        raise ValueError(f"pattern must be random or middle, not {pattern!r}")
+    target = volumes.axial_slices(image, n=slices)
+    rng = runtime.rng("kspace", key, round(10 * factor), round(1000 * noise))
+    mask = cartesian_mask(target.shape[-1], factor, rng)
+    if pattern == "middle":
+        mask = middle_mask(mask.size, int(mask.sum()))
+    phase = np.stack([smooth_phase(target.shape[1:], rng) for _ in target])
+    return target, measure(target * phase, mask, noise=noise, rng=rng), mask
+
+
+def zero_filled(kspace):
+    """The image with 0 in place of what was not measured."""
+    return from_kspace(kspace)
+
+
+def keep_measured(image, kspace, mask, trust=1.0):
+    r"""Data consistency: put the measured samples back into the k-space of an image.
+
+    :math:`\hat k = k_x + \tau\, m (y - k_x)`. With τ = 1 ("hard") the measured samples come back exactly; between 0
+    and 1 ("soft") they are a mean of both, right where the measurement is noisy, too (Schlemper et al. 2018, eq. 6,
+    with λ = τ / (1 − τ)).
+
+    Parameters
+    ----------
+    image, kspace : complex arrays (..., h, w)
+    mask : bool array (w,)
+    trust : float
+        τ.
+
+    Returns
+    -------
+    complex array (..., h, w)
+    """
+    found = to_kspace(image)
+    return from_kspace(found + trust * mask * (kspace - found)).astype(np.asarray(image).dtype, copy=False)
+
+
+# ------------------------------------------------------------------------------- parallel imaging
+
+
+def sense(kspace, sensitivities, factor):
+    """SENSE for regular undersampling: unfold each group of aliased pixels (Pruessmann et al. 1999).
+
+    Parameters
+    ----------
+    kspace : complex array (coils, h, w)
+        Zero but in every ``factor``-th column, the middle one among them (:func:`regular_mask`).
+    sensitivities : complex array (coils, h, w)
+    factor : int
+        Divides w.
+
+    Returns
+    -------
+    image : complex array (h, w)
+    g : array (h, w)
+        Geometry factor: how much more noise than √R alone, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If ``factor`` does not divide w, or exceeds the number of coils.
+    """
+    coils, h, w = np.shape(sensitivities)
+    if w % factor or factor > coils:
+        raise ValueError(
+            f"factor must divide the width, {w}, and not exceed the number of coils, {coils}; got {factor}"
+        )
+    # Pixels w/R apart fall on one another: with every R-th line, the zero-filled image shows the sum of them / R.
+    groups = np.moveaxis(np.reshape(sensitivities, (coils, h, factor, w // factor)), 0, -2)  # (h, R, coils, w/R)
+    model = np.moveaxis(groups, (1, 2), (-1, -2))  # (h, w/R, coils, R)
+    folded = factor * np.moveaxis(zero_filled(kspace), 0, -1)[:, : w // factor]  # (h, w/R, coils)
+    # The middle line is k = 0 and pixel w/2 has no phase, so a replica w/R away is added with its sign unchanged.
+    normal = np.einsum("hwca,hwcb->hwab", model.conj(), model)
+    inverse = np.linalg.inv(normal)
+    image = np.einsum("hwab,hwcb,hwc->hwa", inverse, model.conj(), folded)
+    g = np.sqrt(np.einsum("hwaa->hwa", inverse).real * np.einsum("hwaa->hwa", normal).real)
+    return tuple(np.moveaxis(a, -1, 1).reshape(h, w) for a in (image, g))
+
+
+# ---------------------------------------------------------------------------- compressed sensing
+
+
+def wavelet_shrink(image, threshold, *, wavelet="db4", levels=3, shift=(0, 0)):
+    """Soft thresholding of the detail coefficients of an orthonormal wavelet transform, periodic.
+
+    The proximal step of λ‖Ψx‖₁ over the details: magnitudes of complex coefficients shrink, phases stay. A side that
+    is not divisible by 2^levels is continued periodically and cut again.
+
+    Parameters
+    ----------
+    image : array (..., h, w)
+    threshold : float
+    wavelet : str
+        For PyWavelets.
+    levels : int
+        Fewer where the image is too small for them.
+    shift : (int, int)
+        The grid of the transform is moved by so much first: moved anew in every iteration, no place of the image keeps
+        an edge of the wavelets' blocks (Figueiredo & Nowak 2003).
+
+    Returns
+    -------
+    array (..., h, w)
+    """
+    import pywt
+
+    moved = np.roll(image, shift, (-2, -1))
+    h, w = moved.shape[-2:]
+    levels = max(1, min(levels, pywt.dwt_max_level(min(h, w), wavelet)))
+    room = [(0, 0)] * (moved.ndim - 2) + [(0, -n % 2**levels) for n in (h, w)]
+    approximation, *details = pywt.wavedec2(np.pad(moved, room, mode="wrap"), wavelet, "periodization", levels)
+    details = [tuple(pywt.threshold(d, threshold, "soft") for d in level) for level in details]
+    back = pywt.waverec2([approximation, *details], wavelet, "periodization")[..., :h, :w]
+    return np.roll(back, (-shift[0], -shift[1]), (-2, -1)).astype(moved.dtype, copy=False)
+
+
+def tv_prox(image, weight, *, iterations=20, dual=None):
+    r"""Total-variation denoising of a complex image: the minimiser of ½‖x − y‖² + λ TV(x).
+
+    :math:`TV(x) = \sum \sqrt{|\partial_y x|^2 + |\partial_x x|^2}` with one magnitude for real and imaginary part, by
+    accelerated projected gradients on the dual (Beck & Teboulle 2009b; Chambolle 2004).
+
+    Parameters
+    ----------
+    image : array (..., h, w)
+        Real or complex, y.
+    weight : float
+        λ.
+    iterations : int
+    dual : array (2, ..., h, w), optional
+        Where to start, as returned.
+
+    Returns
+    -------
+    image, dual
+    """
+    image = np.asarray(image)
+    if weight == 0:
+        return image, dual
+    p = np.zeros((2, *image.shape), image.dtype) if dual is None else dual
+    q, t = p, 1.0
+    for _ in range(iterations):
+        # 8 bounds the squared norm of the gradient.
+        step = q + _gradient(image - weight * _gradient_adjoint(q)) / (8 * weight)
+        new = step / np.maximum(np.sqrt(np.abs(step[0]) ** 2 + np.abs(step[1]) ** 2), 1)
+        after = (1 + np.sqrt(1 + 4 * t * t)) / 2
+        q, p, t = new + float((t - 1) / after) * (new - p), new, after
+    return image - weight * _gradient_adjoint(p), p
+
+
+def total_variation(image):
+    """Sum over pixels of the length of the gradient of a complex image ``(h, w)``."""
+    d = _gradient(np.asarray(image))
+    return float(np.sqrt(np.abs(d[0]) ** 2 + np.abs(d[1]) ** 2).sum())
+
+
+def _gradient(x):
+    d = np.zeros((2, *x.shape), x.dtype)
+    d[0, ..., :-1, :] = x[..., 1:, :] - x[..., :-1, :]
+    d[1, ..., :, :-1] = x[..., :, 1:] - x[..., :, :-1]
+    return d
+
+
+def _gradient_adjoint(p):
+    out = np.zeros(p.shape[1:], p.dtype)
+    out[..., :-1, :] -= p[0, ..., :-1, :]
+    out[..., 1:, :] += p[0, ..., :-1, :]
+    out[..., :, :-1] -= p[1, ..., :, :-1]
+    out[..., :, 1:] += p[1, ..., :, :-1]
+    return out
+
+
+def compressed_sensing(kspace, mask, weight, *, prior="tv", iterations=100):
+    r"""Compressed sensing by FISTA (Lustig et al. 2007; Beck & Teboulle 2009a).
+
+    Minimises :math:`\tfrac12\|m F x - y\|^2 + \lambda\,\Phi(x)`, Φ the total variation or the ℓ₁ norm of wavelet
+    details. Wavelets are moved in every iteration (translation-invariant shrinkage: not quite the minimiser any more,
+    and better).
+
+    Parameters
+    ----------
+    kspace : complex array (n, h, w) or (h, w)
+        0 where nothing was measured.
+    mask : bool array (w,)
+    weight : float
+        λ in parts of the intensity scale, the 99.5th percentile of the zero-filled magnitudes.
+    prior : {"tv", "wavelet"}
+    iterations : int
+
+    Returns
+    -------
+    complex array, shape and precision of ``kspace``
+    """
+    if prior not in ("tv", "wavelet"):
+        raise ValueError(f"prior must be 'tv' or 'wavelet', not {prior!r}")
+    start = zero_filled(kspace).astype(np.asarray(kspace).dtype, copy=False)
+    unit = float(np.percentile(np.abs(start), 99.5)) or 1.0
+    # Rows are complete: only the transform along phase encoding is left, and it need not be centred.
+    lines = np.fft.ifftshift(mask)
+    slices = start.reshape(-1, *start.shape[-2:]) / unit
+    with ThreadPoolExecutor(runtime.cpu_count()) as pool:
+        found = pool.map(lambda image: _fista(image, lines, weight, prior, iterations), slices)
+        return unit * np.stack(list(found)).reshape(start.shape)
+
+
+def _fista(start, lines, weight, prior, iterations):
+    measured = fft.fft(start, axis=-1)
+    rng, dual = np.random.default_rng(0), None
+    x, z, t = start, start, 1.0
+    for _ in range(iterations):
+        step = z - fft.ifft(lines * fft.fft(z, axis=-1) - measured, axis=-1)
+        if prior == "tv":  # its own iteration goes on from where the last one ended
+            new, dual = tv_prox(step, weight, iterations=2, dual=dual)
+        else:
+            new = wavelet_shrink(step, weight, shift=tuple(int(n) for n in rng.integers(0, 8, 2)))
+        after = (1 + np.sqrt(1 + 4 * t * t)) / 2
+        z, x, t = new + float((t - 1) / after) * (new - x), new, after
+    return x
+
+
+# ---------------------------------------------------------------------- a non-Cartesian trajectory
+
+
+def radial(spokes, samples):
+    """Sampling points of a radial trajectory with golden angles (Winkelmann et al. 2007).
+
+    Parameters
+    ----------
+    spokes : int
+        Each a full diameter.
+    samples : int
+        Along a spoke.
+
+    Returns
+    -------
+    array (spokes·samples, 2)
+        (k_y, k_x) in radians per pixel, −π … π.
+    """
+    radius = np.pi * (np.arange(samples) - samples // 2) * 2 / samples
+    angle = np.arange(spokes) * np.pi * (np.sqrt(5) - 1) / 2
+    return np.stack([np.outer(np.sin(angle), radius), np.outer(np.cos(angle), radius)], axis=-1).reshape(-1, 2)
+
+
+def radial_density(points):
+    """Density compensation of :func:`radial`: the area each sample stands for, proportional to its distance from 0."""
+    radius = np.hypot(*points.T)
+    step = np.min(radius[radius > 1e-9])
+    return np.maximum(radius, step / 4) / radius.sum()
+
+
+def to_samples(image, points, *, accuracy=1e-6):
+    """Non-uniform Fourier transform of an image (h, w) at any points, by finufft (Barnett et al. 2019).
+
+    With points on the grid it is :func:`acquisition.to_kspace`. Needs the package finufft.
+
+    Returns
+    -------
+    complex128 array (points,)
+    """
+    nufft = _finufft()
+    image = np.asarray(image, np.complex128)
+    y, x = (np.ascontiguousarray(p) for p in points.T)
+    return nufft.nufft2d2(y, x, np.ascontiguousarray(image), eps=accuracy, isign=-1, nthreads=1) / np.sqrt(image.size)
+
+
+def from_samples(samples, points, shape, *, accuracy=1e-6):
+    """Adjoint of :func:`to_samples`: gridding, without density compensation."""
+    nufft = _finufft()
+    y, x = (np.ascontiguousarray(p) for p in points.T)
+    values = np.ascontiguousarray(samples, np.complex128)
+    return nufft.nufft2d1(y, x, values, tuple(shape), eps=accuracy, isign=1, nthreads=1) / np.sqrt(np.prod(shape))
+
+
+def _finufft():
+    try:
+        import finufft
+    except ImportError:
+        raise runtime.CourseError(
+            "non-Cartesian trajectories need the package finufft: pip install finufft, or `make lab` again"
+        ) from None
+    return finufft
+
+
+def least_squares(samples, points, shape, iterations, *, damping=0.0, watch=None):
+    r"""Conjugate gradients on :math:`(A^H A + \lambda I) x = A^H y`, A as :func:`to_samples` (Pruessmann et al. 2001).
+
+    Starts at 0; the number of iterations regularises, too.
+
+    Parameters
+    ----------
+    samples : complex array (points,)
+    points : array (points, 2)
+    shape : (int, int)
+    iterations : int
+    damping : float
+        λ.
+    watch : callable, optional
+        ``watch(x)`` after each iteration.
+
+    Returns
+    -------
+    complex array (h, w)
+    """
+    x = np.zeros(shape, complex)
+    r = from_samples(samples, points, shape)
+    p, energy = r, np.vdot(r, r).real
+    for _ in range(iterations):
+        if energy == 0:
+            break
+        ap = from_samples(to_samples(p, points), points, shape) + damping * p
+        a = energy / np.vdot(p, ap).real
+        x, r = x + a * p, r - a * ap
+        before, energy = energy, np.vdot(r, r).real
+        p = r + energy / before * p
+        if watch is not None:
+            watch(x)
+    return x

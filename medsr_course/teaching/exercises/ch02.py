@@ -1,0 +1,257 @@
+"""Exercises of chapter 02: families of deep learning."""
+
+import numpy as np
+
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+
+# ---------------------------------------------------------------- 02-receptive-field
+
+
+def receptive_field(kernels, strides, dilations):
+    """Side, in input pixels, of what one output pixel of a stack of convolutions sees."""
+    side, jump = 1, 1
+    for kernel, stride, dilation in zip(kernels, strides, dilations, strict=True):
+        side += (kernel - 1) * dilation * jump
+        jump *= stride  # neighbours in this layer's output lie that far apart in the input
+    return side
+
+
+def _field_backwards(kernels, strides, dilations):
+    side = 1
+    for kernel, stride, dilation in reversed(list(zip(kernels, strides, dilations, strict=True))):
+        side = (side - 1) * stride + dilation * (kernel - 1) + 1
+    return side
+
+
+def _field_sum(kernels, strides, dilations):
+    jumps = np.cumprod([1, *strides[:-1]])
+    return int(sum(d * (k - 1) * j + 1 for k, d, j in zip(kernels, dilations, jumps, strict=True)))
+
+
+def _field_without_strides(kernels, strides, dilations):
+    return receptive_field(kernels, [1] * len(kernels), dilations)
+
+
+def _field_stride_too_early(kernels, strides, dilations):
+    jumps = np.cumprod(strides)
+    return int(1 + sum(d * (k - 1) * j for k, d, j in zip(kernels, dilations, jumps, strict=True)))
+
+
+def _field_without_dilations(kernels, strides, dilations):
+    return receptive_field(kernels, strides, [1] * len(kernels))
+
+
+def _field_spread_twice(kernels, strides, dilations):
+    return receptive_field([k + 1 for k in kernels], strides, dilations)
+
+
+def _field_off_by_one(kernels, strides, dilations):
+    return receptive_field(kernels, strides, dilations) - 1
+
+
+_FIELD_REASONS = (
+    (_field_off_by_one, "one pixel short: without any layer a pixel already sees itself, so start at 1."),
+    (_field_sum, "each layer added 1 too many: neighbouring windows overlap, so a layer adds d·(k − 1) pixels, not k."),
+    (
+        _field_without_strides,
+        "strides are ignored: after a stride of 2, neighbours of the next layer lie 2 apart.",
+    ),
+    (_field_stride_too_early, "a stride acts on the layers after its own, not on its own window."),
+    (_field_without_dilations, "dilations are ignored: a kernel of k spans d·(k − 1) + 1 pixels."),
+    (_field_spread_twice, "a kernel of k pixels has k − 1 steps from end to end; count the steps."),
+)
+
+
+def _check_field(fn):
+    rng = np.random.default_rng(21)
+    cases = [([5, 3, 3], [2, 1, 3], [1, 2, 4])]
+    cases += [tuple(rng.choice(s, n).tolist() for s in ((3, 5, 7), (2, 3), (2, 3))) for n in (2, 4)]
+    for case in cases:
+        got = answer(fn, *(list(part) for part in case))
+        if np.ndim(got) != 0:
+            raise Wrong(f"return one number; yours has shape {np.shape(got)}.")
+        expected = receptive_field(*case)
+        if np.isclose(got, expected):
+            continue
+        for wrong, why in _FIELD_REASONS:
+            if np.isclose(got, wrong(*case)):
+                raise Wrong(why)
+        raise Wrong(f"kernels, strides, dilations {case} see {expected} pixels, not {float(got):g}.")
+
+
+# ---------------------------------------------------------------- 02-free-energy
+
+
+def free_energy(v, W, a, b):
+    """Free energy (n,) of visible states v (n, visible) of a restricted Boltzmann machine."""
+    return -v @ a - np.logaddexp(0, v @ W + b).sum(1)
+
+
+def _energy_by_enumeration(v, W, a, b):
+    states = (np.arange(2 ** len(b))[:, None] >> np.arange(len(b)) & 1).astype(float)
+    exponent = (v @ a)[:, None] + (v @ W + b) @ states.T
+    top = exponent.max(1)
+    return -top - np.log(np.exp(exponent - top[:, None]).sum(1))
+
+
+def _energy_sign(v, W, a, b):
+    return -free_energy(v, W, a, b)
+
+
+def _energy_no_visible_bias(v, W, a, b):
+    return -np.logaddexp(0, v @ W + b).sum(1)
+
+
+def _energy_no_hidden_bias(v, W, a, b):
+    return free_energy(v, W, a, 0 * b)
+
+
+def _energy_only_hidden_on(v, W, a, b):
+    return -v @ a - (v @ W + b).sum(1)
+
+
+def _energy_best_hidden(v, W, a, b):
+    return -v @ a - np.maximum(v @ W + b, 0).sum(1)
+
+
+def _energy_log_outside(v, W, a, b):
+    return -v @ a - np.log(1 + np.exp((v @ W + b).sum(1)))
+
+
+_ENERGY_REASONS = (
+    (_energy_sign, "the sign is wrong: probable states have a low free energy."),
+    (_energy_no_visible_bias, "the visible bias is missing: −a·v belongs to it."),
+    (_energy_no_hidden_bias, "the hidden bias b is missing inside the logarithm."),
+    (_energy_only_hidden_on, "this is the energy with all hidden units on; each one must be summed over 0 *and* 1."),
+    (_energy_best_hidden, "this takes the best hidden state only; the logarithm of the sum over both is softer."),
+    (_energy_log_outside, "sum over the hidden units outside the logarithm: independent units multiply, logs add."),
+)
+
+
+def _check_energy(fn):
+    rng = np.random.default_rng(22)
+    for n, visible, hidden in ((5, 7, 4), (3, 4, 9)):
+        v = rng.integers(2, size=(n, visible)).astype(float)
+        W, a, b = rng.normal(size=(visible, hidden)), rng.normal(size=visible), rng.normal(size=hidden)
+        got = np.asarray(answer(fn, v.copy(), W.copy(), a.copy(), b.copy()))
+        if got.shape != (n,):
+            raise Wrong(f"one number per row of v is asked for, shape {(n,)}; yours has shape {got.shape}.")
+        if np.allclose(got, free_energy(v, W, a, b), atol=1e-6):
+            continue
+        for wrong, why in _ENERGY_REASONS:
+            if np.allclose(got, wrong(v, W, a, b), atol=1e-6):
+                raise Wrong(why)
+        raise Wrong("the numbers differ from −log Σ_h exp(−E(v, h)): write that sum for one hidden unit first.")
+
+
+# ---------------------------------------------------------------- 02-returns
+
+
+def returns(rewards, gamma):
+    """Discounted sum of the rewards from each step on, shape (steps,)."""
+    total, out = 0.0, np.zeros(len(rewards))
+    for t in reversed(range(len(rewards))):
+        total = rewards[t] + gamma * total
+        out[t] = total
+    return out
+
+
+def _returns_by_matrix(rewards, gamma):
+    steps = np.arange(len(rewards))
+    ahead = steps[None, :] - steps[:, None]
+    return np.where(ahead >= 0, float(gamma) ** np.maximum(ahead, 0), 0) @ np.asarray(rewards)
+
+
+def _returns_backward_looking(rewards, gamma):
+    return returns(rewards[::-1], gamma)[::-1]
+
+
+def _returns_undiscounted(rewards, gamma):
+    return returns(rewards, 1.0)
+
+
+def _returns_from_the_start(rewards, gamma):
+    return returns(rewards * gamma ** np.arange(len(rewards)), 1.0)
+
+
+def _returns_without_now(rewards, gamma):
+    return returns(rewards, gamma) - rewards
+
+
+def _returns_total(rewards, gamma):
+    return np.full(len(rewards), returns(rewards, gamma)[0])
+
+
+_RETURNS_REASONS = (
+    (_returns_backward_looking, "these sums look back; an action can only earn what comes after it."),
+    (_returns_undiscounted, "gamma is not used: a reward k steps ahead counts γ to the power k."),
+    (_returns_from_the_start, "the discount counts from the beginning of the game; count from step t instead."),
+    (_returns_without_now, "the reward of step t itself is missing."),
+    (_returns_total, "every step got the whole game's return; rewards before t are not to its credit."),
+)
+
+
+def _check_returns(fn):
+    rng = np.random.default_rng(23)
+    for steps, gamma in ((6, 0.9), (9, 0.5)):
+        rewards = rng.normal(size=steps)
+        got = np.asarray(answer(fn, rewards.copy(), gamma))
+        if got.shape != (steps,):
+            raise Wrong(f"one return per step is asked for, shape {(steps,)}; yours has shape {got.shape}.")
+        if np.allclose(got, returns(rewards, gamma), atol=1e-9):
+            continue
+        for wrong, why in _RETURNS_REASONS:
+            if np.allclose(got, wrong(rewards, gamma), atol=1e-9):
+                raise Wrong(why)
+        raise Wrong("the last return is the last reward; each earlier one is its reward plus γ times the next return.")
+
+
+EXERCISES = [
+    Exercise(
+        name="02-receptive-field",
+        task="receptive_field(kernels, strides, dilations) → side in input pixels; lists, first layer first",
+        check=_check_field,
+        hint="Keep two numbers: the side so far, and how many input pixels lie between two neighbours of this layer.",
+        reference=receptive_field,
+        alternatives=(_field_backwards,),
+        mistakes={
+            "kernels summed": _field_sum,
+            "no strides": _field_without_strides,
+            "stride on its own layer": _field_stride_too_early,
+            "no dilations": _field_without_dilations,
+            "k steps for k pixels": _field_spread_twice,
+            "starts at 0": _field_off_by_one,
+        },
+    ),
+    Exercise(
+        name="02-free-energy",
+        task="free_energy(v, W, a, b) → F (n,) with exp(−F) = Σ_h exp(−E(v, h))",
+        check=_check_energy,
+        hint="One hidden unit with drive x contributes exp(0) + exp(x). np.logaddexp(0, x) is log(1 + exp(x)), safely.",
+        reference=free_energy,
+        alternatives=(_energy_by_enumeration,),
+        mistakes={
+            "sign": _energy_sign,
+            "no visible bias": _energy_no_visible_bias,
+            "no hidden bias": _energy_no_hidden_bias,
+            "hidden units all on": _energy_only_hidden_on,
+            "best hidden state": _energy_best_hidden,
+            "logarithm outside": _energy_log_outside,
+        },
+    ),
+    Exercise(
+        name="02-returns",
+        task="returns(rewards, gamma) → discounted sum of the rewards from each step on, shape (steps,)",
+        check=_check_returns,
+        hint="Walk backwards: the return of a step is its reward plus gamma times the return of the next step.",
+        reference=returns,
+        alternatives=(_returns_by_matrix,),
+        mistakes={
+            "looks back": _returns_backward_looking,
+            "not discounted": _returns_undiscounted,
+            "discounted from the start": _returns_from_the_start,
+            "reward of now missing": _returns_without_now,
+            "whole game for all": _returns_total,
+        },
+    ),
+]

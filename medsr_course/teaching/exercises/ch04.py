@@ -1,0 +1,281 @@
+"""Exercises of chapter 04: resolution, noise and quality."""
+
+import numpy as np
+from scipy import special
+
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+
+# ---------------------------------------------------------------- 04-psnr-inside
+
+
+def psnr_inside(target, image, mask):
+    """PSNR in dB: error inside the mask, range = maximum of the whole target."""
+    mse = np.mean((target[mask] - image[mask]) ** 2)
+    return 10 * np.log10(target.max() ** 2 / mse)
+
+
+def _psnr_by_rmse(target, image, mask):
+    error = np.where(mask, target - image, 0)
+    return 20 * np.log10(target.max() / np.sqrt((error**2).sum() / np.count_nonzero(mask)))
+
+
+def _psnr_range_of_the_mask(target, image, mask):
+    return psnr_inside(target, image, mask) + 20 * np.log10(target[mask].max() / target.max())
+
+
+def _psnr_full_field(target, image, mask):
+    return 10 * np.log10(target.max() ** 2 / np.mean((target - image) ** 2))
+
+
+def _psnr_divided_by_all(target, image, mask):
+    return 10 * np.log10(target.max() ** 2 / np.mean((mask * (target - image)) ** 2))
+
+
+def _psnr_twice(target, image, mask):
+    return 2 * psnr_inside(target, image, mask)
+
+
+def _psnr_natural(target, image, mask):
+    return psnr_inside(target, image, mask) * np.log(10)
+
+
+def _psnr_rmse_as_mse(target, image, mask):
+    rmse = np.sqrt(np.mean((target[mask] - image[mask]) ** 2))
+    return 10 * np.log10(target.max() ** 2 / rmse)
+
+
+_PSNR_REASONS = (
+    (_psnr_range_of_the_mask, "the range is taken inside the mask only; it is the maximum of the whole target."),
+    (_psnr_full_field, "the error is averaged over all voxels; average it inside the mask only."),
+    (
+        _psnr_divided_by_all,
+        "the error outside the mask is set to zero but still counted in the mean: divide by the number of "
+        "voxels inside.",
+    ),
+    (_psnr_twice, "twice too large: it is 10·log10 of R²/MSE, or 20·log10 of R/RMSE, not a mixture."),
+    (_psnr_natural, "np.log is the natural logarithm; decibels need np.log10."),
+    (_psnr_rmse_as_mse, "the root of the error was taken: divide R² by the MSE itself."),
+)
+
+
+def _check_psnr(fn):
+    rng = np.random.default_rng(41)
+    for h, w in ((24, 31), (17, 20)):
+        target = rng.uniform(0, 500, (h, w))
+        mask = np.zeros((h, w), bool)
+        mask[4:-5, 3:-6] = True
+        target[0, 0] = 900.0  # the brightest voxel lies outside the mask
+        image = target + rng.normal(0, 25, (h, w)) * np.where(mask, 1, 2)
+        got = answer(fn, target.copy(), image.copy(), mask.copy())
+        if np.ndim(got) != 0:
+            raise Wrong(f"return one number; yours has shape {np.shape(got)}.")
+        if np.isclose(got, psnr_inside(target, image, mask), atol=1e-6):
+            continue
+        for wrong, why in _PSNR_REASONS:
+            if np.isclose(got, wrong(target, image, mask), atol=1e-6):
+                raise Wrong(why)
+        raise Wrong(f"expected {psnr_inside(target, image, mask):.2f} dB, got {float(got):.2f} dB.")
+
+
+# ---------------------------------------------------------------- 04-true-amplitude
+
+
+def true_amplitude(magnitudes, sigma):
+    """Amplitude (h, w) from repeated magnitudes (n, h, w) of noise sigma."""
+    power = np.mean(magnitudes**2, axis=0) - 2 * sigma**2
+    return np.sqrt(np.maximum(power, 0))
+
+
+def _amplitude_by_variance(magnitudes, sigma):
+    second_moment = magnitudes.var(axis=0) + magnitudes.mean(axis=0) ** 2
+    return np.sqrt(np.clip(second_moment - 2 * sigma**2, 0, None))
+
+
+def _amplitude_sigma_once(magnitudes, sigma):
+    return np.sqrt(np.maximum(np.mean(magnitudes**2, axis=0) - sigma**2, 0))
+
+
+def _amplitude_mean_first(magnitudes, sigma):
+    return np.sqrt(np.maximum(np.mean(magnitudes, axis=0) ** 2 - 2 * sigma**2, 0))
+
+
+def _amplitude_floor_subtracted(magnitudes, sigma):
+    return np.maximum(np.mean(magnitudes, axis=0) - sigma * np.sqrt(np.pi / 2), 0)
+
+
+def _amplitude_no_clip(magnitudes, sigma):
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(np.mean(magnitudes**2, axis=0) - 2 * sigma**2)
+
+
+def _amplitude_no_root(magnitudes, sigma):
+    return np.maximum(np.mean(magnitudes**2, axis=0) - 2 * sigma**2, 0)
+
+
+def _amplitude_absolute(magnitudes, sigma):
+    return np.sqrt(np.abs(np.mean(magnitudes**2, axis=0) - 2 * sigma**2))
+
+
+_AMPLITUDE_REASONS = (
+    (
+        _amplitude_sigma_once,
+        "σ² was subtracted once; two channels, real and imaginary, bring σ² each.",
+    ),
+    (_amplitude_mean_first, "the mean was squared; take the mean of the squares, M² first."),
+    (
+        _amplitude_floor_subtracted,
+        "the background's mean σ√(π/2) was subtracted everywhere; in bright voxels the bias is far smaller.",
+    ),
+    (_amplitude_no_root, "this is the amplitude squared: take the root."),
+    (_amplitude_absolute, "a negative estimate was folded over by abs; it means 0."),
+)
+
+
+def _check_amplitude(fn):
+    rng = np.random.default_rng(42)
+    for (h, w), sigma in (((9, 14), 4.0), ((12, 7), 0.5)):
+        truth = np.linspace(0, 6 * sigma, h * w).reshape(h, w)
+        truth[: h // 3] = 0
+        noise = rng.standard_normal((30, h, w)) + 1j * rng.standard_normal((30, h, w))
+        magnitudes = np.abs(truth + sigma * noise)
+        got = np.asarray(answer(fn, magnitudes.copy(), sigma))
+        expected = true_amplitude(magnitudes, sigma)
+        if got.shape != expected.shape:
+            raise Wrong(f"the shape is {got.shape}, not {expected.shape}: average over the first axis.")
+        if np.isnan(got).any():
+            raise Wrong("there are NaNs where the estimate of A² is negative: set it to 0 before the root.")
+        if np.allclose(got, expected, atol=1e-9):
+            continue
+        for wrong, why in _AMPLITUDE_REASONS:
+            if np.allclose(got, wrong(magnitudes, sigma), atol=1e-9):
+                raise Wrong(why)
+        error = np.abs(got - expected).max() / sigma
+        raise Wrong(f"off by up to {error:.2g} σ from √(mean of M² − 2σ²).")
+
+
+# ---------------------------------------------------------------- 04-mtf
+
+
+def mtf(spread, spacing):
+    """Frequencies (cycles per mm) and MTF of an edge-spread function."""
+    line_spread = np.diff(spread)
+    transfer = np.abs(np.fft.rfft(line_spread))
+    return np.fft.rfftfreq(len(line_spread), spacing), transfer / transfer[0]
+
+
+def _mtf_full_transform(spread, spacing):
+    line_spread = np.gradient(spread, spacing)
+    half = len(line_spread) // 2
+    transfer = np.abs(np.fft.fft(line_spread))[:half]
+    return np.arange(half) / (len(line_spread) * spacing), transfer / transfer.max()
+
+
+def _mtf_of_the_edge(spread, spacing):
+    transfer = np.abs(np.fft.rfft(spread))
+    return np.fft.rfftfreq(len(spread), spacing), transfer / transfer[0]
+
+
+def _mtf_unscaled(spread, spacing):
+    return np.fft.rfftfreq(len(spread) - 1, spacing), np.abs(np.fft.rfft(np.diff(spread)))
+
+
+def _mtf_complex(spread, spacing):
+    transfer = np.fft.rfft(np.diff(spread))
+    return np.fft.rfftfreq(len(spread) - 1, spacing), transfer / transfer[0]
+
+
+def _mtf_per_sample(spread, spacing):
+    frequency, transfer = mtf(spread, spacing)
+    return frequency * spacing, transfer
+
+
+def _mtf_angular(spread, spacing):
+    frequency, transfer = mtf(spread, spacing)
+    return 2 * np.pi * frequency, transfer
+
+
+def _mtf_squared(spread, spacing):
+    frequency, transfer = mtf(spread, spacing)
+    return frequency, transfer**2
+
+
+def _check_mtf(fn):
+    for n, spacing, width in ((121, 0.25, 0.9), (200, 0.1, 0.5)):
+        # An edge seen through a Gaussian: ESF and MTF are known in closed form.
+        position = (np.arange(n) - n // 2) * spacing
+        spread = 40 + 250 * special.ndtr(position / width)
+        got = answer(fn, spread.copy(), spacing)
+        if not isinstance(got, tuple | list) or len(got) != 2 or np.shape(got[0]) != np.shape(got[1]):
+            raise Wrong("return two arrays of one length: frequencies and MTF.")
+        frequency, transfer = np.asarray(got[0]), np.asarray(got[1])
+        if np.iscomplexobj(transfer):
+            raise Wrong("the MTF is complex: take the absolute value; the phase only says where the edge lies.")
+        if frequency[0] != 0 or np.any(np.diff(frequency) <= 0):
+            raise Wrong("frequencies should begin at 0 and rise: use np.fft.rfft and np.fft.rfftfreq.")
+        if not np.isclose(transfer[0], 1):
+            raise Wrong(f"the MTF at frequency 0 is {transfer[0]:.3g}; divide by it, so that it is 1.")
+        step, expected_step = frequency[1], 1 / (n * spacing)
+        if np.isclose(step, expected_step * spacing, rtol=0.05):
+            raise Wrong("frequencies are in cycles per sample: give the spacing in mm to rfftfreq.")
+        if np.isclose(step, 2 * np.pi * expected_step, rtol=0.05):
+            raise Wrong("frequencies are angular, 2π too large: cycles per mm are asked for.")
+        known = np.exp(-2 * (np.pi * frequency * width) ** 2)
+        if np.abs(transfer - known).max() < 0.02:
+            continue
+        if np.abs(transfer - known**2).max() < 0.02:
+            raise Wrong("this is the MTF squared, a power spectrum: leave the square out.")
+        if np.abs(transfer - _mtf_of_the_edge(spread, spacing)[1][: len(transfer)]).max() < 0.05:
+            raise Wrong("the edge itself was transformed: differentiate it first (np.diff).")
+        raise Wrong("the curve is not the MTF of this edge: differentiate, transform, absolute value, scale.")
+
+
+EXERCISES = [
+    Exercise(
+        name="04-psnr-inside",
+        task="psnr_inside(target, image, mask) → dB; error inside the mask, range of the whole target",
+        check=_check_psnr,
+        hint="target[mask] picks the voxels inside; the range is target.max(), without the mask.",
+        reference=psnr_inside,
+        alternatives=(_psnr_by_rmse,),
+        mistakes={
+            "range of the mask": _psnr_range_of_the_mask,
+            "error of the full field": _psnr_full_field,
+            "divided by all voxels": _psnr_divided_by_all,
+            "20 log10 of squares": _psnr_twice,
+            "natural logarithm": _psnr_natural,
+            "RMSE for MSE": _psnr_rmse_as_mse,
+        },
+    ),
+    Exercise(
+        name="04-true-amplitude",
+        task="true_amplitude(magnitudes, sigma) → amplitude (h, w) from n repeated magnitudes (n, h, w)",
+        check=_check_amplitude,
+        hint="The mean of M² is A² + 2σ². Solve for A; nothing below 0 may reach the root.",
+        reference=true_amplitude,
+        alternatives=(_amplitude_by_variance,),
+        mistakes={
+            "σ² once": _amplitude_sigma_once,
+            "mean before square": _amplitude_mean_first,
+            "floor subtracted": _amplitude_floor_subtracted,
+            "not clipped": _amplitude_no_clip,
+            "no root": _amplitude_no_root,
+            "abs for clipping": _amplitude_absolute,
+        },
+    ),
+    Exercise(
+        name="04-mtf",
+        task="mtf(spread, spacing) → (frequencies in cycles per mm, MTF) of an edge-spread function",
+        check=_check_mtf,
+        hint="np.diff gives the line spread; np.fft.rfft and np.fft.rfftfreq(len(line_spread), spacing) the rest.",
+        reference=mtf,
+        alternatives=(_mtf_full_transform,),
+        mistakes={
+            "edge transformed": _mtf_of_the_edge,
+            "not scaled": _mtf_unscaled,
+            "complex": _mtf_complex,
+            "cycles per sample": _mtf_per_sample,
+            "angular frequency": _mtf_angular,
+            "squared": _mtf_squared,
+        },
+    ),
+]

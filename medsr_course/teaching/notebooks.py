@@ -1,0 +1,176 @@
+"""The chapters as notebooks: finding them, executing them once, keeping the executed copies.
+
+``medsr run``, the tests and the website share executed copies: one is valid as long as the notebook,
+the package, ``data/``, the lock, the profile and the kind of run (null or not) are the same.
+"""
+
+import hashlib
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from medsr_course import resources, runtime
+from medsr_course.runtime import CourseError
+from medsr_course.scans import catalogue, datasets
+
+
+@dataclass(frozen=True)
+class Executed:
+    """An executed copy of a chapter: its file, how long it took, its peak memory, its error or ""."""
+
+    chapter: str
+    path: Path
+    seconds: float
+    peak_mib: float
+    error: str
+    reused: bool
+
+
+def folder():
+    """The folder of the chapters; a clear error outside a checkout."""
+    root = resources.checkout()
+    if root is None:
+        raise CourseError("the chapters are not part of the installed package: run this from a checkout of the course")
+    return root / "notebooks"
+
+
+def chapters():
+    """Chapter number → notebook, in the order of the course: ``{"00": Path(…), …}``."""
+    return {path.stem.split("_")[0]: path for path in sorted(folder().glob("[0-9A]*_*.ipynb"))}
+
+
+def select(wanted=()):
+    """The chapters asked for (``["5", "00"]``), or all; a clear error for one that is not there."""
+    known = chapters()
+    if not wanted:
+        return known
+    numbers = [str(w).zfill(2) for w in wanted]
+    unknown = [n for n in numbers if n not in known]
+    if unknown:
+        raise CourseError(f"there is no chapter {', '.join(unknown)}; there are: {', '.join(known)}")
+    return {n: known[n] for n in known if n in numbers}
+
+
+def execute(chapter, profile="lesson", *, fresh=False, timeout=None):
+    """Execute a chapter with papermill, or hand back the valid executed copy.
+
+    Parameters
+    ----------
+    chapter : str
+        ``"05"``.
+    profile : {"smoke", "lesson", "full"}
+    fresh : bool
+        Execute even where a valid copy is kept.
+    timeout : float, optional
+        Seconds a single cell may take.
+
+    Returns
+    -------
+    Executed
+        A chapter that failed is returned too, with its error; it is not kept for reuse.
+    """
+    if profile not in runtime.PROFILES:
+        raise CourseError(f"profile {profile!r} is unknown: choose one of {', '.join(runtime.PROFILES)}")
+    source = select([chapter])[chapter]
+    store = runtime.cache_dir() / "executed" / f"{chapter}-{profile}-{_key(source, profile)}"
+    kept, facts = store / source.name, store / "facts.json"
+    if facts.exists() and kept.exists() and not fresh:
+        return Executed(chapter, kept, **json.loads(facts.read_text()), reused=True)
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CourseError(f"cannot write to {store} ({error.strerror}): set MEDSR_CACHE to a writable folder") from None
+    return _execute(chapter, source, store, profile, timeout)
+
+
+def _execute(chapter, source, store, profile, timeout):
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # the kernel of this environment
+    import papermill
+
+    # A name of its own, so that two processes never write the same file; kept only when complete.
+    working = store / f"{source.stem}.{os.getpid()}.ipynb"
+    began, error = time.perf_counter(), ""
+    with _Environment(MEDSR_PROGRESS="0", PYDEVD_DISABLE_FILE_VALIDATION="1"), _PeakMemory() as memory:
+        try:
+            papermill.execute_notebook(
+                source, working, {"PROFILE": profile}, kernel_name="python3", progress_bar=False,
+                cwd=source.parent, execution_timeout=timeout,
+                extra_arguments=["--IPKernelApp.log_level=50"],  # nothing about unencrypted local TCP
+            )  # fmt: skip
+        except papermill.PapermillExecutionError as failure:
+            error = f"{failure.ename}: {failure.evalue}"
+        except TimeoutError:
+            error = f"a cell took longer than {timeout} s"
+    facts = {"seconds": round(time.perf_counter() - began, 1), "peak_mib": round(memory.mib), "error": error}
+    final = store / source.name
+    working.replace(final)
+    if not error:
+        with runtime.atomic_write(store / "facts.json") as part:
+            part.write_text(json.dumps(facts))
+    return Executed(chapter, final, **facts, reused=False)
+
+
+def _key(source, profile):
+    """Hash of everything that an executed copy depends on."""
+    root = resources.checkout()
+    digest = hashlib.sha256(f"{profile} null={runtime.is_null()}".encode())
+    downloaded = [name for name, entry in catalogue.entries().items() if entry.present]
+    digest.update(f"real={datasets.real_folder()} {downloaded}".encode())  # claims about real scans need them
+    files = [source, root / "requirements.lock"]
+    files += sorted(p for p in (root / "medsr_course").rglob("*") if p.suffix in (".py", ".js", ".css"))
+    files += sorted(p for p in (root / "data").rglob("*") if p.is_file())
+    for path in files:
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class _Environment:
+    """Environment variables for the kernel, put back afterwards."""
+
+    def __init__(self, **values):
+        self.values, self.before = values, {}
+
+    def __enter__(self):
+        self.before = {name: os.environ.get(name) for name in self.values}
+        os.environ.update(self.values)
+
+    def __exit__(self, *exc):
+        for name, value in self.before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+class _PeakMemory:
+    """Peak resident memory of this process's children, sampled while the block runs."""
+
+    def __enter__(self):
+        self.mib, self._stop = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self):
+        import psutil
+
+        me = psutil.Process()
+        while not self._stop.wait(0.25):
+            total = 0
+            try:
+                children = me.children(recursive=True)
+            except psutil.Error:
+                continue
+            for child in children:
+                try:
+                    total += child.memory_info().rss
+                except psutil.Error:
+                    continue
+            self.mib = max(self.mib, total / 2**20)

@@ -1,0 +1,254 @@
+"""Pictures to drag, without a kernel: one piece of HTML that works in JupyterLab and on a web page.
+
+Images enter as 8-bit PNGs inside the output itself, after **one** intensity window; nothing is
+requested from anywhere. Where scripts may not run (a notebook that is not trusted), the images stand
+side by side instead. As in :mod:`~medsr_course.teaching.figures`, row 0 is at the bottom.
+"""
+
+import base64
+import html
+import io
+import json
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from medsr_course.teaching.figures import default_window
+
+GRIDS = ("first sample", "edges")
+
+
+def compare(
+    images,
+    *,
+    caption,
+    window=None,
+    pixel_size=None,
+    start=None,
+    grid="first sample",
+    cmap="gray",
+):
+    """Wipe between any two of several images: drag the divider, choose the pair, zoom, pan.
+
+    Images of different matrix sizes cover the same field of view and are drawn in square pixels,
+    without smoothing.
+
+    Parameters
+    ----------
+    images : dict of str to array (h, w)
+        Title → slice; at least two. Values outside the window are clipped, NaN is drawn as its lower
+        end.
+    caption : str
+        What is seen, and what to look at.
+    window : (low, high), optional
+        Intensity window of *all* images; by default that of :func:`medsr_course.teaching.figures.show`.
+    pixel_size : float or dict of str to float, optional
+        mm, of the image with the most pixels (or per title); draws a scale bar that follows the zoom.
+    start : (str, str), optional
+        Titles of the left and right image at first; by default the first and the last.
+    grid : {"first sample", "edges"}
+        How a coarse image lies over a fine one: pixel *centres* of sample 0 in the same place (k-space
+        cropping, the course's grid), or image *edges* in the same place (block averages). The
+        difference is half a coarse pixel less half a fine one.
+    cmap : str
+        Name of a matplotlib colour map.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two images, an image that is not two-dimensional, or an unknown title.
+    """
+    if len(images) < 2:
+        raise ValueError(f"compare needs at least two images, not {len(images)}")
+    images = {str(title): np.asarray(image) for title, image in images.items()}
+    for title, image in images.items():
+        if image.ndim != 2 or not image.size:
+            raise ValueError(f"{title!r} has shape {image.shape}: give one slice, an array (h, w)")
+    titles = list(images)
+    start = tuple(start or (titles[0], titles[-1]))
+    unknown = [title for title in start if title not in images]
+    if len(start) != 2 or unknown:
+        raise ValueError(f"start={start!r}: give two of {', '.join(map(repr, titles))}")
+    if grid not in GRIDS:
+        raise ValueError(f"grid={grid!r}: give one of {', '.join(map(repr, GRIDS))}")
+    window = _window(window, images[titles[0]])
+    finest = max(titles, key=lambda title: images[title].size)
+    height, width = images[finest].shape
+    mm = _pixel_size(pixel_size, finest)
+    pictures = []
+    for title, image in images.items():
+        rows, columns = image.shape
+        centred = grid == "first sample"
+        pictures.append(
+            {
+                "title": title,
+                "source": _png(_to_bytes(image, window, cmap)),
+                # Offset in percent of the field of view that puts sample 0 over sample 0.
+                "left": 50 / width - 50 / columns if centred else 0.0,
+                "bottom": 50 / height - 50 / rows if centred else 0.0,
+            }
+        )
+    config = {
+        "kind": "compare",
+        "aspect": width / height,
+        "mm": mm * width if mm else None,
+        "start": [titles.index(title) for title in start],
+        "pixelated": True,
+    }
+    _display(config, pictures, caption)
+
+
+def slider(
+    frames,
+    *,
+    caption,
+    window=None,
+    pixel_size=None,
+    start=None,
+    label="Frame",
+    grid="first sample",
+    cmap="gray",
+):
+    """Step through frames with a slider: "drag the noise level".
+
+    Parameters
+    ----------
+    frames : dict of str to (array or matplotlib.figure.Figure)
+        Label → frame: a slice (h, w), drawn in the common window; a colour image (h, w, 3), uint8 or
+        floats from 0 to 1, row 0 at the top; or a figure, which is closed. Make figures of one size
+        and with fixed axis limits: what moves is then what changed.
+    caption : str
+    window : (low, high), optional
+        As in :func:`compare`.
+    pixel_size : float or dict of str to float, optional
+        mm, of the frame with the most pixels (slices only); draws a scale bar.
+    start : str, optional
+        Label of the frame shown at first; by default the first.
+    label : str
+        What the slider changes, with its unit: "Noise σ (%)".
+    grid, cmap
+        As in :func:`compare`.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two frames, a frame of another kind, or an unknown label.
+    """
+    if len(frames) < 2:
+        raise ValueError(f"slider needs at least two frames, not {len(frames)}")
+    frames = {str(title): frame for title, frame in frames.items()}
+    titles = list(frames)
+    start = titles[0] if start is None else str(start)
+    if start not in frames:
+        raise ValueError(f"start={start!r}: give one of {', '.join(map(repr, titles))}")
+    if grid not in GRIDS:
+        raise ValueError(f"grid={grid!r}: give one of {', '.join(map(repr, GRIDS))}")
+    frames = {title: f if hasattr(f, "savefig") else np.asarray(f) for title, f in frames.items()}
+    slices = {title: frame for title, frame in frames.items() if getattr(frame, "ndim", None) == 2}
+    if slices:
+        window = _window(window, next(iter(slices.values())))
+        finest = max(slices, key=lambda title: slices[title].size)
+        rows, columns = slices[finest].shape
+    pictures, aspect, most = [], 1.0, None
+    for title, frame in frames.items():
+        picture = {"title": title, "left": 0.0, "bottom": 0.0}
+        if hasattr(frame, "savefig"):
+            picture["source"], aspect, most = _figure_png(frame)
+        elif title in slices:
+            picture["source"], aspect = _png(_to_bytes(frame, window, cmap)), columns / rows
+            if grid == "first sample":
+                picture["left"] = 50 / columns - 50 / frame.shape[1]
+                picture["bottom"] = 50 / rows - 50 / frame.shape[0]
+        elif frame.ndim == 3 and frame.shape[2] in (3, 4):
+            colours = frame if frame.dtype == np.uint8 else np.uint8(np.clip(frame, 0, 1) * 255 + 0.5)
+            picture["source"], aspect = _png(colours), frame.shape[1] / frame.shape[0]
+        else:
+            raise ValueError(f"{title!r} has shape {frame.shape}: give (h, w), (h, w, 3) or a figure")
+        pictures.append(picture)
+    mm = _pixel_size(pixel_size, finest) if slices else None
+    config = {
+        "kind": "slider",
+        "aspect": aspect,
+        "mm": mm * columns if mm else None,
+        "start": [titles.index(start)],
+        "label": label,
+        "pixelated": len(slices) == len(frames),
+        "most": most,
+    }
+    _display(config, pictures, caption)
+
+
+def _window(window, first):
+    low, high = window or default_window(np.nan_to_num(np.asarray(first, dtype=float)))
+    if not high > low:
+        high = low + 1.0  # a constant image: any window shows it
+    return float(low), float(high)
+
+
+def _pixel_size(pixel_size, finest):
+    if isinstance(pixel_size, dict):
+        return pixel_size.get(finest)
+    return pixel_size
+
+
+def _to_bytes(image, window, cmap):
+    """uint8 (h, w) or (h, w, 3), flipped so that row 0 comes last (at the bottom)."""
+    low, high = window
+    scaled = (np.nan_to_num(np.asarray(image, dtype=float)[::-1], nan=low) - low) / (high - low)
+    grey = np.uint8(np.clip(scaled, 0, 1) * 255 + 0.5)
+    if cmap == "gray":
+        return grey
+    from matplotlib import colormaps
+
+    table = np.uint8(colormaps[cmap](np.arange(256))[:, :3] * 255 + 0.5)
+    return table[grey]
+
+
+def _png(pixels):
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _figure_png(figure):
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=figure.dpi, facecolor="white")
+    width, height = figure.get_size_inches()
+    plt.close(figure)
+    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return source, float(width / height), int(width * 96)
+
+
+def _display(config, pictures, caption):
+    from IPython.display import display
+
+    body = _html(config, pictures, caption)
+    display({"text/html": body, "text/plain": f"Viewer: {caption}"}, raw=True)
+
+
+def _html(config, pictures, caption):
+    """The viewer as HTML. The script builds the controls from the images of the fallback and hides it."""
+    here = Path(__file__)
+    key = f"medsr-{uuid.uuid4().hex[:12]}"  # several viewers, of several notebooks, may share one page
+    shown = "".join(
+        f'<div style="margin:0 .5em .5em 0;max-width:16em"><img alt="{html.escape(p["title"])}" '
+        f'data-left="{p["left"]:.6g}" data-bottom="{p["bottom"]:.6g}" src="{p["source"]}" '
+        f'style="width:100%;image-rendering:{"pixelated" if config["pixelated"] else "auto"}">'
+        f"<div>{html.escape(p['title'])}</div></div>"
+        for p in pictures
+    )
+    settings = html.escape(json.dumps(config))
+    script = here.with_suffix(".js").read_text(encoding="utf-8")
+    return (
+        f'<figure class="medsr-figure medsr-viewer" data-medsr-viewer="{key}" data-config="{settings}" '
+        f'style="margin:0 0 1em 0">'
+        f"<style>{here.with_suffix('.css').read_text(encoding='utf-8')}</style>"
+        f'<div class="medsr-fallback" style="display:flex;flex-wrap:wrap">{shown}</div>'
+        f'<figcaption style="max-width:46em;font-size:.92em"><i>{html.escape(caption)}</i></figcaption>'
+        f'<script>({script.strip().rstrip(";")})("{key}")</script></figure>'
+    )

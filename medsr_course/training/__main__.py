@@ -1,3 +1,0 @@
-from medsr_course.training.weights import main
-
-main()
