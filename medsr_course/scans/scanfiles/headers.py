@@ -65,7 +65,7 @@ def find(files: Iterable[Path]) -> Found:
             elif "Rows" in item and "Columns" in item:
                 found.images.append(DicomFile(path, item))
             elif _is_image(item):
-                found.damaged.append((path.name, "cut off in its header"))
+                found.damaged.append((path.name, "its header is cut off or incomplete"))
             else:
                 found.others.append(path.name)
         except ScanError as error:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from medsr_course import runtime
 from medsr_course.scans.scanfiles import memory
 from medsr_course.scans.scanfiles.errors import CONVERT, ScanError, first_line
 from medsr_course.scans.scanfiles.frames import Frame
-from medsr_course.scans.scanfiles.headers import whole, whole_number
+from medsr_course.scans.scanfiles.headers import text, whole, whole_number
 
 if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
@@ -53,8 +54,10 @@ def values(frames: list[Frame]) -> Iterator[npt.NDArray[np.float32]]:
     ScanError
         Cut short, damaged, or packed in a way that nothing installed here unpacks; without the file's name.
     """
+    from pydicom.uid import UID
+
     item = _with_pixels(frames[0])
-    syntax = item.file_meta.TransferSyntaxUID
+    syntax = UID(text(item.file_meta, "TransferSyntaxUID"))
     decoder = _decoder(syntax)
     _check_length(item, syntax, frames[0])
     decoded: tuple[int, npt.NDArray[Any]] | None = None
@@ -114,11 +117,12 @@ def _check_length(item: "Dataset", syntax: "UID", frame: Frame) -> None:
     if stored > bits or high != stored - 1:
         raise ScanError(f"keeps {stored} of {bits} bits, up to bit {high}: {CONVERT}")
     expected = rows * columns * count * bits // 8
-    found = next(
-        item[keyword].value for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if keyword in item
-    )
-    if not isinstance(found, bytes | bytearray):
-        raise ScanError("is damaged (its pixels are no bytes): copy or export it again")
+    try:
+        keywords = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+        found = next(item[keyword].value for keyword in keywords if keyword in item)
+        memoryview(found)
+    except Exception as error:
+        raise ScanError(f"is damaged (its pixels: {first_line(error)}): copy or export it again") from None
     size = len(found)
     if not syntax.is_encapsulated:
         if size < expected:
@@ -135,6 +139,8 @@ def _decode(item: "Dataset", syntax: "UID", decoder: Any, index: int) -> npt.NDA
     try:
         if str(syntax) in _PLUGINS:
             _check_stream(item, index)
+            with runtime.hushed():  # the libraries report to stderr themselves
+                return decoder.as_array(item, index=index, raw=True)[0]
         return decoder.as_array(item, index=index, raw=True)[0]
     except MemoryError:
         raise
