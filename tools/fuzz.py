@@ -169,11 +169,11 @@ def dicom_item(kind, k):
         shared.PlaneOrientationSequence = Sequence([_of(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])])
         item.SharedFunctionalGroupsSequence = Sequence([shared])
         item.DimensionIndexSequence = Sequence([_of(DimensionIndexPointer=0x00209057)])
-        shape = (4, 6, 8)
+        shape = (4, 32, 40)
     else:
         for keyword, value in place.items():
             setattr(item, keyword, value)
-        shape = (12, 16) if kind == "mosaic" else (6, 8)
+        shape = (64, 80) if kind == "mosaic" else (32, 40)
     if kind == "mosaic":
         item.ImageType, item.SpacingBetweenSlices = ["ORIGINAL", "PRIMARY", "M", "MOSAIC"], 3
         item.add_new(0x00290010, "LO", "SIEMENS CSA HEADER")

@@ -16,10 +16,10 @@ if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
     from pydicom.uid import UID
 
-_JPEG_2000 = "pylibjpeg-openjpeg"
+_JPEG_2000 = "pylibjpeg pylibjpeg-openjpeg"
 _JPEG_LS = "pyjpegls"
 _JPEG = "python-gdcm"
-_PLUGINS = {  # transfer syntax → the package that decodes it; all are in the extra "dicom"
+_PLUGINS = {  # transfer syntax → the packages that decode it; all are in the extra "dicom"
     "1.2.840.10008.1.2.4.50": _JPEG,
     "1.2.840.10008.1.2.4.51": _JPEG,
     "1.2.840.10008.1.2.4.57": _JPEG,
@@ -98,7 +98,7 @@ def _decoder(syntax: "UID") -> Any:
         raise ScanError(f"is packed in a way that cannot be read here ({syntax.name}): {CONVERT}") from None
     if not decoder.is_available:
         package = _PLUGINS.get(str(syntax))
-        remedy = f"install {package} (python -m pip install {package}), or " if package else ""
+        remedy = f"install what unpacks it (python -m pip install {package}), or " if package else ""
         raise ScanError(f"is compressed ({syntax.name}): {remedy}{CONVERT}")
     return decoder
 
@@ -131,7 +131,7 @@ def _check_length(item: "Dataset", syntax: "UID", frame: Frame) -> None:
             raise ScanError(f"is damaged: it holds {size} bytes of pixels, not {expected}: copy or export it again")
     elif syntax == _RLE and expected > size * _MOST_PER_RLE_BYTE:
         raise ScanError(f"is damaged: {size} bytes cannot hold {expected} bytes of pixels: copy or export it again")
-    memory.need("it", rows * columns * (bits // 8 * 3 + 8))
+    memory.need("", rows * columns * (bits // 8 * 3 + 8))
 
 
 def _decode(item: "Dataset", syntax: "UID", decoder: Any, index: int) -> npt.NDArray[Any]:
@@ -159,6 +159,8 @@ def _check_stream(item: "Dataset", index: int) -> None:
 
     count = whole_number(item, "NumberOfFrames", 1, least=0, most=2**31) or 1
     stream = get_frame(item.PixelData, index, number_of_frames=count)
+    if stream[:2] == b"\xff\xd8" and b"\xff\xd9" not in stream[-64:]:  # CharLS takes minutes to find out
+        raise ValueError("its packed pixels are cut short")
     stated = _stated_size(stream)
     header = (int(item.Rows), int(item.Columns))
     if stated != header:
