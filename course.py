@@ -77,7 +77,7 @@ def book(arguments):
 
 def bench(arguments):
     """Measure speed on this machine, to results/bench.csv."""
-    return run_python(os.path.join("tools", "bench.py"), *arguments)
+    return run_python("-m", "tools.bench", *arguments)
 
 
 def weights(arguments):

@@ -23,7 +23,8 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 SAMPLES = {
     "markdown": "# 00 · Sampler\n\n$x_k = \\sum_n X_n$ and `a_name_that_is_far_too_long_for_the_width_of_a_phone`\n\n"
     "$$\\mathrm{PSNR} = 10\\log_{10}\\frac{R^2}{\\mathrm{MSE}} \\quad\\text{and much more of a formula than fits}$$",
-    "figure": "from medsr_course import claims, exercises, figures, quizzes, runtime, viewers\n"
+    "figure": "from medsr_course import runtime\n"
+    "from medsr_course.teaching import claims, exercises, figures, quizzes, viewers\n"
     "import numpy as np\nruntime.start('smoke', 0)\na, b = np.ones((60, 50)), np.zeros((60, 50))\n"
     "figures.show({'one': a, 'two': b, 'three': a, 'four': b}, 'Four panels.', window=(0, 1), pixel_size=1)",
     "viewer": "viewers.compare({'white': a, 'black': b}, caption='Drag.', window=(0, 1), pixel_size=1)",
