@@ -72,7 +72,7 @@ def test(arguments):
 def book(arguments):
     """Execute the notebooks and build the website to book/_build/html."""
     profile = os.environ.get("PROFILE") or "lesson"  # make exports it empty where it is not given
-    return run_python(os.path.join("book", "build.py"), "--profile", profile, *arguments)
+    return run_python("-m", "book.build", "--profile", profile, *arguments)
 
 
 def bench(arguments):

@@ -1,4 +1,4 @@
-"""Sphinx settings of the website. ``build.py`` assembles the source folder; Sphinx executes nothing."""
+"""Sphinx settings of the website. ``book.build`` assembles the source folder; Sphinx executes nothing."""
 
 import os
 
