@@ -35,9 +35,9 @@ def cell(value: object) -> str:
 
 def table(head: Iterable[object], rows: Iterable[Iterable[object]], numbers: bool = False) -> list[str]:
     """Lines of a Markdown table, every value escaped; with ``numbers``, all columns but the first to the right."""
-    head = [cell(value) for value in head]
-    rule = ["---", *(["---:" if numbers else "---"] * (len(head) - 1))]
-    return [f"| {' | '.join(head)} |", f"|{'|'.join(rule)}|", *(f"| {' | '.join(map(cell, row))} |" for row in rows)]
+    titles = [cell(value) for value in head]
+    rule = ["---", *(["---:" if numbers else "---"] * (len(titles) - 1))]
+    return [f"| {' | '.join(titles)} |", f"|{'|'.join(rule)}|", *(f"| {' | '.join(map(cell, row))} |" for row in rows)]
 
 
 # --- the chapters ---------------------------------------------------------------------------------

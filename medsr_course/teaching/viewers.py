@@ -192,7 +192,7 @@ def slider(
                 picture["left"] = 50 / columns - 50 / frame.shape[1]
                 picture["bottom"] = 50 / rows - 50 / frame.shape[0]
         elif frame.ndim == 3 and frame.shape[2] in (3, 4):
-            colours = frame if frame.dtype == np.uint8 else np.uint8(np.clip(frame, 0, 1) * 255 + 0.5)
+            colours = frame if frame.dtype == np.uint8 else (np.clip(frame, 0, 1) * 255 + 0.5).astype(np.uint8)
             picture["source"], aspect = _png(colours), frame.shape[1] / frame.shape[0]
         else:
             raise ValueError(f"{title!r} has shape {frame.shape}: give (h, w), (h, w, 3) or a figure")
@@ -227,12 +227,12 @@ def _to_bytes(image: npt.NDArray, window: tuple[float, float], cmap: str) -> npt
     """uint8 (h, w) or (h, w, 3), flipped so that row 0 comes last (at the bottom)."""
     low, high = window
     scaled = (np.nan_to_num(np.asarray(image, dtype=float)[::-1], nan=low) - low) / (high - low)
-    grey = np.uint8(np.clip(scaled, 0, 1) * 255 + 0.5)
+    grey = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
     if cmap == "gray":
         return grey
     from matplotlib import colormaps
 
-    table = np.uint8(colormaps[cmap](np.arange(256))[:, :3] * 255 + 0.5)
+    table = (colormaps[cmap](np.arange(256))[:, :3] * 255 + 0.5).astype(np.uint8)
     return table[grey]
 
 
