@@ -70,7 +70,8 @@ def loud_outputs(path):
 def halves(tmp_path, monkeypatch):
     """A course whose chapter 02 is in two halves, and what is executed of it, in order."""
     for name in ("02b_more", "01_first", "02_half", "12_last", "A1_appendix"):
-        cells = [{"cell_type": "code", "metadata": {}, "source": 'claims.check("c", 1, at_least=0)', "outputs": []}]
+        source = 'claims.check("c", 1, at_least=0)'
+        cells = [{"cell_type": "code", "metadata": {"tags": ["claim"]}, "source": source, "outputs": []}]
         (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
     executed = []
 
