@@ -69,8 +69,8 @@ for name in pretrained.names():
     found["shipped " + name] = pretrained.load(name).predict_on_batch(x.astype("f4"))
     found["onnx " + name] = pretrained.network(name)(x.astype("f4"))
     stack = np.random.default_rng(1).random((1, 9, 10))
-    options = pretrained.consistency(card)
-    found["image " + name] = pretrained.enhance(pretrained.load(name), stack, card["scale"], **options)
+    options = pretrained.usage(card)
+    found["image " + name] = pretrained.super_resolve_with(pretrained.load(name), stack, **options)
 np.savez(sys.argv[1], **found)
 """
 

@@ -232,9 +232,9 @@ def test_onnx_equals_keras(head, name):
     kind = pretrained.card(name)["kind"]
     noisy = denoising.pair(head, 6, kind).noisy
     model, about = pretrained.load(name), pretrained.card(name)
-    from medsr_course.networks.pretrained.denoising import clean, how
+    from medsr_course.networks.pretrained import denoise_with, usage
 
-    by_keras = clean(model.predict_on_batch, noisy, **how(about))
+    by_keras = denoise_with(model.predict_on_batch, noisy, **usage(about))
     assert np.abs(by_keras - pretrained.denoise(name, noisy)).max() < 1e-4 * by_keras.max()
 
 

@@ -202,10 +202,10 @@ def run(name, minutes):
     slices, weights, _ = training.material(SHARE)
     if name == "ours":
         model, recipe, steps, used = train_ours(slices, weights, 60 * minutes, folder)
-        options = pretrained.consistency(recipes.usage(recipe))
+        options = pretrained.usage(recipes.usage(recipe))
 
         def apply(coarse):
-            return pretrained.enhance(model.predict_on_batch, coarse, SCALE, **options)
+            return pretrained.super_resolve_with(model.predict_on_batch, coarse, **options)
     else:
         degradation = None
         if name == "keras.io, our pairs":

@@ -221,7 +221,7 @@ def _identity(name):
     weights = card["files"].get(f"{name}.onnx", card["files"])
     code = [(_PACKAGE / "networks" / "pretrained" / file).read_bytes() for file in ("common.py", "superresolution.py")]
     use = hashlib.sha256(b"".join(code)).hexdigest()[:12]
-    return f"{name} {weights} {pretrained.consistency(card)} {use}"
+    return f"{name} {weights} {pretrained.usage(card)} {use}"
 
 
 def _code():

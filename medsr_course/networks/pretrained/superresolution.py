@@ -46,12 +46,13 @@ def super_resolve(name, stack):
         If ``stack`` is not a finite, real array (n, h, w).
     """
     about = card(name, "super-resolution")
-    return enhance(network(name), stack, about["scale"], **consistency(about))
+    return super_resolve_with(network(name), stack, **usage(about))
 
 
-def consistency(about):
-    """The part of a card that tells :func:`enhance` how to use the network, as keyword arguments."""
+def usage(about):
+    """Returns the part of a card that says how :func:`super_resolve_with` uses the network, as keyword arguments."""
     return {
+        "scale": about["scale"],
         "data_consistency": about["data_consistency"],
         "own_error": about.get("own_error", OWN_ERROR),
         "zero_filled": about.get("input") == "zip",
@@ -60,7 +61,7 @@ def consistency(about):
     }
 
 
-def enhance(
+def super_resolve_with(
     network,
     stack,
     scale,

@@ -7,7 +7,7 @@ PyTorch.
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.networks.pretrained import consistency, enhance, load
+from medsr_course.networks.pretrained import load, super_resolve_with, usage
 from medsr_course.networks.training.loop import inside, prefetch, restore, store
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.physics import metrics
@@ -275,7 +275,7 @@ def perception(network, about, groups, judge="features-judge"):
     Parameters
     ----------
     network : callable
-        As for :func:`pretrained.enhance`.
+        As for :func:`pretrained.super_resolve_with`.
     about : dict
         Its card; ``start`` names the other network.
     groups : dict
@@ -294,8 +294,8 @@ def perception(network, about, groups, judge="features-judge"):
     eye, start, scale = load(judge), load(about["start"]), about["scale"]
     methods = {
         "ZIP": lambda coarse: zero_fill(coarse, scale),
-        about["start"]: lambda coarse: enhance(start.predict_on_batch, coarse, scale, **consistency(about)),
-        about["name"]: lambda coarse: enhance(network, coarse, scale, **consistency(about)),
+        about["start"]: lambda coarse: super_resolve_with(start.predict_on_batch, coarse, **usage(about)),
+        about["name"]: lambda coarse: super_resolve_with(network, coarse, **usage(about)),
     }
     result = {}
     for title, group in groups.items():

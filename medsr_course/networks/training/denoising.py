@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from medsr_course.networks.pretrained.denoising import TASK, clean, how
+from medsr_course.networks.pretrained import denoise_with, usage
 from medsr_course.networks.training import learning
 from medsr_course.networks.training.loop import fit
 from medsr_course.networks.training.pairs import Degradation, Patches
@@ -246,7 +246,7 @@ def make(name, *, steps=None, checkpoint=None):
     recipe = RECIPES[name]
     return model, {
         "title": recipe.title,
-        "task": TASK,
+        "task": "denoising",
         **trained,
         "metrics": measure(model.predict_on_batch, trained),
         "intended_use": INTENDED_USE[recipe.kind],
@@ -262,7 +262,7 @@ def measure(network, about, levels=denoising.LEVELS):
     Parameters
     ----------
     network : callable
-        See :func:`pretrained.denoising.clean`.
+        See :func:`pretrained.denoise_with`.
     about : dict
         The card.
 
@@ -279,7 +279,8 @@ def measure(network, about, levels=denoising.LEVELS):
             rows = []
             for key, image in group.items():
                 given = denoising.pair(image, level, about["kind"], key=key, slices=5)
-                before, after = given.scores(given.noisy), given.scores(clean(network, given.noisy, **how(about)))
+                made = denoise_with(network, given.noisy, **usage(about))
+                before, after = given.scores(given.noisy), given.scores(made)
                 rows.append((before["psnr"], after["psnr"], before["psnr_head"], after["psnr_head"]))
             mean = [round(float(value), 2) for value in np.mean(rows, axis=0)]
             keys = ("noisy (dB)", "denoised (dB)", "noisy, head (dB)", "denoised, head (dB)")

@@ -6,9 +6,8 @@ from functools import partial
 import numpy as np
 
 from medsr_course.networks import losses
-from medsr_course.networks.pretrained import card, load
+from medsr_course.networks.pretrained import card, denoise_with, load, usage
 from medsr_course.networks.pretrained import network as shipped_network
-from medsr_course.networks.pretrained.denoising import TASK, clean, how
 from medsr_course.networks.training import adversarial, denoising, learning
 from medsr_course.networks.training.pairs import Degradation, Patches
 from medsr_course.networks.training.sources import material, measured_on, origin
@@ -158,7 +157,7 @@ def make(name, *, steps=None, checkpoint=None):
     model, trained = shipped
     return model, {
         "title": recipe.title,
-        "task": TASK,
+        "task": "denoising",
         **trained,
         "seeds": seeds,
         "perception": {title: trade(model.predict_on_batch, trained, group) for title, group in groups.items()},
@@ -174,7 +173,7 @@ def trade(network, about, images, *, level=6, slices=4, judge="features-judge"):
     Parameters
     ----------
     network : callable
-        As for :func:`pretrained.denoising.clean`.
+        As for :func:`pretrained.denoise_with`.
     about : dict
         Its card; ``start`` names the other network.
     images : dict of str to nibabel image
@@ -197,7 +196,7 @@ def trade(network, about, images, *, level=6, slices=4, judge="features-judge"):
         given = task.pair(image, level, about["kind"], key=key, slices=slices)
         row = []
         for side in run.values():
-            made = clean(side, given.noisy, **how(about))
+            made = denoise_with(side, given.noisy, **usage(about))
             row += [
                 metrics.psnr(given.target, made),
                 metrics.spectrum_error(given.target, made, BAND),

@@ -296,7 +296,7 @@ def gain(network, image, about, *, plane="axial", rows=ROWS):
     Parameters
     ----------
     network : callable
-        See :func:`pretrained.thin`.
+        See :func:`pretrained.thin_slices_with`.
     image : nibabel image
     about : dict
         A card: ``slab``, ``iterations``, ``settings``.
@@ -315,7 +315,7 @@ def gain(network, image, about, *, plane="axial", rows=ROWS):
     thin = thin[:, max(0, (thin.shape[1] - rows) // 2) :][:, :rows]
     thick = thick_slices.thicken(thin, slab)
     base = metrics.psnr(thin, thick_slices.back_project(thick, slab, about["iterations"]))
-    value = metrics.psnr(thin, pretrained.thin(network, thick, slab, iterations=about["iterations"]))
+    value = metrics.psnr(thin, pretrained.thin_slices_with(network, thick, slab, iterations=about["iterations"]))
     return {"baseline": base, "network": value, "gain": value - base}
 
 
