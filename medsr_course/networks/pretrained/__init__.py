@@ -4,6 +4,7 @@ None of these functions needs TensorFlow: the networks run in ONNX Runtime, what
 consistency, Fourier transforms) in NumPy around them.
 """
 
+from medsr_course.networks.pretrained.cards import Card, WeightError
 from medsr_course.networks.pretrained.common import BATCH_PIXELS, EDGE, beyond_edges, checked_stack
 from medsr_course.networks.pretrained.denoising import denoise, denoise_with
 from medsr_course.networks.pretrained.reconstruction import reconstruct, reconstruct_with
@@ -11,10 +12,11 @@ from medsr_course.networks.pretrained.segmentation import segment, segment_with
 from medsr_course.networks.pretrained.superresolution import LEAST_NOISE, OWN_ERROR, super_resolve, super_resolve_with
 from medsr_course.networks.pretrained.thick_slices import thin_slices, thin_slices_with
 from medsr_course.networks.pretrained.using import usage
-from medsr_course.networks.pretrained.weights import WeightError, card, load, names, network, session, verify
+from medsr_course.networks.pretrained.weights import card, load, names, network, provenance, session, verify
 
 __all__ = [
     "BATCH_PIXELS",
+    "Card",
     "EDGE",
     "LEAST_NOISE",
     "OWN_ERROR",
@@ -27,6 +29,7 @@ __all__ = [
     "load",
     "names",
     "network",
+    "provenance",
     "reconstruct",
     "reconstruct_with",
     "segment",

@@ -38,7 +38,7 @@ def denoise(name, stack):
     stack, run, options = np.asarray(stack), network(name), usage(about)
     if not np.iscomplexobj(stack):
         return denoise_with(run, stack, **options)
-    if about["kind"] == "rician":
+    if about.usage["kind"] == "rician":
         raise ValueError(f"{name} is for magnitudes: give it np.abs(stack), or take a network for complex channels")
     real, imaginary = checked_stack(stack.real), checked_stack(stack.imag)
     both = denoise_with(run, np.concatenate([real, imaginary]), **options)  # together: one intensity scale
@@ -47,7 +47,7 @@ def denoise(name, stack):
 
 def usage(about):
     """Returns the part of a card that says how :func:`denoise_with` uses the network, as keyword arguments."""
-    return {"kind": about["kind"], "residual": about.get("residual", True)}
+    return dict(about.usage)
 
 
 def denoise_with(network, stack, *, kind="rician", residual=True, unit=None):

@@ -54,11 +54,10 @@ def _block(model):
 
 def usage(about):
     """Returns the part of a card that says how :func:`reconstruct_with` uses the block, as keyword arguments."""
-    settings = about["settings"]
     return {
-        "iterations": settings.get("iterations", 1),
-        "hidden": settings.get("hidden", 0),
-        "trust": about["trust"],
+        "iterations": about.settings.get("iterations", 1),
+        "hidden": about.settings.get("hidden", 0),
+        "trust": about.usage["trust"],
     }
 
 

@@ -51,13 +51,14 @@ def super_resolve(name, stack):
 
 def usage(about):
     """Returns the part of a card that says how :func:`super_resolve_with` uses the network, as keyword arguments."""
+    use = about.usage
     return {
-        "scale": about["scale"],
-        "data_consistency": about["data_consistency"],
-        "own_error": about.get("own_error", OWN_ERROR),
-        "zero_filled": about.get("input") == "zip",
-        "noise_map": about.get("noise_map", False),
-        "most_noise": about.get("most_noise", math.inf),
+        "scale": use["scale"],
+        "data_consistency": use["data_consistency"],
+        "own_error": use["own_error"],
+        "zero_filled": use["input"] == "zip",
+        "noise_map": use["noise_map"],
+        "most_noise": math.inf if use["most_noise"] is None else use["most_noise"],
     }
 
 

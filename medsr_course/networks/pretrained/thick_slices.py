@@ -47,9 +47,9 @@ def thin_slices(name, stack):
 def usage(about):
     """Returns the part of a card that says how :func:`thin_slices_with` uses the network, as keyword arguments."""
     return {
-        "slab": thick_slices.Slab(**about["slab"]),
-        "iterations": about["iterations"],
-        "sequence": about["settings"]["steps"],
+        "slab": thick_slices.Slab(**about.usage["slab"]),
+        "iterations": about.usage["iterations"],
+        "sequence": about.settings["steps"],
     }
 
 

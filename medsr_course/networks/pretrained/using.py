@@ -1,7 +1,9 @@
 """How a card has its network used, for every task."""
 
+from typing import Any
+
 from medsr_course.networks.pretrained import denoising, reconstruction, segmentation, superresolution, thick_slices
-from medsr_course.networks.pretrained.weights import WeightError
+from medsr_course.networks.pretrained.cards import Card, WeightError
 
 _PARTS = {
     "super-resolution": superresolution.usage,
@@ -12,12 +14,12 @@ _PARTS = {
 }
 
 
-def usage(card):
+def usage(card: Card) -> dict[str, Any]:
     """Returns the keyword arguments with which a task's ``…_with`` function uses a network, as its card has them.
 
     Parameters
     ----------
-    card : dict
+    card : Card
         Of a network for super-resolution, denoising, slices, reconstruction or segmentation; :func:`card` gives it.
 
     Returns
@@ -30,7 +32,6 @@ def usage(card):
     WeightError
         If no function takes an image through networks for that task, as for "features".
     """
-    task = card.get("task", "super-resolution")
-    if task not in _PARTS:
-        raise WeightError(f"a network for {task} is not used from image to image")
-    return _PARTS[task](card)
+    if card.task not in _PARTS:
+        raise WeightError(f"{card.name} is for {card.task}: no network of that task is used from image to image")
+    return _PARTS[card.task](card)
