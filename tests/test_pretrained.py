@@ -31,12 +31,12 @@ def test_there_is_the_network_of_chapter_00():
 def test_card_says_what_a_reader_must_know(name):
     card = pretrained.card(name)
     for key in ("recipe", "data", "seed", "steps", "curve", "metrics", "intended_use", "not_for", "licence"):
-        assert card[key] not in (None, "", [], {}), key
-    assert set(card["files"]) == {f"{name}.weights.h5", f"{name}.onnx"}
+        assert getattr(card, key) not in (None, "", [], {}), key
+    assert set(card.files) == {f"{name}.weights.h5", f"{name}.onnx"}
     assert resources.path("weights", f"{name}.weights.h5").stat().st_size < 2e6
-    assert card["recipe"].endswith(name)
+    assert card.recipe.endswith(name)
     assert name in training.recipes()
-    assert not {"sub-66", "sub-71"} & set(card["trained_on"].get("ds002748", []))
+    assert not {"sub-66", "sub-71"} & set(card.trained_on.get("ds002748", []))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,7 +51,7 @@ def test_onnx_equals_keras(name, coarse):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("h", "w"), [(32, 32), (31, 27), (5, 8), (1, 1)])
 def test_any_size_and_the_measured_part_stays(name, h, w):
-    scale = pretrained.card(name)["scale"]
+    scale = pretrained.card(name).usage["scale"]
     stack = np.random.default_rng(0).random((2, h, w)) * 900
     out = pretrained.super_resolve(name, stack)
     assert out.shape == (2, scale * h, scale * w)

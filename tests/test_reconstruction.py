@@ -332,7 +332,7 @@ def test_shipped_networks_run_without_keras_and_keep_the_unit(name, brain, rng, 
 
 
 def settings(name):
-    return pretrained.card(name)["settings"]
+    return pretrained.card(name).settings
 
 
 @pytest.mark.parametrize("name", SHIPPED[:1])

@@ -278,13 +278,13 @@ def test_label_is_softmax_and_argmax_at_any_unit():
 def test_shipped(name):
     """ONNX and Keras say the same; the card says what it is."""
     card = pretrained.card(name)
-    assert len(card["classes"]) == card["settings"]["classes"]
+    assert len(card.usage["classes"]) == card.settings["classes"]
     x = np.random.default_rng(0).random((2, 45, 52)).astype("f4")
     fast = pretrained.segment(name, x, probabilities=True)
     slow = segment_with(pretrained.load(name), x, probabilities=True)
-    assert fast.shape == (2, 45, 52, len(card["classes"]))
+    assert fast.shape == (2, 45, 52, len(card.usage["classes"]))
     assert np.abs(fast - slow).max() < 1e-4
-    assert pretrained.segment(name, x).max() < len(card["classes"])
+    assert pretrained.segment(name, x).max() < len(card.usage["classes"])
 
 
 def test_only_segmentation_networks_segment():

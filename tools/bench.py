@@ -167,7 +167,7 @@ def inference_speed(options):
 WHOLE_VOLUME = """
 import sys, time
 import numpy as np
-from medsr_course import pretrained
+from medsr_course.networks import pretrained
 
 n, h, w = map(int, sys.argv[2:])
 y, x = np.mgrid[:h, :w]

@@ -71,7 +71,7 @@ def _of_subject(data, subject):
     }
     counted = truth != segmentation.IGNORED
     true_volume = segmentation.volumes_ml(truth, spacing=spacing)
-    parameters = pretrained.card(NETWORK)["parameters"]
+    parameters = pretrained.card(NETWORK).parameters
     rows = []
     for name, labels in found.items():
         overlap = {k: segmentation.dice(truth, labels, k) for k in segmentation.BRAIN}

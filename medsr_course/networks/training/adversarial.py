@@ -276,7 +276,7 @@ def perception(network, about, groups, judge="features-judge"):
     ----------
     network : callable
         As for :func:`pretrained.super_resolve_with`.
-    about : dict
+    about : Card
         Its card; ``start`` names the other network.
     groups : dict
         Group title → scan name → image; those of the cohort are measured.
@@ -291,11 +291,11 @@ def perception(network, about, groups, judge="features-judge"):
     """
     from medsr_course.networks import losses
 
-    eye, start, scale = load(judge), load(about["start"]), about["scale"]
+    eye, start, scale = load(judge), load(about.start), about.usage["scale"]
     methods = {
         "ZIP": lambda coarse: zero_fill(coarse, scale),
-        about["start"]: lambda coarse: super_resolve_with(start.predict_on_batch, coarse, **usage(about)),
-        about["name"]: lambda coarse: super_resolve_with(network, coarse, **usage(about)),
+        about.start: lambda coarse: super_resolve_with(start.predict_on_batch, coarse, **usage(about)),
+        about.name: lambda coarse: super_resolve_with(network, coarse, **usage(about)),
     }
     result = {}
     for title, group in groups.items():

@@ -219,16 +219,14 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     )
     return model, {
         **learned,
-        "kind": recipe.kind,
-        "residual": recipe.residual,
-        "levels": list(recipe.levels),
-        "power": recipe.power,
+        "task": "denoising",
+        "usage": {"kind": recipe.kind, "residual": recipe.residual},
+        "training": {"levels": list(recipe.levels), "power": recipe.power, "finish": count},
         **origin(share, trained_on),
-        "degradation": asdict(degradation),
+        "augmentation": asdict(degradation),
         "seed": recipe.seed,
         "steps": steps + count,
         "start": recipe.start,
-        "finish": count,
         "batch": recipe.batch,
     }
 
@@ -246,9 +244,8 @@ def make(name, *, steps=None, checkpoint=None):
     recipe = RECIPES[name]
     return model, {
         "title": recipe.title,
-        "task": "denoising",
         **trained,
-        "metrics": measure(model.predict_on_batch, trained),
+        "metrics": measure(model.predict_on_batch, learning.card_of(trained)),
         "intended_use": INTENDED_USE[recipe.kind],
         "not_for": NOT_FOR,
     }
@@ -263,8 +260,7 @@ def measure(network, about, levels=denoising.LEVELS):
     ----------
     network : callable
         See :func:`pretrained.denoise_with`.
-    about : dict
-        The card.
+    about : Card
 
     Returns
     -------
@@ -278,7 +274,7 @@ def measure(network, about, levels=denoising.LEVELS):
         for level in levels:
             rows = []
             for key, image in group.items():
-                given = denoising.pair(image, level, about["kind"], key=key, slices=5)
+                given = denoising.pair(image, level, about.usage["kind"], key=key, slices=5)
                 made = denoise_with(network, given.noisy, **usage(about))
                 before, after = given.scores(given.noisy), given.scores(made)
                 rows.append((before["psnr"], after["psnr"], before["psnr_head"], after["psnr_head"]))

@@ -198,12 +198,10 @@ def make(name, *, steps=None, checkpoint=None, share=None):
         "title": recipe.title,
         "task": "reconstruction",
         **learned,
-        "multiplications per pixel": round(multiplications(model, iterations)),
-        "trust": trust_of(model),
-        "factors": list(recipe.factors),
-        "noise": list(batches.noise),
+        "multiplications_per_pixel": round(multiplications(model, iterations)),
+        "usage": {"trust": trust_of(model), "factors": list(recipe.factors), "noise": list(batches.noise)},
         **origin(share, trained_on),
-        "history": dict(HISTORY),
+        "augmentation": dict(HISTORY),
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,
@@ -218,7 +216,7 @@ def make(name, *, steps=None, checkpoint=None, share=None):
         ),
     }
     block = block_of(model)
-    about["metrics"] = measure(block.predict_on_batch, pretrained.usage(about))
+    about["metrics"] = measure(block.predict_on_batch, pretrained.usage(learning.card_of(about)))
     return model, about
 
 

@@ -226,15 +226,16 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     )
     about = {
         **learned,
-        **usage(recipe),
+        "task": "super-resolution",
+        "usage": usage(recipe),
         **origin(share, trained_on),
-        "degradation": asdict(batches.degradation),
+        "augmentation": asdict(batches.degradation),
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,
     }
     if recipe.players is not None:
-        about["start"], about["players"] = recipe.start, recipe.players
+        about["start"], about["training"] = recipe.start, {"players": recipe.players}
         about["curve_columns"] = list(adversarial.COLUMNS)
     return model, about
 
@@ -252,13 +253,14 @@ def make(name, *, steps=None, checkpoint=None):
     recipe = RECIPES[name]
     about = {
         "title": recipe.title,
-        "task": "super-resolution",
         **trained,
-        "metrics": measure(model, trained),
+        "metrics": measure(model, learning.card_of(trained)),
         **uses(recipe),
     }
     if recipe.players is not None:
-        about["perception"] = adversarial.perception(model.predict_on_batch, {"name": name, **about}, measured_on())
+        about["perception"] = adversarial.perception(
+            model.predict_on_batch, learning.card_of({"name": name, **about}), measured_on()
+        )
     return model, about
 
 
