@@ -218,10 +218,9 @@ def _identity(name):
     if name in FILTERS or not methods.get(name).learned:
         return name
     card = pretrained.card(name)
-    weights = card.files.get(f"{name}.onnx", card.files)
     code = [(_PACKAGE / "networks" / "pretrained" / file).read_bytes() for file in ("common.py", "superresolution.py")]
     use = hashlib.sha256(b"".join(code)).hexdigest()[:12]
-    return f"{name} {weights} {pretrained.usage(card)} {use}"
+    return f"{name} {card.checksum} {pretrained.usage(card)} {use}"
 
 
 def _code():

@@ -12,7 +12,7 @@ from medsr_course.networks.pretrained.segmentation import segment, segment_with
 from medsr_course.networks.pretrained.superresolution import LEAST_NOISE, OWN_ERROR, super_resolve, super_resolve_with
 from medsr_course.networks.pretrained.thick_slices import thin_slices, thin_slices_with
 from medsr_course.networks.pretrained.using import usage
-from medsr_course.networks.pretrained.weights import card, load, names, network, provenance, session, verify
+from medsr_course.networks.pretrained.weights import card, load, names, network, session, verify
 
 __all__ = [
     "BATCH_PIXELS",
@@ -29,7 +29,6 @@ __all__ = [
     "load",
     "names",
     "network",
-    "provenance",
     "reconstruct",
     "reconstruct_with",
     "segment",

@@ -176,6 +176,18 @@ class Card:
         except WeightError as error:
             raise WeightError(f"{where}: {error}") from None
 
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file that runs: the ONNX twin, or where there is none, the Keras weights."""
+        return self.files.get(f"{self.name}.onnx") or next(iter(self.files.values()), "")
+
+    def provenance(self) -> str:
+        """Returns one line that identifies the weights: name, version, first twelve digits of the checksum.
+
+        It is what results and reports print, e.g. ``espcn-x4 1.0 (sha256 fc2b21c20ffe)``.
+        """
+        return f"{self.name} {self.version} (sha256 {self.checksum[:12]})"
+
     def to_json(self) -> str:
         """Returns the card as JSON, as its file holds it."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"

@@ -59,17 +59,6 @@ def card(name: str, task: str | None = None) -> Card:
     return about
 
 
-def provenance(name: str) -> str:
-    """Returns one line that identifies a shipped network: name, version of the weights, start of the checksum.
-
-    >>> provenance("espcn-x4")[:34]
-    'espcn-x4, weights 1.0, sha256 1234'
-    """
-    about = card(name)
-    checksum = about.files.get(f"{name}.onnx") or about.files[f"{name}.weights.h5"]
-    return f"{name}, weights {about.version}, sha256 {checksum[:12]}"
-
-
 def verify(name: str) -> Card:
     """Checks a network's files against its card; returns the card, raises :class:`WeightError` if one is altered."""
     about = card(name)
