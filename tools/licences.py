@@ -53,9 +53,14 @@ def stated(name: str) -> str:
     classifiers = [
         text.split(" :: ")[-1] for text in about.get_all("Classifier") or () if text.startswith("License ::")
     ]
-    written = ([line for line in (about.get("License") or "").splitlines() if line.strip()] or [""])[0]
+    written = ([line for line in (about.get_all("License") or [""])[0].splitlines() if line.strip()] or [""])[0]
     written = "" if written == "UNKNOWN" else written
-    return about.get("License-Expression") or ", ".join(classifiers) or written or STATED.get(name, "")
+    return (
+        ", ".join(about.get_all("License-Expression") or ())
+        or ", ".join(classifiers)
+        or written
+        or STATED.get(name, "")
+    )
 
 
 def problem(name: str, licence: str) -> str:
