@@ -130,6 +130,19 @@ def test_two_runs_do_not_write_into_one_folder(halves, tmp_path):
     assert len(list(notebooks.run(["12"], "smoke", tmp_path / "out"))) == 2
 
 
+def test_a_kept_copy_is_used_again_and_the_log_tells(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MEDSR_CACHE", str(tmp_path))
+    chapter, source = next(iter(CHAPTERS.items()))
+    store = tmp_path / "executed" / f"{chapter}-smoke-{notebooks._key(source, 'smoke')}"
+    store.mkdir(parents=True)
+    (store / source.name).write_text("{}")
+    (store / "facts.json").write_text('{"seconds": 1.5, "peak_mib": 2, "error": ""}')
+    with caplog.at_level("INFO", logger="medsr_course"):
+        done = notebooks.execute(chapter, "smoke")
+    assert done == notebooks.Executed(chapter, store / source.name, 1.5, 2, "", reused=True)
+    assert str(store) in caplog.text
+
+
 def test_an_executed_copy_belongs_to_the_data_it_saw(tmp_path, monkeypatch):
     """A claim left open where there were no real scans is measured once there are some."""
     source = next(iter(CHAPTERS.values()))
