@@ -17,7 +17,7 @@ import yaml
 from medsr_course.runtime import CourseError
 
 if TYPE_CHECKING:
-    from medsr_course.networks.pretrained.cards import Card
+    from medsr_course.networks.pretrained import Card
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
