@@ -37,9 +37,8 @@ class _State:
 
 
 _state = _State()
-at_start: list[
-    Callable[[], None]
-] = []  # functions that clear what a module remembers of an earlier run in the same kernel
+# Functions that clear what a module remembers of an earlier run in the same kernel
+at_start: list[Callable[[], None]] = []
 
 
 def start(profile: str = "lesson", seed: int = 0) -> None:
