@@ -33,7 +33,7 @@ class _State:
 
 
 _state = _State()
-at_start = []  # functions that clear what a module remembers of an earlier run in the same kernel
+at_start: list = []  # functions that clear what a module remembers of an earlier run in the same kernel
 
 
 def start(profile="lesson", seed=0):

@@ -278,8 +278,8 @@ def measure(network, about, levels=denoising.LEVELS):
         for level in levels:
             rows = []
             for key, image in group.items():
-                given = denoising.pair(image, level, about["kind"], key=key, slices=5)
-                before, after = given.scores(given.noisy), given.scores(clean(network, given.noisy, **how(about)))
+                pair = denoising.pair(image, level, about["kind"], key=key, slices=5)
+                before, after = pair.scores(pair.given), pair.scores(clean(network, pair.given, **how(about)))
                 rows.append((before["psnr"], after["psnr"], before["psnr_head"], after["psnr_head"]))
             mean = [round(float(value), 2) for value in np.mean(rows, axis=0)]
             keys = ("noisy (dB)", "denoised (dB)", "noisy, head (dB)", "denoised, head (dB)")
