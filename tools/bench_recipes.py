@@ -21,7 +21,6 @@ from medsr_course.networks import models, pretrained, training
 from medsr_course.networks.training import learning, loop
 from medsr_course.networks.training import superresolution as recipes
 from medsr_course.physics import acquisition, grid, interpolation
-from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution
 from medsr_course.types import Array, Image, Stack
 
@@ -178,10 +177,9 @@ def psnr(apply: Callable[[Stack], Stack], scans: dict[str, Image]) -> tuple[floa
     """Mean PSNR over scans by the measurement protocol, and that of zero-filling."""
     values = []
     for name, image in scans.items():
-        target, coarse = superresolution.pair(image, SCALE, key=name)
-        result = [interpolation.zero_fill(coarse, SCALE), apply(coarse)]
-        options = {"pixel_size": volumes.pixel_size(image)}
-        values.append([superresolution.psnrs(target, x, **options)["psnr"] for x in result])
+        pair = superresolution.pair(image, SCALE, key=name)
+        result = [interpolation.zero_fill(pair.given, SCALE), apply(pair.given)]
+        values.append([pair.psnrs(x)["psnr"] for x in result])
     zipped, mean = np.mean(values, axis=0)
     return float(mean), float(zipped)
 

@@ -21,7 +21,7 @@ from medsr_course import runtime
 KINDS = ("learned", "physics", "invariant", "safety")
 MIME = "application/vnd.medsr.claim+json"
 
-_made = []
+_made: list = []
 
 
 @dataclass(frozen=True)

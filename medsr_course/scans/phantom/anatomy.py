@@ -67,11 +67,11 @@ class Anatomy:
     """
 
     layers: list = field(default_factory=list)
-    box: tuple = None
-    brain: np.ndarray = None
-    white: np.ndarray = None
-    inner: np.ndarray = None
-    jacobian_range: tuple = None
+    box: tuple | None = None
+    brain: np.ndarray | None = None
+    white: np.ndarray | None = None
+    inner: np.ndarray | None = None
+    jacobian_range: tuple | None = None
 
     def add(self, tissue, fraction):
         """Paint over the brain's box."""
