@@ -1,8 +1,7 @@
 """Keras, loaded quietly: ``from medsr_course.networks.framework import keras, layers, ops``.
 
-A plain ``import keras`` does the same, but TensorFlow then writes start-up messages into the page, and the reader's
-``~/.keras/keras.json`` decides what an image and a number are: the course's images are ``(n, h, w, channels)`` and its
-numbers float32, whatever that file says. Which backend computes stays the reader's choice.
+A plain ``import keras`` does the same, but TensorFlow then writes start-up messages into the page. Where the reader's
+``keras.json`` sets another image format or float type than the course's code is written for, that is said in one line.
 """
 
 from medsr_course import runtime
@@ -21,7 +20,14 @@ with runtime.hushed():
             "or run `make lab`; shipped networks run without it"
         ) from error
 
-keras.config.set_image_data_format("channels_last")
-keras.config.set_floatx("float32")
+for _key, _found, _wanted in (
+    ("image_data_format", keras.config.image_data_format(), "channels_last"),
+    ("floatx", keras.config.floatx(), "float32"),
+):
+    if _found != _wanted:
+        raise runtime.CourseError(
+            f"Keras is set to {_key} = {_found}, and the course's networks are written for {_wanted}: change {_key} in "
+            "~/.keras/keras.json (or in the folder that KERAS_HOME names), or take that file away"
+        )
 
 __all__ = ["keras", "layers", "ops"]
