@@ -35,13 +35,8 @@ def dncnn(*, filters: int = 64, depth: int = 8, fold: int = 1, noise_map: bool =
         2: work on half the grid.
     noise_map : bool
         A second channel holds the noise at every pixel; without it the network does not see the level.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 1)`` to ``(n, h, w, 1)``.
+    The model maps ``(n, h, w, 1)`` to ``(n, h, w, 1)``.
     """
     _checked(fold, depth)
     image = image_input("noisy", noise_map)
@@ -101,12 +96,8 @@ def autoencoder(*, filters: Sequence[int] = (16, 32), code: int = 4, seed: int =
         Channels on the way to the code; each halves the grid.
     code : int
         Channels of the code.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 1)`` to the denoised image ``(n, h, w, 1)``.
+    The model maps ``(n, h, w, 1)`` to the denoised image ``(n, h, w, 1)``.
     """
     image = image_input("noisy", False)
     x = image

@@ -12,12 +12,8 @@ def discriminator(*, filters: int = 32, seed: int = 0) -> keras.Model:
     ----------
     filters : int
         Of the first layer; every second layer halves the resolution and doubles the channels.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        ``(n, H, W, 1)``, divided by the intensity scale, to one logit each, ``(n, 1)``: positive for "real".
+    The model maps ``(n, H, W, 1)``, divided by the intensity scale, to one logit each, ``(n, 1)``: positive for "real".
     """
     image = keras.Input((None, None, 1), name="fine")
     x = image
@@ -45,13 +41,9 @@ def pair_discriminator(*, filters: int = 16, depth: int = 4, seed: int = 0) -> k
         Of the first layers; every second layer halves the resolution and doubles the channels.
     depth : int
         3×3 convolutions.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        ``(n, H, W, 2)``, image and noisy image in parts of the intensity scale, to one logit each, ``(n, 1)``:
-        positive for "measured".
+    The model maps ``(n, H, W, 2)``, image and noisy image in parts of the intensity scale, to one logit each,
+    ``(n, 1)``: positive for "measured".
     """
     pair = keras.Input((None, None, 2), name="pair")
     image, noisy = pair[..., :1], pair[..., 1:]

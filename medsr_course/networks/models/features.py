@@ -12,12 +12,9 @@ def tissue_features(*, filters: Sequence[int] = (16, 32, 48), seed: int = 0) -> 
     ----------
     filters : tuple of int
         Channels of each level.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        ``(n, H, W, 1)``, divided by the intensity scale, to one feature map per level, ``(n, H/2ˡ, W/2ˡ, filters[l])``.
+    The model maps ``(n, H, W, 1)``, divided by the intensity scale, to one feature map per level,
+    ``(n, H/2ˡ, W/2ˡ, filters[l])``.
     """
     image = keras.Input((None, None, 1), name="fine")
     x, maps = image, []
@@ -37,12 +34,8 @@ def contrast_features(*, filters: Sequence[int] = (24, 40, 56, 64), seed: int = 
     ----------
     filters : tuple of int
         Channels of each level.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        As :func:`tissue_features`.
+    The model maps as :func:`tissue_features` does.
     """
     image = keras.Input((None, None, 1), name="fine")
     x, maps = image, []

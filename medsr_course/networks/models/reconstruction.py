@@ -63,10 +63,7 @@ def unet_block(filters: int, levels: int, hidden: int = 0, seed: int = 0) -> ker
     hidden : int
         Channels of a state that it reads besides the image, and writes anew.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 2 + hidden)`` to the same shape; called "block".
+    The model maps ``(n, h, w, 2 + hidden)`` to the same shape; called "block".
     """
     state = keras.Input((None, None, 2 + hidden), name="state")
     # Half resolution from the start: 2×2 pixels become channels, nothing is lost, everything costs a quarter.
@@ -106,13 +103,8 @@ def kspace_unet(*, filters: int = 48, levels: int = 3, seed: int = 0) -> keras.M
         Channels at half resolution; every level doubles them.
     levels : int
         1/2, 1/4 … of the resolution.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``; it does not use the lines.
+    The model maps ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``; it does not use the lines.
     """
     start, lines = _inputs()
     return keras.Model([start, lines], unet_block(filters, levels, seed=seed)(start), name="kspace_unet")
@@ -129,14 +121,10 @@ def cascade(*, filters: int = 32, levels: int = 2, iterations: int = 5, hidden: 
     ----------
     filters, levels, seed
         As for :func:`kspace_unet`.
-    iterations : int
     hidden : int
         Channels of the state.
 
-    Returns
-    -------
-    keras.Model
-        ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``.
+    The model maps ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, not {iterations}")

@@ -25,13 +25,8 @@ def unet(classes: int, *, channels: int = 1, filters: Sequence[int] = (16, 32, 6
         Of the input.
     filters : sequence of int
         Per level, finest first.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, channels)`` to logits ``(n, h, w, classes)``, float32.
+    The model maps ``(n, h, w, channels)`` to logits ``(n, h, w, classes)``, float32.
     """
     if classes < 2:
         raise ValueError(f"there must be at least two classes, not {classes}")

@@ -51,13 +51,8 @@ def srcnn(
     filters : (int, int)
     sizes : (int, int, int)
         Kernel sizes; the paper's are 9-1-5, 9-3-5 and 9-5-5.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, H, W, 1)``, zero-filled, to its residual of the same shape.
+    The model maps ``(n, H, W, 1)``, zero-filled, to its residual of the same shape.
     """
     check_scale(scale)
     image = image_input("zip", noise_map)
@@ -75,7 +70,6 @@ def fsrcnn(scale: int, *, d: int = 56, s: int = 12, m: int = 4, noise_map: bool 
         At most 5: the deconvolution is 9×9.
     d, s, m : int
         Channels outside, channels inside, number of mapping layers.
-    seed : int
     """
     check_scale(scale, m=(m, 1))
     image = image_input("coarse", noise_map)
@@ -96,18 +90,12 @@ def espcn(scale: int, *, filters: int = 48, depth: int = 6, noise_map: bool = Fa
 
     Parameters
     ----------
-    scale : int
     filters : int
         Channels of the hidden layers.
     depth : int
         Convolutions in all, at least 2: one 5×5, the others 3×3.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
+    The model maps ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
 
     Raises
     ------
@@ -157,16 +145,10 @@ def srresnet(scale: int, *, filters: int = 48, blocks: int = 6, noise_map: bool 
 
     Parameters
     ----------
-    scale : int
-    filters : int
     blocks : int
         Two 3×3 convolutions each; a skip connection spans each block, and one more spans them all.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
+    The model maps ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
     """
     check_scale(scale, blocks=(blocks, 1))
     image = image_input("coarse", noise_map)

@@ -59,7 +59,6 @@ class ConvLSTM(layers.Layer):
 
     Parameters
     ----------
-    filters : int
     size : int
         Of the kernels.
     reverse : bool
@@ -145,13 +144,8 @@ def convlstm(
         Number of steps; by default any.
     directions : {1, 2}
         1: forwards alone, as a series that is still being measured demands.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, steps, h, w, scale)`` to the residual of the same shape.
+    The model maps ``(n, steps, h, w, scale)`` to the residual of the same shape.
     """
     check_scale(scale, filters=(filters, 1), width=(width, 1))
     stack = keras.Input((steps, None, None, scale), name="steps")
@@ -169,13 +163,7 @@ def lstm(scale: int = 4, *, filters: int = 48, width: int = 64, steps: int | Non
 
 
 def cnn25d(
-    scale: int = 4,
-    *,
-    width: int = 52,
-    depth: int = 4,
-    neighbours: int = 2,
-    steps: int | None = None,
-    seed: int = 0,
+    scale: int = 4, *, width: int = 52, depth: int = 4, neighbours: int = 2, steps: int | None = None, seed: int = 0
 ) -> keras.Model:
     """Returns a 2.5-D network: each step sees its neighbours as channels; two-dimensional convolutions do the rest.
 
@@ -190,10 +178,7 @@ def cnn25d(
     neighbours : int
         Steps seen on either side; beyond the ends, the first and the last are repeated.
 
-    Returns
-    -------
-    keras.Model
-        As :func:`convlstm`.
+    The model maps as :func:`convlstm` does.
     """
     check_scale(scale, depth=(depth, 2), neighbours=(neighbours, 0))
     stack = keras.Input((steps, None, None, scale), name="steps")
