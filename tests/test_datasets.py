@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import multiprocessing
+import shutil
 import tarfile
 import threading
 from types import SimpleNamespace
@@ -13,8 +14,11 @@ import numpy as np
 import pytest
 from conftest import require
 
+from medsr_course import runtime
 from medsr_course.runtime import CourseError
 from medsr_course.scans import catalogue, datasets, phantom, scanfiles, volumes
+from medsr_course.scans.datasets import real
+from medsr_course.scans.phantom import cohort
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +54,9 @@ def generator(monkeypatch):
 
     def make_cohort(folder, n_subjects, seed=0, workers=None):
         for index in range(n_subjects):
-            if not (folder / f"sub-{index:04d}").is_dir():
+            if not cohort.is_complete(folder, index):
+                shutil.rmtree(folder / f"sub-{index:04d}", ignore_errors=True)
+                shutil.rmtree(folder / f"derivatives/labels/sub-{index:04d}", ignore_errors=True)
                 calls.append((index, seed))
                 make_small_subject(folder, index)
 
@@ -142,13 +148,13 @@ def test_two_notebooks_make_each_subject_once(generator, monkeypatch):
 def _count(folder, start):
     start.wait()
     for _ in range(150):
-        with catalogue.locked(folder / ".lock"):
+        with runtime.locked(folder / ".lock"):
             number = int((folder / "number").read_text())
             (folder / "number").write_text(str(number + 1))
 
 
 def _hold(folder, ready):
-    with catalogue.locked(folder / ".lock"):
+    with runtime.locked(folder / ".lock"):
         ready.set()
         threading.Event().wait()
 
@@ -169,7 +175,7 @@ def test_the_lock_holds_between_processes_and_falls_with_its_holder(tmp_path):
     assert ready.wait(60)
     dying.kill()
     dying.join()
-    with catalogue.locked(tmp_path / ".lock"):  # would hang if the dead still held it
+    with runtime.locked(tmp_path / ".lock"):  # would hang if the dead still held it
         pass
 
 
@@ -279,8 +285,7 @@ def test_the_cohort_is_a_bids_folder(generator):
 
 @pytest.fixture
 def no_real(monkeypatch, tmp_path):
-    nowhere = SimpleNamespace(checkout=lambda: None, template=datasets.resources.template)
-    monkeypatch.setattr(datasets, "resources", nowhere)
+    monkeypatch.setattr(real, "resources", SimpleNamespace(checkout=lambda: None))
     monkeypatch.delenv("MEDSR_REAL_DATA", raising=False)
 
 
