@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import secrets
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+FOLDER_SETTINGS = ("MEDSR_CACHE", "MEDSR_REAL_DATA")  # environment variables
 PROFILES = ("smoke", "lesson", "full")
 CACHED = ("bench", "downloads", "executed", "leaderboard", "training")  # folders of the cache, beside the cohorts
 
@@ -175,15 +177,48 @@ def folder_setting(variable: str) -> Path | None:
         raise CourseError(f"{variable} is {chosen}, but this user has no home folder: give the full path") from None
 
 
-def _refuse_relative_settings():
+def folder_settings() -> dict[str, str]:
+    """Returns the folders that the environment names, as full paths: what a process in another folder must be given."""
+    found = {variable: folder_setting(variable) for variable in FOLDER_SETTINGS}
+    return {variable: str(folder) for variable, folder in found.items() if folder}
+
+
+def _refuse_relative_settings() -> None:
     """A notebook's kernel works in another folder than the command line: a relative path would mean two places."""
-    for variable in ("MEDSR_CACHE", "MEDSR_REAL_DATA"):
+    for variable in FOLDER_SETTINGS:
         chosen = os.environ.get(variable, "")
         if chosen and not chosen.startswith("~") and not Path(chosen).is_absolute():
-            raise CourseError(
-                f"{variable} is {chosen}, which means another folder in each notebook: give the full path "
-                f"(the command line takes {chosen} relative to where it was called)"
-            )
+            raise CourseError(f"{variable} is {chosen}, another folder for each notebook: give the full path")
+
+
+def writable_folder(folder: str | os.PathLike[str], option: str) -> Path:
+    """Make a folder for results if need be, and find out before the work begins whether it can be written.
+
+    Parameters
+    ----------
+    folder : path
+    option : str
+        What names it, for the message: ``"--output"``.
+
+    Returns
+    -------
+    Path
+        ``folder``.
+
+    Raises
+    ------
+    CourseError
+        If it cannot be made or written, or its disk is full.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(1 << 18))
+            probe.flush()
+    except OSError as error:
+        raise CourseError(f"cannot write to {folder} ({error.strerror or error}): choose another {option}") from None
+    return folder
 
 
 # What a full or a locked disk says

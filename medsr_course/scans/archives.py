@@ -155,11 +155,9 @@ def _parts(member: tarfile.TarInfo) -> tuple[str, ...]:
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     content = archive.extractfile(member)
     left = member.size
-    try:
-        file = open(path, "xb")  # never over what is there, never through a link
-    except FileExistsError:
-        raise ArchiveError(f"{ascii(member.name[:80])} is in it twice") from None
-    with file:
+    if os.path.lexists(path):
+        raise ArchiveError(f"{ascii(member.name[:80])} is in it twice")
+    with open(path, "xb") as file:  # never over what is there, never through a link
         while left:
             piece = content.read(min(left, _PIECE)) if content else b""
             if not piece:

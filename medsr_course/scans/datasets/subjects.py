@@ -107,9 +107,9 @@ class Subjects(Sequence[Subject]):
     @overload
     def __getitem__(self, key: int | str) -> Subject: ...
     @overload
-    def __getitem__(self, key: slice) -> "Subjects": ...
+    def __getitem__(self, key: slice) -> Subjects: ...
 
-    def __getitem__(self, key: int | str | slice) -> "Subject | Subjects":
+    def __getitem__(self, key: int | str | slice) -> Subject | Subjects:
         if isinstance(key, slice):
             return Subjects(self._subjects[key], self.name)
         if isinstance(key, str):
@@ -127,7 +127,7 @@ class Subjects(Sequence[Subject]):
         """The subjects' names, in order."""
         return [subject.id for subject in self._subjects]
 
-    def select(self, split: str) -> "Subjects":
+    def select(self, split: str) -> Subjects:
         """Returns the subjects of one split: ``"train"``, ``"validation"`` or ``"test"``."""
         if split not in SPLITS:
             raise CourseError(f"there is no split {split!r}: choose one of {', '.join(SPLITS)}")

@@ -1,8 +1,9 @@
 """Folders of subjects in the Brain Imaging Data Structure: made in parallel, resumable, never half a file.
 
 Each subject is written into a temporary sibling, flushed to the disk and renamed when complete, so a folder
-``sub-0007`` is either whole or absent; :func:`is_complete` alone judges that. Workers are separate Python processes that are told one index at a time over a
-pipe: that works alike on Linux, macOS and Windows, in scripts, consoles and Jupyter.
+``sub-0007`` is either whole or absent; :func:`is_complete` alone judges that. Workers are separate Python
+processes that are told one index at a time over a pipe: that works alike on Linux, macOS and Windows, in
+scripts, consoles and Jupyter.
 """
 
 import contextlib
@@ -18,7 +19,6 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
