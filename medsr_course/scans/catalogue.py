@@ -7,6 +7,7 @@ folder that a classroom shares), files come from ``MEDSR_MIRROR/NAME/FILENAME`` 
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from medsr_course.runtime import CourseError
 from medsr_course.scans import transfer
 from medsr_course.scans.transfer import DownloadError
 
+_log = logging.getLogger(__name__)
 UNPACKED = "unpacked"  # folder beside an archive, with its contents
 
 
@@ -189,6 +191,7 @@ def _digest(path, kind):
 
 def _download(item: Entry, checksum: str | None, incoming: Path) -> None:
     """Bring a file, look at it, and only then give it its name."""
+    _log.info("downloading %s from %s", item.name, transfer.source(item))
     part = transfer.Transfer(item, incoming, has_checksum=checksum is not None).run()
     kind, _, wanted = checksum.partition(":") if checksum else ("sha256", "", "")
     if wanted and _digest(part, kind) != wanted:
@@ -201,6 +204,7 @@ def _download(item: Entry, checksum: str | None, incoming: Path) -> None:
     runtime.flush_to_disk(part)
     kept.unlink(missing_ok=True)  # never the old file's checksum beside the new file
     os.replace(part, item.path)
+    _log.info("%s is whole and kept as %s", item.name, item.path)
     shutil.rmtree(item.path.with_name(UNPACKED), ignore_errors=True)  # it came out of the old file
     with runtime.atomic_write(kept) as fresh:
         fresh.write_text(line, encoding="ascii")

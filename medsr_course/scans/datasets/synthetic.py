@@ -1,5 +1,6 @@
 """The synthetic cohort and the template that it is made from."""
 
+import logging
 import math
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from medsr_course.scans import scanfiles, volumes
 from medsr_course.scans.datasets import folders
 from medsr_course.scans.datasets.subjects import Subject, Subjects
 from medsr_course.types import Image
+
+_log = logging.getLogger(__name__)
 
 
 def mni152() -> Subjects:
@@ -64,6 +67,7 @@ def cohort(n_subjects: int = 24, seed: int = 0) -> Subjects:
             # A second notebook waits here, and finds the subjects made.
             with runtime.locked(folder / ".lock"):
                 if cohort_size(seed, n_subjects) < n_subjects:
+                    _log.info("making %d subjects of the cohort in %s", n_subjects - here, folder)
                     phantom.make_cohort(folder, n_subjects, seed)
         except OSError as error:
             raise CourseError(
