@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import secrets
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -256,7 +257,7 @@ def locked(path: str | os.PathLike[str], busy: str = "") -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with os.fdopen(os.open(path, flags, 0o666), "r+b") as file:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             while True:

@@ -37,11 +37,16 @@ class DownloadError(CourseError):
 class _Item(Protocol):
     """What a transfer must know of a file: a :class:`catalogue.Entry`."""
 
-    name: str
-    url: str
-    filename: str
-    home: str
-    size: int | None
+    @property
+    def name(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def filename(self) -> str: ...
+    @property
+    def home(self) -> str: ...
+    @property
+    def size(self) -> int | None: ...
 
 
 class _Retry(Exception):
@@ -96,7 +101,8 @@ class Transfer:
             except _Retry as error:
                 problem = str(error)
             except requests.exceptions.HTTPError as error:
-                code, reason = error.response.status_code, error.response.reason
+                answer: Any = error.response
+                code, reason = answer.status_code, answer.reason
                 if code < 500 and code != 429:  # it will not get better by asking again
                     self._give_up(f"the server answered {code} {reason} to {self.url}")
                 problem = f"the server answered {code} {reason}"

@@ -63,8 +63,8 @@ def subjects_in(folder: Path, splits: dict[str, str]) -> list[Subject]:
                 Subject(
                     "_".join(inside.parts),
                     {name: reader(path) for name, path in contrasts.items()},
-                    labels=labels and reader(labels, labels=True),
-                    lesions=lesions and reader(lesions, labels=True),
+                    labels=reader(labels, labels=True) if labels else None,
+                    lesions=reader(lesions, labels=True) if lesions else None,
                     split=splits.get(person.name, "test"),
                     label_names=_label_names(labels) if labels else {},
                 )
