@@ -10,11 +10,14 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from medsr_course.runtime import CourseError
+
+if TYPE_CHECKING:
+    from medsr_course.networks.pretrained.cards import Card
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
@@ -174,33 +177,30 @@ def networks() -> str:
         "for super-resolution are over zero-filling, by the measurement protocol of the",
         "[leaderboard](leaderboard.md). What the others are compared with stands in their columns, and there.",
     ]
-    for name in sorted(pretrained.names(task=None), key=lambda name: (_task(name) != SR, _task(name), name)):
-        card = pretrained.card(name)
+    cards = [pretrained.card(name) for name in pretrained.names(task=None)]
+    for card in sorted(cards, key=lambda card: (card.task != SR, card.task, card.name)):
+        share = ", ".join(f"{source} {100 * part:.0f} %" for source, part in card.share.items())
         facts = {
-            "Task": _task(name),
-            "Parameters": f"{card['parameters']:,}" if "parameters" in card else "",
-            "Made by": f"`{card['recipe']}`",
-            "Training": f"{card['steps']} steps, {card['seconds']} s on two cores, seed {card['seed']}",
-            "Data": "; ".join(card["data"]),
-            "Licence": card["licence"],
-            "Meant for": card["intended_use"],
-            "**Not for**": card["not_for"],
+            "Task": card.task,
+            "Weights": card.provenance(),
+            "Parameters": f"{card.parameters:,}",
+            "Made by": f"`{card.recipe}`" + (f", starting from `{card.start}`" if card.start else ""),
+            "Training": f"{card.steps} steps of {card.batch}, {card.seconds} s on two cores, seed {card.seed}",
+            "Data": "; ".join(card.data),
+            "Share of each": share if len(card.share) > 1 else "",
+            "Licence": card.licence,
+            "Meant for": card.intended_use,
+            "**Not for**": card.not_for,
         }
-        lines += ["", f"## {plain(card['title'])} (`{name}`)", ""]
+        lines += ["", f"## {plain(card.title)} (`{card.name}`)", ""]
         lines += [f"- {key}: {plain(value)}" for key, value in facts.items() if value]
-        lines += ["", *(_gains(card) if _task(name) == SR else _measured(card["metrics"]))]
+        lines += ["", *(_gains(card) if card.task == SR else _measured(card.metrics))]
     return "\n".join(lines) + "\n"
 
 
-def _task(name: str) -> str:
-    from medsr_course.networks import pretrained
-
-    return pretrained.card(name).get("task", SR)
-
-
-def _gains(card: Mapping[str, Any]) -> list[str]:
+def _gains(card: "Card") -> list[str]:
     """Table of a super-resolution network's gains, and those of its twin."""
-    twin = card.get("twin", {}).get("metrics", {})
+    twin = card.twin["metrics"] if card.twin else {}
     rows = {
         group: {
             "ZIP (dB)": f"{row['zip (dB)']:.2f}",
@@ -208,7 +208,7 @@ def _gains(card: Mapping[str, Any]) -> list[str]:
             "inside the head (dB)": f"{row['gain_head (dB)']:+.2f}",
             **({"gain without real scans (dB)": f"{twin[group]['gain (dB)']:+.2f}"} if group in twin else {}),
         }
-        for group, row in card["metrics"].items()
+        for group, row in card.metrics.items()
     }
     return _measured(rows)
 

@@ -33,7 +33,7 @@ class Finding:
     where: str = ""
 
 
-def report():
+def report() -> list[Finding]:
     """Everything worth knowing before starting, as a list of :class:`Finding`."""
     looks = (_python, _packages, _keras, _jupyter, _machine, _gpu, _disk, _template, _weights, _cohort, _real_scans)
     return [_looked(look) for look in (*looks, _kernel, _chromium)]
@@ -48,7 +48,7 @@ def _looked(look: Callable[[], Finding]) -> Finding:
         return Finding(_TITLES.get(look.__name__, what), "problem", str(error).splitlines()[0], "mend what it names")
 
 
-def as_dict():
+def as_dict() -> dict[str, Any]:
     """The report as JSON-ready dict: version, ``ok`` (no problem found) and the findings."""
     findings = report()
     return {
@@ -59,14 +59,14 @@ def as_dict():
     }
 
 
-def _python():
+def _python() -> Finding:
     version = platform.python_version()
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         return Finding("Python", "problem", version, "use Python 3.11, 3.12 or 3.13")
     return Finding("Python", "ok", version, where=sys.prefix)
 
 
-def _packages():
+def _packages() -> Finding:
     names = ("numpy", "scipy", "nibabel", "nilearn", "scikit-image", "onnxruntime")
     versions = {name: _version(name) for name in names}
     missing = [name for name, version in versions.items() if version is None]
@@ -75,7 +75,7 @@ def _packages():
     return Finding("Core packages", "ok", ", ".join(f"{n} {v}" for n, v in versions.items()))
 
 
-def _keras():
+def _keras() -> Finding:
     keras = _version("keras")
     there = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
     if not keras or not there:
@@ -111,12 +111,12 @@ def _keras_settings() -> tuple[Path, dict[str, Any]]:
     return folder / "keras.json", found if isinstance(found, dict) else {}
 
 
-def _jupyter():
+def _jupyter() -> Finding:
     lab = _version("jupyterlab")
     return Finding("JupyterLab", "ok", lab) if lab else Finding("JupyterLab", "note", "not installed", "run `make lab`")
 
 
-def _machine():
+def _machine() -> Finding:
     memory = _memory_gib()
     detail = f"{platform.system()} {platform.machine()}, {runtime.cpu_count()} cores"
     detail += f", {memory:.1f} GiB of memory" if memory else ""
@@ -125,7 +125,7 @@ def _machine():
     return Finding("Machine", "ok", detail)
 
 
-def _gpu():
+def _gpu() -> Finding:
     tool = shutil.which("nvidia-smi")
     if tool:
         try:
@@ -140,7 +140,7 @@ def _gpu():
     return Finding("GPU", "ok", "none: every chapter is timed on two cores without one")
 
 
-def _disk():
+def _disk() -> Finding:
     cache = runtime.cache_dir()
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def _disk():
     return Finding("Cache", "ok", f"{free:.0f} GiB free", where=str(cache))
 
 
-def _template():
+def _template() -> Finding:
     try:
         found = resources.template("t1")
     except runtime.CourseError as error:
@@ -166,7 +166,7 @@ def _template():
     return Finding("Brain template", "ok", f"ICBM 2009a in nilearn {_version('nilearn')} ({found.name})")
 
 
-def _weights():
+def _weights() -> Finding:
     from medsr_course.networks import pretrained
 
     bad = []
@@ -180,7 +180,7 @@ def _weights():
     return Finding("Trained networks", "ok", f"{', '.join(pretrained.names(task=None))} (checksums right)")
 
 
-def _cohort():
+def _cohort() -> Finding:
     from medsr_course.scans import datasets
 
     made = datasets.cohort_size()
@@ -189,7 +189,7 @@ def _cohort():
     return Finding("Synthetic cohort", "ok", "not made yet: chapters make it at first use (a minute or two)")
 
 
-def _real_scans():
+def _real_scans() -> Finding:
     from medsr_course.scans import datasets
 
     folder = datasets.real_folder()
@@ -200,7 +200,7 @@ def _real_scans():
     return Finding("Real scans", "note", "none: claims about them are left open", "medsr data get ds002748")
 
 
-def _kernel():
+def _kernel() -> Finding:
     try:
         os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
         from jupyter_client.kernelspec import KernelSpecManager
@@ -223,27 +223,27 @@ def _kernel():
     return Finding("Jupyter kernel", "ok", "registered", where=specs["python3"])
 
 
-def find_chromium():
+def find_chromium() -> str | None:
     """Path of a Chromium or Chrome of the system, or None."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next(filter(None, map(shutil.which, names)), None)
 
 
-def _chromium():
+def _chromium() -> Finding:
     found = find_chromium()
     if found:
         return Finding("Chromium", "ok", "there", where=found)
     return Finding("Chromium", "ok", "none: only the browser tests need it, and skip without")
 
 
-def _version(package):
+def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _memory_gib():
+def _memory_gib() -> float | None:
     """Memory in GiB: the machine's, or what the container it runs in may use."""
     found = [_machine_memory_gib()]
     for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
@@ -254,7 +254,7 @@ def _memory_gib():
     return min(filter(None, found), default=None)
 
 
-def _machine_memory_gib():
+def _machine_memory_gib() -> float | None:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (AttributeError, ValueError, OSError):

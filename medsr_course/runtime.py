@@ -11,12 +11,15 @@ import secrets
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 FOLDER_SETTINGS = ("MEDSR_CACHE", "MEDSR_REAL_DATA")  # environment variables
 PROFILES = ("smoke", "lesson", "full")
@@ -29,7 +32,7 @@ class CourseError(RuntimeError):
     Shown without a traceback by the command line and in notebooks.
     """
 
-    def _render_traceback_(self):
+    def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -40,10 +43,12 @@ class _State:
 
 
 _state = _State()
-at_start = []  # functions that clear what a module remembers of an earlier run in the same kernel
+at_start: list[
+    Callable[[], None]
+] = []  # functions that clear what a module remembers of an earlier run in the same kernel
 
 
-def start(profile="lesson", seed=0):
+def start(profile: str = "lesson", seed: int = 0) -> None:
     """Set the profile and the seed of this kernel, and keep the frameworks quiet.
 
     Parameters
@@ -64,20 +69,20 @@ def start(profile="lesson", seed=0):
         forget()
 
 
-def quiet_frameworks():
+def quiet_frameworks() -> None:
     """Silence start-up chatter of TensorFlow and known-harmless warnings of its dependencies."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)
     logging.getLogger("tensorflow").addFilter(_not_about_retracing)
 
 
-def _not_about_retracing(record):
+def _not_about_retracing(record: logging.LogRecord) -> bool:
     """A chapter that builds many small networks compiles each one once, which is no waste."""
     return "retracing" not in record.getMessage()
 
 
 @contextmanager
-def hushed():
+def hushed() -> Iterator[None]:
     """Keep from the reader what compiled libraries write to stderr while they load (``with hushed(): import …``).
 
     TensorFlow reports there, below Python and whatever its log level, that it found no GPU.
@@ -92,17 +97,17 @@ def hushed():
         os.close(saved)
 
 
-def profile():
+def profile() -> str:
     """The profile of this run: ``"smoke"``, ``"lesson"`` or ``"full"``."""
     return _state.profile
 
 
-def seed():
+def seed() -> int:
     """The seed given to :func:`start`."""
     return _state.seed
 
 
-def is_null():
+def is_null() -> bool:
     """True in a null run (``MEDSR_NULL=1``): nothing is trained, shipped weights are re-initialised.
 
     A claim that still holds then was never evidence of learning.
@@ -110,7 +115,7 @@ def is_null():
     return os.environ.get("MEDSR_NULL", "") not in ("", "0")
 
 
-def steps(*, smoke, lesson, full):
+def steps(*, smoke: int, lesson: int, full: int) -> int:
     """Training length for the current profile; 0 in a null run.
 
     >>> start("smoke")
@@ -122,7 +127,7 @@ def steps(*, smoke, lesson, full):
     return {"smoke": smoke, "lesson": lesson, "full": full}[_state.profile]
 
 
-def rng(*key):
+def rng(*key: int | str) -> np.random.Generator:
     """An independent random generator for a purpose.
 
     Parameters
@@ -165,8 +170,7 @@ def folder_setting(variable: str) -> Path | None:
     CourseError
         If it begins with ``~`` and this user has no home folder.
 
-    >>> os.environ["MEDSR_EXAMPLE"] = "cache"
-    >>> folder_setting("MEDSR_EXAMPLE") == Path.cwd() / "cache"
+    >>> folder_setting("MEDSR_THAT_NOBODY_SETS") is None
     True
     """
     chosen = os.environ.get(variable)
@@ -331,7 +335,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def progress(iterable, description="", total=None, unit="it"):
+def progress(iterable: Iterable[T], description: str = "", total: int | None = None, unit: str = "it") -> Iterable[T]:
     """Wrap a loop in a progress bar with time left (Jupyter or terminal).
 
     ``MEDSR_PROGRESS=0`` turns all bars off, as the tests and the website do.
@@ -344,7 +348,7 @@ def progress(iterable, description="", total=None, unit="it"):
     return tqdm(iterable, desc=description, total=total, unit=unit, leave=False)
 
 
-def cpu_count():
+def cpu_count() -> int:
     """Processor cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))

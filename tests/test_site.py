@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,12 +212,13 @@ def test_every_page_is_in_the_contents():
 def test_the_page_of_cards_has_every_network_and_what_was_measured(monkeypatch):
     from medsr_course.networks import pretrained
 
-    about = {"title": "Sharp", "steps": 1, "seconds": 2, "seed": 0, "data": ["heads"], "licence": "MIT"}
-    about |= {"recipe": "make", "intended_use": "x", "not_for": "patients"}
+    about = {"intended_use": "x", "not_for": "patients", "version": "1.2"}
+    dice, sharp = pretrained.card("unet-tissue"), pretrained.card("espcn-x2")
     gain = {"zip (dB)": 30.0, "gain (dB)": 1.0, "gain_head (dB)": 0.5}
+    twin = {"metrics": {"cohort": {"gain (dB)": 0.75}}}
     cards = {
-        "dice": about | {"task": "segmentation", "metrics": {"cohort": {"Dice": 0.9}, "real": {"found (%)": 50}}},
-        "sharp": about | {"metrics": {"cohort": gain}, "twin": {"metrics": {"cohort": {"gain (dB)": 0.75}}}},
+        "dice": replace(dice, name="dice", metrics={"cohort": {"Dice": 0.9}, "real": {"found (%)": 50}}, **about),
+        "sharp": replace(sharp, name="sharp", metrics={"cohort": gain}, twin=twin, **about),
     }
     monkeypatch.setattr(pretrained, "names", lambda task: list(cards))
     monkeypatch.setattr(pretrained, "card", cards.get)
@@ -226,6 +228,7 @@ def test_the_page_of_cards_has_every_network_and_what_was_measured(monkeypatch):
     assert "| cohort | 0.9 |  |" in page
     assert "| real |  | 50 |" in page
     assert page.count("**Not for**: patients") == 2
+    assert page.count(" 1.2 (sha256 ") == 2
 
 
 HOSTILE = "<script>alert(1)</script> [x](y) {raw}`html` | **b** $x$ ![i](j)"
@@ -241,10 +244,10 @@ def rendered(markdown):
 def test_names_cards_and_tables_are_text_on_a_page_and_never_markup(tmp_path, monkeypatch):
     from medsr_course.networks import pretrained
 
-    words = {"title": HOSTILE, "licence": HOSTILE, "data": [HOSTILE], "intended_use": HOSTILE, "not_for": HOSTILE}
-    card = words | {"task": HOSTILE, "steps": 1, "seconds": 2, "seed": 0, "recipe": "make"}
+    words = dict.fromkeys(("title", "licence", "intended_use", "not_for", "version"), HOSTILE)
+    card = replace(pretrained.card("unet-tissue"), **words, data=[HOSTILE], metrics={HOSTILE: {HOSTILE: 1.0}})
     monkeypatch.setattr(pretrained, "names", lambda task: ["bad"])
-    monkeypatch.setattr(pretrained, "card", lambda name: card | {"metrics": {HOSTILE: {HOSTILE: HOSTILE}}})
+    monkeypatch.setattr(pretrained, "card", lambda name: card)
     monkeypatch.setattr(pages, "ROOT", tmp_path)
     monkeypatch.setattr(pages, "BOOK", tmp_path)
     (tmp_path / "results").mkdir()
