@@ -292,9 +292,10 @@ class _Stream:
         import requests
 
         with requests.Session() as session:
+            # Followed by hand: requests would read the body of each redirect, however long, into memory.
+            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
             for _ in range(_REDIRECTS):
-                # Followed by hand: requests would read the body of each redirect, however long, into memory.
-                answer = session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, allow_redirects=False)
+                answer = session.get(url, headers=headers, stream=True, timeout=_TIMEOUT)
                 with answer:
                     if answer.is_redirect:
                         url = urljoin(url, answer.headers["Location"])

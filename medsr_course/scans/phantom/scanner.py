@@ -29,7 +29,7 @@ class Chain:
     eight_bits: bool
 
 
-def draw(rng: Rng, noise: tuple[float, float] = (0.003, 0.03), reslice: float | None = None) -> Chain:
+def draw(rng: Rng, noise: tuple[float, float] = (0.003, 0.03), reslice: Any = None) -> Chain:
     """Draw a chain.
 
     Noise log-uniform between two limits (share of the 99.5th percentile); window: half none, else Tukey,
