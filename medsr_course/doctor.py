@@ -43,7 +43,7 @@ def _looked(look: Callable[[], Finding]) -> Finding:
     """A finding, also where the look itself fails: one wrong setting does not hide all the rest."""
     try:
         return look()
-    except (runtime.CourseError, OSError) as error:
+    except (RuntimeError, OSError) as error:
         what = look.__name__.strip("_").replace("_", " ").capitalize()
         return Finding(_TITLES.get(look.__name__, what), "problem", str(error).splitlines()[0], "mend what it names")
 

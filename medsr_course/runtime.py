@@ -156,8 +156,11 @@ def cache_dir() -> Path:
         return chosen
     from platformdirs import user_cache_path
 
-    found = user_cache_path("medsr-course", appauthor=False)
-    if not found.is_absolute():  # "~" stays as it is where nobody knows a home
+    try:
+        found = user_cache_path("medsr-course", appauthor=False)
+    except RuntimeError:  # newer versions of platformdirs
+        found = Path()
+    if not found.is_absolute():  # older ones leave the "~" in it
         raise CourseError("this user has no home folder to keep a cache in: name a folder in MEDSR_CACHE")
     return found
 

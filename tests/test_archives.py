@@ -183,7 +183,7 @@ def test_mutations_are_unpacked_or_refused(put, monkeypatch):
     pax = tar(member("ä" * 100 + "/scan", b"1234" * 300), member("p", b"1"), format=tarfile.PAX_FORMAT)
     seeds = [GOOD[:6144], gnu[:5120], pax[:5632], gzip.compress(GOOD, 1), lzma.compress(GOOD)]
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # it takes its time
-    outcome = {"refused": 0, "unpacked": 0}
+    messages = []
     for trial in range(200):
         raw = bytearray(seeds[trial % len(seeds)])
         for _ in range(rng.integers(1, 6)):
@@ -200,8 +200,7 @@ def test_mutations_are_unpacked_or_refused(put, monkeypatch):
             raw = raw or bytearray(b"\0")
         try:
             shutil.rmtree(put(bytes(raw)))
-            outcome["unpacked"] += 1
         except ArchiveError as error:
-            assert "\n" not in str(error)
-            outcome["refused"] += 1
-    assert outcome["refused"] > 100
+            messages.append(str(error))
+    assert len(messages) > 100
+    assert not [message for message in messages if "\n" in message]
