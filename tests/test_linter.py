@@ -3,23 +3,24 @@
 import json
 
 import pytest
-from conftest import ROOT, load_tool
+from conftest import ROOT
 
-tool = load_tool("notebooks")
+from tools.notebooks import new
+from tools.notebooks.lint import lint
 
 
 @pytest.fixture
 def chapter(tmp_path):
     """``chapter(change)``: problems of the template after a change to its dict."""
 
-    def lint(change=lambda nb: None, name="98_my_chapter.ipynb"):
-        notebook = json.loads(tool._notebook("98", "My chapter"))
+    def problems(change=lambda nb: None, name="98_my_chapter.ipynb"):
+        notebook = json.loads(new.filled("notebook.ipynb", "98", "My chapter"))
         change(notebook)
         path = tmp_path / name
         path.write_text(json.dumps(notebook))
-        return tool.lint(path, ROOT / "book" / "references.bib")
+        return lint(path, ROOT / "book" / "references.bib")
 
-    return lint
+    return problems
 
 
 def cell(notebook, start):
@@ -91,5 +92,5 @@ def test_an_existing_chapter_is_not_overwritten(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "notebooks" / "98_other.ipynb").write_text("{}")
     with pytest.raises(SystemExit, match="exists already"):
-        tool.new("98", "my_chapter", "My chapter", root=tmp_path)
+        new.new("98", "my_chapter", "My chapter", root=tmp_path)
     assert not (tmp_path / "medsr_course" / "teaching" / "exercises" / "ch98.py").exists()

@@ -4,12 +4,11 @@ import json
 import os
 
 import pytest
-from conftest import load_tool
 
 from medsr_course.teaching import claims, notebooks
+from tools.notebooks.lint import lint
 
 CHAPTERS = notebooks.chapters()
-lint = load_tool("notebooks").lint
 # A worker of its own for each chapter: what runs it twice finds the executed copy.
 EACH = pytest.mark.parametrize(
     "chapter", [pytest.param(c, marks=pytest.mark.xdist_group(f"chapter-{c}")) for c in CHAPTERS]

@@ -1,11 +1,6 @@
 """Keras layers of the course, written with ``keras.ops``: they run on TensorFlow, JAX and PyTorch."""
 
-from medsr_course import runtime
-
-runtime.quiet_frameworks()
-with runtime.hushed():
-    import keras
-    from keras import layers, ops
+from medsr_course.networks.framework import keras, layers, ops
 
 
 @keras.saving.register_keras_serializable("medsr_course")

@@ -5,12 +5,8 @@ Written with ``keras.ops``: they run on TensorFlow, JAX and PyTorch, inside a mo
 
 import numpy as np
 
-from medsr_course import runtime
+from medsr_course.networks.framework import ops
 from medsr_course.tasks.segmentation import IGNORED
-
-runtime.quiet_frameworks()
-with runtime.hushed():
-    from keras import ops
 
 
 def feature_distance(target, output, *, least=1e-2):

@@ -1,13 +1,7 @@
 """What the networks share: the framework, imported quietly, inputs, bias-free convolutions and tails."""
 
-from medsr_course import runtime
-
-runtime.quiet_frameworks()
-with runtime.hushed():
-    import keras
-    from keras import layers
-
-    from medsr_course.networks.layers import DepthToSpace, DifferenceConv2D
+from medsr_course.networks.framework import keras, layers
+from medsr_course.networks.layers import DepthToSpace, DifferenceConv2D
 
 
 def image_input(name, noise_map):
