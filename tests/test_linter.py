@@ -76,11 +76,52 @@ def add_after(start, kind, text, tags=()):
         (lambda nb: nb["cells"][0].pop("id"), "cell ids"),
         (lambda nb: cell(nb, "subject")["metadata"].update(tags=["fancy"]), "unknown tag"),
         (lambda nb: nb["metadata"]["kernelspec"].update(name="my-env"), "kernel is not python3"),
+        (set_source("subject", "x.append(1), y.append(2)"), "several things in one expression"),
+        (set_source("subject", "ax.plot(x) if len(x) else None"), "several things in one expression"),
+        (set_source("subject", "f = lambda x, k=k: x + k"), "a lambda with a default"),
+        (set_source("subject", "def f(x, k=k):\n    return x + k"), "f keeps a variable in a default"),
+        (set_source("subject", "rows = [[x for x in row] for row in table]"), "a comprehension inside"),
+        (set_source("subject", "best = max(min(x for x in row) for row in table)"), "a comprehension inside"),
+        (set_source("subject", "xs = [x for row in table for x in row]"), "a comprehension with several for"),
+        (set_source("subject", "if (n := len(x)) > 1:\n    print(n)"), "inside an expression"),
+        (set_source("subject", "y = 1 if a else 2 if b else 3"), "a condition inside a condition"),
+        (set_source("subject", "import keras"), "medsr_course.networks.framework"),
+        (set_source("subject", "with runtime.hushed():\n    pass"), "medsr_course.networks.framework"),
     ],
 )
 def test_each_departure_is_found(chapter, change, said):
     problems = chapter(change)
     assert any(said in p for p in problems), problems
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "f = lambda x: x + 1",
+        "def f(x, k=3):\n    return x + k",
+        "rows = [f(row) for row in table]",
+        "x.append(1)\ny.append(2)",
+        "y = 1 if a else 2",
+    ],
+)
+def test_plain_code_passes(chapter, plain):
+    assert chapter(set_source("subject", plain)) == []
+
+
+def test_two_for_pass_in_a_long_cell(chapter):
+    def change(nb):
+        cell(nb, "subject")["metadata"]["tags"] = ["long"]
+        set_source("subject", "xs = [x for row in table for x in row]")(nb)
+
+    assert chapter(change) == []
+
+
+def test_unwrapped_prose_is_found_once_the_rule_is_on(chapter, monkeypatch):
+    wide = set_source("Drag", "word " * 40)
+    assert chapter(wide) == []
+    monkeypatch.setattr("tools.notebooks.lint.WRAPPED", True)
+    assert chapter() == []
+    assert any("not wrapped at 100" in p for p in chapter(wide))
 
 
 def test_a_misnamed_file_is_found(chapter):

@@ -46,9 +46,6 @@ def _one_without_the_other():
     return [[2, -2], [-2, 2]], [-1, -1], [1, 1], -0.5
 
 
-# -- 01-relu-layer ---------------------------------------------------------------------------------
-
-
 def _check_relu(fn):
     rng = np.random.default_rng()
     for n, inputs, outputs in ((5, 3, 4), (8, 4, 2), (1, 6, 6)):
