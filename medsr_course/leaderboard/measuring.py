@@ -12,8 +12,8 @@ from medsr_course import runtime
 from medsr_course.leaderboard import methods
 from medsr_course.leaderboard.entries import BEST, CONTRASTS, FILTERS, GROUPS, NOISES, SCALES, group, order
 from medsr_course.networks import pretrained
-from medsr_course.physics.acquisition import noise_sigma
 from medsr_course.physics.interpolation import zero_fill
+from medsr_course.physics.noise import noise_sigma
 from medsr_course.runtime import CourseError
 from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution
@@ -25,7 +25,7 @@ COLUMNS = (
 ROWS_VERSION = 1  # raise it when a row would come out differently: kept rows are then measured again
 _PACKAGE = Path(__file__).parent.parent
 _MODULES = (
-    *("physics/acquisition", "physics/grid", "physics/interpolation", "physics/metrics"),
+    *(f"physics/{name}" for name in ("acquisition", "grid", "interpolation", "metrics", "noise")),
     *("scans/volumes", "tasks/superresolution"),
 )
 
@@ -202,7 +202,7 @@ class _Store:
         about = {"method": name, "scale": scale, "noise": noise, "strength": strength}
         about |= {key: getattr(self.scan, key) for key in ("data", "split", "subject", "contrast")}
         learned = name not in FILTERS and methods.get(name).learned
-        return values | about | {"parameters": pretrained.card(name).get("parameters", "") if learned else 0}
+        return values | about | {"parameters": pretrained.card(name).parameters if learned else 0}
 
     def _remembered(self, key, measure):
         if key not in self._known:
@@ -218,10 +218,9 @@ def _identity(name):
     if name in FILTERS or not methods.get(name).learned:
         return name
     card = pretrained.card(name)
-    weights = card["files"].get(f"{name}.onnx", card["files"])
     code = [(_PACKAGE / "networks" / "pretrained" / file).read_bytes() for file in ("common.py", "superresolution.py")]
     use = hashlib.sha256(b"".join(code)).hexdigest()[:12]
-    return f"{name} {weights} {pretrained.consistency(card)} {use}"
+    return f"{name} {card.checksum} {pretrained.usage(card)} {use}"
 
 
 def _code():
