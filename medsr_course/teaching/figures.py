@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+
+from medsr_course.types import Array, ArrayLike
 
 if TYPE_CHECKING:  # Matplotlib is loaded with the first figure
     from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ def subplots(
     import matplotlib.pyplot as plt
     from cycler import cycler
 
-    style = {
+    style: dict[Any, Any] = {
         "axes.prop_cycle": cycler(color=PALETTE),
         "axes.spines.right": False,
         "axes.spines.top": False,
@@ -123,7 +124,7 @@ def show(
     for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
         drawn = ax.imshow(image, vmin=window[0], vmax=window[1], cmap=cmap, origin="lower")
         ax.set_title(title)
-        mm = pixel_size.get(title) if isinstance(pixel_size, dict) else pixel_size
+        mm: Any = pixel_size.get(title) if isinstance(pixel_size, Mapping) else pixel_size
         if mm:
             scale_bar(ax, np.shape(image), mm)
     if bar:
@@ -185,7 +186,7 @@ def curves(
 
 
 def matrix(
-    values: npt.ArrayLike, rows: Sequence[str], columns: Sequence[str], caption: str, *, bar: str, **axis: Any
+    values: ArrayLike, rows: Sequence[str], columns: Sequence[str], caption: str, *, bar: str, **axis: Any
 ) -> None:
     """Draw a matrix of signed numbers: blue above zero, red below, the number in each field.
 
@@ -218,7 +219,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], above: str = "") -
     display(Markdown("\n".join([above, "", *lines] if above else lines)))
 
 
-def default_window(image: npt.ArrayLike) -> tuple[float, float]:
+def default_window(image: Array) -> tuple[float, float]:
     """Return the intensity window of :func:`show`: 0 (or the minimum, if signed) to the 99.8th percentile.
 
     Ringing below zero does not make a magnitude image signed: a minimum of less than a fifth of the
