@@ -142,7 +142,6 @@ def curves(
     style: str = "-",
     level: float | None = None,
     size: tuple[float, float] | None = None,
-    legend: bool = True,
     **axis: Any,
 ) -> None:
     """Draw curves with a legend; a dict of dicts gives panels side by side, each titled by its key.
@@ -164,6 +163,7 @@ def curves(
     """
     panels = lines if isinstance(next(iter(lines.values())), Mapping) else {title: lines}
     fig, axes = subplots(1, len(panels), size=size or (4.6 * len(panels) + 1, 3), squeeze=False)
+    said: list[str] = []  # by the legend of the panel before
     for k, (ax, (heading, drawn)) in enumerate(zip(axes[0], panels.items(), strict=True)):
         for label, curve in drawn.items():
             x, y = curve if isinstance(curve, tuple) else (np.arange(np.shape(curve)[-1]), curve)
@@ -180,8 +180,10 @@ def curves(
         if "xticks" in axis:
             ax.set_xticks(axis["xticks"], [f"{tick:g}" for tick in axis["xticks"]])
             ax.minorticks_off()
-        if legend and ax.get_legend_handles_labels()[0]:
+        labels = ax.get_legend_handles_labels()[1]
+        if labels and labels != said:
             ax.legend(fontsize=8)
+        said = labels
     finish(fig, caption)
 
 
@@ -233,7 +235,6 @@ def scale_bar(ax: "Axes", shape: Sequence[int], pixel_size: float) -> None:
     """Draw a labelled scale bar in the lower left corner of an image drawn with ``origin="lower"``."""
     bars = ((50, "5 cm"), (20, "2 cm"), (5, "5 mm"))
     length, label = next((bar for bar in bars if bar[0] / pixel_size < 0.45 * shape[1]), bars[-1])
-    x = 0.04 * shape[1]
-    y = 0.04 * shape[0]
+    x, y = 0.04 * shape[1], 0.04 * shape[0]
     ax.plot([x, x + length / pixel_size], [y, y], color="white", lw=2.5, solid_capstyle="butt")
     ax.text(x, y + 0.02 * shape[0], label, color="white", fontsize=8, va="bottom")

@@ -51,8 +51,8 @@ def numeric(
     answers: list[dict[str, Any]] = []
     for value, why in {compute: feedback, **(mistakes or {})}.items():
         number = float(value())
-        span = [number - tolerance, number + tolerance]
-        answers.append({"type": "range", "range": span, "correct": value is compute, "feedback": why})
+        entry = {"type": "range", "range": [number - tolerance, number + tolerance], "correct": value is compute}
+        answers.append(entry | {"feedback": why})
     answers.append({"type": "default", "feedback": "Not quite. Compute it step by step, then try again."})
     return {"question": question, "type": "numeric", "answers": answers}
 
