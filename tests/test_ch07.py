@@ -23,6 +23,7 @@ def chapter():
     keras = models.keras
     space = {"np": np, "keras": keras, "layers": keras.layers, "ops": keras.ops, "SEED": 0}
     space |= {"denoise_with": denoise_with, "denoising": denoising, "grid": grid, "pretrained": pretrained}
+    space |= {"from_squares": noise.from_squares}
     return taught("07", space, WANTED)
 
 

@@ -128,6 +128,19 @@ def test_a_misnamed_file_is_found(chapter):
     assert any("is not NN_slug" in p for p in chapter(name="98-My Chapter.ipynb"))
 
 
+@pytest.mark.parametrize(("number", "before"), [("02b", "02_b"), ("98", "05_e"), ("A1", "98_z")])
+def test_a_chapter_finds_its_place_in_the_contents(tmp_path, number, before):
+    names = ["01_a", "02_b", "03_c", "05_e", *(["98_z"] if number == "A1" else [])]
+    for folder in ("notebooks", "book", "medsr_course/teaching/exercises", "medsr_course/teaching/quizzes"):
+        (tmp_path / folder).mkdir(parents=True)
+    contents = tmp_path / "book" / "_toc.yml"
+    contents.write_text("".join(f"  - file: chapters/{name}\n" for name in names))
+    new.new(number, "my_chapter", "My chapter", root=tmp_path)
+    listed = [line.split("/")[1] for line in contents.read_text().splitlines()]
+    assert listed.index(f"{number}_my_chapter") == listed.index(before) + 1
+    assert lint(tmp_path / "notebooks" / f"{number}_my_chapter.ipynb", ROOT / "book" / "references.bib") == []
+
+
 def test_an_existing_chapter_is_not_overwritten(tmp_path):
     for folder in ("notebooks", "medsr_course/teaching/exercises", "medsr_course/teaching/quizzes"):
         (tmp_path / folder).mkdir(parents=True)

@@ -1,1 +1,1 @@
-"""What the makers of the course run, and its readers do not: ``python -m tools.NAME``."""
+"""Commands of those who write the course, ``python -m tools.bench`` and its like; readers need none of them."""

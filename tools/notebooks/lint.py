@@ -9,6 +9,7 @@ from tools.notebooks.wrap import WIDTH, wrapped
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = ['PROFILE = "lesson"  # smoke, lesson or full', "SEED = 0"]
+NUMBER = r"(\d\d[a-z]?|A\d)"  # 02b is the second half of chapter 02
 TAGS = {"parameters", "long", "failure", "claim", "exercise", "quiz"}
 LINES, LONG_LINES = 15, 25
 WRAPPED = False  # whether prose that ``wrap`` would change is a departure
@@ -44,7 +45,7 @@ class _Cell:
 
 
 def _form(path, notebook, cells):
-    if not re.fullmatch(r"(\d\d|A\d)_[a-z0-9_]+\.ipynb", path.name):
+    if not re.fullmatch(rf"{NUMBER}_[a-z0-9_]+\.ipynb", path.name):
         yield f"the name {path.name} is not NN_slug.ipynb"
     if notebook["metadata"].get("kernelspec", {}).get("name") != "python3":
         yield "the kernel is not python3"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tools.notebooks.lint import ROOT
+from tools.notebooks.lint import NUMBER, ROOT
 
 TEMPLATE = Path(__file__).parent / "template"
 
@@ -13,7 +13,7 @@ def new(number: str, slug: str, title: str, root: Path = ROOT) -> list[str]:
 
     Returns the names of the files written or changed. Nothing is overwritten: ``SystemExit`` says what is in the way.
     """
-    if not re.fullmatch(r"\d\d|A\d", number) or not re.fullmatch(r"[a-z0-9_]+", slug):
+    if not re.fullmatch(NUMBER, number) or not re.fullmatch(r"[a-z0-9_]+", slug):
         raise SystemExit('usage: python -m tools.notebooks new 06 spatial_transforms "Title"')
     teaching = root / "medsr_course" / "teaching"
     files = {
@@ -40,9 +40,10 @@ def filled(template: str, number: str, title: str) -> str:
 def _add_to_contents(contents, stem):
     """List the chapter in the book's table of contents, before the first chapter of a higher number."""
     lines = contents.read_text(encoding="utf-8").splitlines(keepends=True)
-    entry = re.compile(r"( *- file: .*?/)(\w\w)_\w+\s*$")
+    entry = re.compile(rf"( *- file: .*?/){NUMBER}_\w+\s*$")
+    number = stem.split("_")[0]
     entries = [(k, match) for k, match in enumerate(map(entry.match, lines)) if match]
-    later = [k for k, match in entries if match[2] > stem[:2]]
-    place = later[0] if later and later[0] == entries[0][0] else max(k for k, e in entries if e[2] < stem[:2]) + 1
+    later = [k for k, match in entries if match[2] > number]
+    place = later[0] if later and later[0] == entries[0][0] else max(k for k, e in entries if e[2] < number) + 1
     lines.insert(place, f"{entries[0][1][1]}{stem}\n")
     contents.write_text("".join(lines), encoding="utf-8")
