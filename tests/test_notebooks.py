@@ -8,7 +8,7 @@ import pytest
 
 from medsr_course import runtime
 from medsr_course.teaching import claims, notebooks
-from tools.notebooks import lint
+from tools.notebooks.lint import lint
 
 CHAPTERS = notebooks.chapters()
 # A worker of its own for each chapter: what runs it twice finds the executed copy.
