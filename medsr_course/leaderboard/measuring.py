@@ -12,8 +12,8 @@ from medsr_course import runtime
 from medsr_course.leaderboard import methods
 from medsr_course.leaderboard.entries import BEST, CONTRASTS, FILTERS, GROUPS, NOISES, SCALES, group, order
 from medsr_course.networks import pretrained
-from medsr_course.physics.acquisition import noise_sigma
 from medsr_course.physics.interpolation import zero_fill
+from medsr_course.physics.noise import noise_sigma
 from medsr_course.runtime import CourseError
 from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution
@@ -25,7 +25,7 @@ COLUMNS = (
 ROWS_VERSION = 1  # raise it when a row would come out differently: kept rows are then measured again
 _PACKAGE = Path(__file__).parent.parent
 _MODULES = (
-    *("physics/acquisition", "physics/grid", "physics/interpolation", "physics/metrics"),
+    *(f"physics/{name}" for name in ("acquisition", "grid", "interpolation", "metrics", "noise")),
     *("scans/volumes", "tasks/superresolution"),
 )
 
@@ -140,17 +140,15 @@ class _Store:
         """The row of a method, or of a filter at a strength."""
 
         def measure():
-            target, coarse = self._pair(scale, noise)
+            pair = self._pair(scale, noise)
             if name in FILTERS:
                 result, seconds = self._filtered(name, noise, strength)
             else:
                 method = methods.get(name)
                 if method.learned:
-                    method(coarse[:1], scale)  # a session is made at the first call
-                result, seconds = self._timed(lambda: method(coarse, scale))
-            options = {"contrast": self.scan.contrast, "pixel_size": self._pixel}
-            values = superresolution.scores(target, result, coarse, **options)
-            return values | {"seconds_per_megavoxel": seconds / (target.size / 1e6)}
+                    method(pair.given[:1], scale)  # a session is made at the first call
+                result, seconds = self._timed(lambda: method(pair.given, scale))
+            return pair.scores(result) | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
 
         key = f"{_identity(name)} x{scale} {noise}% {strength}"
         return self._labelled(self._remembered(key, measure), name, scale, noise, strength)
@@ -159,12 +157,8 @@ class _Store:
         """PSNR full and inside the head of a filter, by strength."""
 
         def measure():
-            target, _ = self._pair(2, noise)
-            options = {"contrast": self.scan.contrast, "pixel_size": self._pixel}
-            return [
-                list(superresolution.psnrs(target, self._filtered(name, noise, s)[0], **options).values())
-                for s in FILTERS[name].strengths
-            ]
+            pair, strengths = self._pair(2, noise), FILTERS[name].strengths
+            return [list(pair.psnrs(self._filtered(name, noise, s)[0]).values()) for s in strengths]
 
         key = f"sweep {name} {FILTERS[name].strengths} {noise}%"
         return dict(zip(FILTERS[name].strengths, self._remembered(key, measure), strict=True))
@@ -181,12 +175,13 @@ class _Store:
             if self._image is None:
                 self._image = self.scan.read()
             key = f"{self.scan.subject} {self.scan.contrast}"
-            self._pairs = {(scale, noise): superresolution.pair(self._image, scale, noise=noise, key=key)}
+            options = {"noise": noise, "key": key, "contrast": self.scan.contrast}
+            self._pairs = {(scale, noise): superresolution.pair(self._image, scale, **options)}
         return self._pairs[scale, noise]
 
     def _filtered(self, name, noise, strength):
         """Result of a filter after zero-filling, and the seconds it took; what filters share is done once."""
-        _, coarse = self._pair(2, noise)
+        coarse = self._pair(2, noise).given
         filter, sigma = FILTERS[name], noise_sigma(coarse, noise).ravel()
         key = filter.apply, noise, strength
         if key not in self._smooth:
@@ -202,7 +197,7 @@ class _Store:
         about = {"method": name, "scale": scale, "noise": noise, "strength": strength}
         about |= {key: getattr(self.scan, key) for key in ("data", "split", "subject", "contrast")}
         learned = name not in FILTERS and methods.get(name).learned
-        return values | about | {"parameters": pretrained.card(name).get("parameters", "") if learned else 0}
+        return values | about | {"parameters": pretrained.card(name).parameters if learned else 0}
 
     def _remembered(self, key, measure):
         if key not in self._known:
@@ -218,10 +213,9 @@ def _identity(name):
     if name in FILTERS or not methods.get(name).learned:
         return name
     card = pretrained.card(name)
-    weights = card["files"].get(f"{name}.onnx", card["files"])
     code = [(_PACKAGE / "networks" / "pretrained" / file).read_bytes() for file in ("common.py", "superresolution.py")]
     use = hashlib.sha256(b"".join(code)).hexdigest()[:12]
-    return f"{name} {weights} {pretrained.consistency(card)} {use}"
+    return f"{name} {card.checksum} {pretrained.usage(card)} {use}"
 
 
 def _code():
