@@ -10,15 +10,14 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from conftest import load_tool
 from pydicom.pixels.decoders.base import Decoder
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from medsr_course.runtime import CourseError
 from medsr_course.scans import datasets, scanfiles, volumes
-from medsr_course.scans.scanfiles import ScanError, ScanWarning, memory
+from medsr_course.scans.scanfiles import ScanError, ScanWarning, headers, memory
+from tools import fuzz
 
-fuzz = load_tool("fuzz")
 WHEEL = Path(pydicom.__file__).parent / "data"
 
 
@@ -240,7 +239,7 @@ def test_positions_rounded_by_the_exporter(tmp_path, step, digits):
 
 
 @pytest.mark.parametrize("digits", [0, 1, 3])
-@pytest.mark.parametrize("n", [4, 5, 9, 30])
+@pytest.mark.parametrize("n", [4, 5, 9, 14])
 def test_rounding_hides_no_missing_slice(tmp_path, digits, n):
     folder = series(tmp_path, n, edit=lambda d, k: setattr(d, "ImagePositionPatient", [0, 0, round(k * 1.0, digits)]))
     for gone in range(1, n - 1):
@@ -433,8 +432,10 @@ def test_zeros_behind_the_pixels_are_not_read(tmp_path):
     assert scanfiles.read_dicom(path, flat=True).shape == (40, 32, 1)
 
 
-def test_a_deflated_bomb(tmp_path):
+def test_a_deflated_bomb(tmp_path, monkeypatch):
     import zlib
+
+    monkeypatch.setattr(headers, "_MOST_INFLATED", 1 << 25)
 
     path = series(tmp_path, 1, edit=lambda d, k: setattr(d.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2.1.99"))
     path = path / "s000.dcm"
@@ -443,7 +444,7 @@ def test_a_deflated_bomb(tmp_path):
     begin = 144 + int.from_bytes(content[140:144], "little")
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = packer.compress(zlib.decompress(content[begin:], -15))
-    for _ in range(40):
+    for _ in range(3):
         bomb += packer.compress(bytes(1 << 24))
     path.write_bytes(content[:begin] + bomb + packer.flush())
     assert "unpacks to more than" in refusal(path, flat=True)

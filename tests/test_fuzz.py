@@ -1,9 +1,9 @@
 """A few thousand damaged files on every reader: read, or refused in one line; never a raw exception."""
 
 import pytest
-from conftest import load_tool
 
-fuzz = load_tool("fuzz")
+from tools import fuzz
+
 BLOCKS = [("nifti", 200), ("dicom", 100), ("bids", 75), ("archives", 75)]
 
 

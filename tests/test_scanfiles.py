@@ -5,6 +5,7 @@ import gzip
 import os
 import struct
 import sys
+import zlib
 
 import nibabel
 import numpy as np
@@ -15,7 +16,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, gen
 
 from medsr_course.runtime import CourseError
 from medsr_course.scans import scanfiles, volumes
-from medsr_course.scans.scanfiles import ScanError
+from medsr_course.scans.scanfiles import ScanError, ScanWarning, memory
 
 AFFINE = np.array([[-0.9, 0, 0, 40], [0, 1.1, 0, -60.5], [0, 0, 2.5, 12.25], [0, 0, 0, 1]])
 DATA = np.random.default_rng(0).normal(100, 30, (6, 7, 5)).astype(np.float32)
@@ -307,9 +308,121 @@ def test_offsets_that_lead_nowhere(nii):
 
 
 def test_nothing_reaches_stderr(nii, capfd):
-    save(nii, pixdim=[1, 0, 0, 0, 0, 0, 0, 0])  # nibabel would log that it mends this
-    scanfiles.read(nii)
+    for fault in ({"pixdim": [1, 0, 0, 0, 0, 0, 0, 0]}, {"qform_code": -7}, {"bitpix": 0}):
+        save(nii, **fault)  # nibabel would log that it mends this
+        scanfiles.read(nii)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("offset", [0, 1, 100, 347, 348, 351, 352.5])
+def test_data_inside_the_header(tmp_path, offset):
+    path = save(tmp_path / "scan.nii", vox_offset=offset)
+    refuses(path, f"data at byte {offset:g}")
+    header = nibabel.Nifti2Image(DATA, AFFINE).to_bytes()
+    where = nibabel.Nifti2Header.template_dtype.fields["vox_offset"][1]
+    path.write_bytes(header[:where] + np.array(int(offset), "<i8").tobytes() + header[where + 8 :])
+    refuses(path, f"data at byte {int(offset)}")
+
+
+def test_a_data_type_of_another_size(nii):
+    """nibabel would mend either without a word; which one is wrong, the file does not tell."""
+    save(nii, bitpix=8)
+    refuses(nii, "8 bits per voxel", "float32")
+
+
+def test_an_image_that_does_not_tell_left_from_right(tmp_path):
+    path = save(tmp_path / "scan.nii", sform_code=0, qform_code=0)
+    with pytest.warns(ScanWarning, match="left from right") as told:
+        image = scanfiles.read(path)
+    assert told[0].filename == __file__
+    for changed in (
+        image,
+        volumes.to_ras(image),
+        volumes.resample(image, voxel_size=2),
+        volumes.from_stack(2 * volumes.to_stack(image, "coronal"), image, "coronal"),
+    ):
+        again = scanfiles.write(changed, tmp_path / "again.nii", overwrite=True)
+        header = nibabel.load(again).header
+        assert (header["sform_code"], header["qform_code"]) == (0, 0)
+        with pytest.warns(ScanWarning):
+            read = scanfiles.read(again)
+        assert np.allclose(values(volumes.to_ras(read)), values(volumes.to_ras(changed)))
+        assert np.allclose(volumes.voxel_sizes(volumes.to_ras(read)), volumes.voxel_sizes(volumes.to_ras(changed)))
+
+
+def test_one_code_is_enough(tmp_path, recwarn):
+    for codes in ({"sform_code": 0}, {"qform_code": 0}):
+        scanfiles.read(save(tmp_path / "scan.nii", **codes))
+    assert [w for w in recwarn if issubclass(w.category, ScanWarning)] == []
+
+
+def test_labels_beyond_32_bits(nii):
+    save(nii, np.full((3, 3, 3), 3_000_000_000, np.uint32))
+    refuses(nii, "3000000000", "32 bits", labels=True)
+    assert values(scanfiles.read(nii)).max() == np.float32(3e9)
+
+
+@pytest.mark.parametrize("slope", [1 / 255, 0.00392157])
+def test_labels_behind_a_rounded_slope(nii, slope):
+    mask = (np.arange(27).reshape(3, 3, 3) % 2 * 255).astype(np.uint8)
+    assert np.array_equal(values(scanfiles.read(save(nii, mask, scl_slope=slope), labels=True)), mask // 255)
+
+
+def test_labels_that_are_no_numbers(nii):
+    labels = np.ones((3, 3, 3), np.float32)
+    labels[1, 1, 1] = np.nan
+    save(nii, labels)
+    refuses(nii, "NaN", "fill=0", labels=True)
+    assert values(scanfiles.read(nii, labels=True, fill=0)).sum() == 26
+
+
+# Larger than memory
+
+
+def bomb(path, shape, zeros):
+    """A packed file with a header and millions of zeros."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(shape)
+    header.set_sform(AFFINE, 1)
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    with open(path, "wb") as file:
+        file.write(packer.compress(header.binaryblock + bytes(4)))
+        for _ in range(zeros >> 20):
+            file.write(packer.compress(bytes(1 << 20)))
+        file.write(packer.flush())
+    return path
+
+
+def test_a_scan_that_grows_beyond_memory(nii, monkeypatch):
+    bomb(nii, (400, 400, 100), 32 << 20)
+    assert scanfiles.read(nii).shape == (400, 400, 100)
+    monkeypatch.setattr(memory, "free", lambda: 100_000_000)
+    refuses(nii, "does not fit into memory", "0.1 GB are free")
+
+
+def test_bytes_behind_the_last_voxel(tmp_path, nii):
+    bomb(nii, (4, 4, 4), 8 << 20)
+    assert scanfiles.read(nii).shape == (4, 4, 4)
+    bomb(nii, (4, 4, 4), 80 << 20)
+    refuses(nii, "behind its last voxel")
+    sparse = save(tmp_path / "sparse.nii")
+    os.truncate(sparse, 6_000_000_000)
+    refuses(sparse, "behind its last voxel")
+
+
+def test_one_volume_of_many_needs_the_memory_of_one(nii, monkeypatch):
+    save(nii, np.stack([DATA + k for k in range(50)], axis=-1))
+    monkeypatch.setattr(memory, "free", lambda: 30 * DATA.nbytes)
+    for volume in (0, 49):
+        assert np.array_equal(values(scanfiles.read(nii, volume=volume)), DATA + volume)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nii")
+    refuses(tmp_path / "pipe.nii", "pipe")
 
 
 def raising(error):
@@ -367,6 +480,8 @@ def test_write_refuses(tmp_path):
         scanfiles.write(image, tmp_path / "folder.nii", overwrite=True)
     with pytest.raises(ScanError, match="nan_to_num"):
         scanfiles.write(volumes.make_image(np.full((2, 2, 2), np.nan), AFFINE), tmp_path / "b.nii")
+    with pytest.raises(ScanError, match="cannot hold"):
+        scanfiles.write(nibabel.Nifti1Image(DATA.astype(np.complex64), AFFINE), tmp_path / "c.nii")
 
 
 @pytest.mark.parametrize(

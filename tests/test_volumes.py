@@ -248,3 +248,29 @@ def test_images_keep_codes_and_tell_the_truth():
     sheared = volumes.make_image(np.zeros((3, 4, 5), np.int16), SHEARED, like=source)
     assert sheared.header["qform_code"] == 0
     assert np.allclose(sheared.affine, SHEARED)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stored"),
+    [
+        (np.float16, np.float32),
+        (np.longdouble, np.float64),
+        (bool, np.uint8),
+        (np.int64, np.int32),
+        (np.uint64, np.int32),
+        (np.uint32, np.uint32),
+        (">i2", "<i2"),
+    ],
+)
+def test_make_image_takes_every_kind_of_number(dtype, stored):
+    image = volumes.make_image(np.ones((2, 2, 2), dtype), np.eye(4))
+    assert image.get_data_dtype() == np.dtype(stored)
+    assert np.array_equal(np.asarray(image.dataobj), np.ones((2, 2, 2)))
+
+
+@pytest.mark.parametrize("data", [np.full((2, 2, 2), 2**31), np.full((2, 2, 2), -(2**31) - 1), np.ones((2, 2, 2)) * 1j])
+def test_make_image_refuses_what_nifti_cannot_hold(data):
+    with pytest.raises(ValueError, match="32 bits|real numbers"):
+        volumes.make_image(data, np.eye(4))
+    with pytest.raises(ValueError, match="real numbers"):
+        volumes.make_image(np.full((2, 2, 2), "text"), np.eye(4))

@@ -1,6 +1,6 @@
 """Try damaged scan files, tables and archives on the readers, to results/fuzz.csv and fuzz.md.
 
-    python tools/fuzz.py [--cases 5000] [--seed 0] [--kind nifti|dicom|bids|archives …] [--first 0]
+    python -m tools.fuzz [--cases 5000] [--seed 0] [--kind nifti|dicom|bids|archives …] [--first 0]
 
 Each case is a small good file with one to three faults, drawn from the seed, the kind and the case's number alone: a
 case that fails can be made again by ``--kind dicom --first 1234 --cases 1``. It counts as read (and what was read is
@@ -40,6 +40,7 @@ from pydicom.uid import (
 from medsr_course import resources
 from medsr_course.runtime import CourseError
 from medsr_course.scans import datasets, scanfiles
+from medsr_course.scans.archives import unpack
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "results" / "fuzz.csv"
@@ -207,11 +208,8 @@ def csa(**tags):
     """Siemens' private header ("SV10") with a few tags."""
     out = b"SV10\4\3\2\1" + np.array([len(tags), 77], "<u4").tobytes()
     for name, values in tags.items():
-        out += (
-            name.encode().ljust(64, b"\0")
-            + np.array([len(values)], "<i4").tobytes()
-            + (b"FD\0\0" if name != "AcquisitionMatrixText" else b"SH\0\0")
-        )
+        kind = {"NumberOfImagesInMosaic": b"IS\0\0", "AcquisitionMatrixText": b"SH\0\0"}.get(name, b"FD\0\0")
+        out += name.encode().ljust(64, b"\0") + np.array([len(values)], "<i4").tobytes() + kind
         out += np.array([0, len(values), 77], "<i4").tobytes()
         for value in values:
             text = value.encode() + b"\0"
@@ -363,7 +361,7 @@ def archives(rng, folder):
     before = {path for path in folder.parent.rglob("*") if archive.parent not in path.parents}
 
     def read():
-        datasets.unpack(archive, archive.parent / "unpacked")
+        unpack(archive, archive.parent / "unpacked")
         after = {path for path in folder.parent.rglob("*") if archive.parent not in path.parents}
         assert after == before, f"written outside its folder: {sorted(after - before)}"
         links = [path for path in archive.parent.rglob("*") if path.is_symlink()]
@@ -433,9 +431,6 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     where = resources.provenance()
     rows = {}
-    if TABLE.exists():
-        with open(TABLE, encoding="utf-8", newline="") as file:
-            rows = {row["kind"]: row for row in csv.DictReader(file)}
     failed = 0
     for kind in options.kind:
         counts, failures, longest = cases(kind, options.cases, options.seed, options.first)
@@ -459,7 +454,10 @@ def main(arguments=None):
 
 
 def write(rows):
-    """Write the table as CSV and as Markdown."""
+    """Write the table as CSV and as Markdown; kinds that were not run keep their rows."""
+    if TABLE.exists():
+        with open(TABLE, encoding="utf-8", newline="") as file:
+            rows = {row["kind"]: row for row in csv.DictReader(file)} | rows
     with open(TABLE, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -467,7 +465,7 @@ def write(rows):
     lines = [
         "# Damaged files on the readers",
         "",
-        "Made by `python tools/fuzz.py`: small good files with one to three faults each. Read: what came out is finite "
+        "Made by `python -m tools.fuzz`: small good files with one to three faults each. Read: what came out is finite "
         "and has a place. Refused: one line that says what is wrong (`CourseError`). Anything else is a raw exception.",
         "",
         "| " + " | ".join(COLUMNS) + " |",

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course.scans import volumes
 from medsr_course.scans.scanfiles import frames, headers, memory, pixels
 from medsr_course.scans.scanfiles.errors import CONVERT, ScanError, listed, warn
 from medsr_course.scans.scanfiles.frames import Frame
 from medsr_course.scans.scanfiles.headers import DicomFile, text
+from medsr_course.types import Array, PathLike
 
 if TYPE_CHECKING:  # nibabel is loaded where it is used
     import nibabel
@@ -23,7 +23,7 @@ _MOST_LISTED = 12
 
 
 def read_dicom(
-    source: os.PathLike[str] | str | Iterable[os.PathLike[str] | str],
+    source: PathLike | Iterable[PathLike],
     *,
     series: str | None = None,
     volume: int | None = None,
@@ -71,9 +71,7 @@ def read_dicom(
     return image
 
 
-def _series(
-    source: os.PathLike[str] | str | Iterable[os.PathLike[str] | str], series: str | None
-) -> tuple[list[DicomFile], str, list[str]]:
+def _series(source: PathLike | Iterable[PathLike], series: str | None) -> tuple[list[DicomFile], str, list[str]]:
     """Files of the one series meant, what to call it in messages, and what else was found."""
     if isinstance(source, str | os.PathLike):
         source = Path(source)
@@ -151,7 +149,7 @@ def _named(where: str, file: DicomFile) -> str:
     return where if where == file.name else f"{where}: {file.name}"
 
 
-def _values(found: list[Frame], where: str) -> npt.NDArray[np.float32]:
+def _values(found: list[Frame], where: str) -> Array:
     """(column, row, slice) values in their rescaled unit."""
     shape = (found[0].columns, found[0].rows, len(found))
     files = {frame.file.path: frame.file for frame in found}
@@ -196,12 +194,12 @@ def _check_same(found: list[Frame], where: str) -> None:
             raise ScanError(f"{where} holds slices of several sizes: keep those of one size")
 
 
-def _axes(frame: Frame) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _axes(frame: Frame) -> tuple[Array, Array, Array]:
     row, column = (v / np.linalg.norm(v) for v in (frame.orientation[:3], frame.orientation[3:]))
     return row, column, np.cross(row, column)
 
 
-def _one_volume(found: list[Frame], normal: npt.NDArray[np.float64], volume: int | None, where: str) -> list[Frame]:
+def _one_volume(found: list[Frame], normal: Array, volume: int | None, where: str) -> list[Frame]:
     """One slice for each place, sorted along the normal."""
     found = sorted(found, key=lambda frame: float(np.dot(normal, frame.position)))
     heights = np.array([frame.position for frame in found]) @ normal
@@ -237,7 +235,7 @@ def _one_volume(found: list[Frame], normal: npt.NDArray[np.float64], volume: int
     return [place[volume] for place in sorted_places]
 
 
-def _step(found: list[Frame], normal: npt.NDArray[np.float64], where: str, flat: bool) -> npt.NDArray[np.float64]:
+def _step(found: list[Frame], normal: Array, where: str, flat: bool) -> Array:
     """Vector in mm (LPS) from a slice to the next; slices are sorted."""
     places = np.array([frame.position for frame in found])
     if len(found) == 1:
@@ -263,7 +261,7 @@ def _step(found: list[Frame], normal: npt.NDArray[np.float64], where: str, flat:
     return step
 
 
-def _why_uneven(found: list[Frame], gaps: npt.NDArray[np.float64]) -> str:
+def _why_uneven(found: list[Frame], gaps: Array) -> str:
     """What may be behind uneven distances, and the remedy."""
     groups: dict[float, list[str]] = {}
     for frame in found:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course.scans.scanfiles.errors import CONVERT, ScanError
 from medsr_course.scans.scanfiles.headers import DicomFile, numbers, text, whole_number
+from medsr_course.types import Array
 
 if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
@@ -40,9 +40,9 @@ class Frame:
     index: int  # frame of the file
     rows: int
     columns: int
-    position: npt.NDArray[np.float64]
-    orientation: npt.NDArray[np.float64]
-    spacing: npt.NDArray[np.float64]
+    position: Array
+    orientation: Array
+    spacing: Array
     slope: float = 1.0
     intercept: float = 0.0
     thickness: float = 0.0
@@ -263,7 +263,7 @@ def _tiles(mosaic: Frame) -> list[Frame]:
     ]
 
 
-def _mosaic_header(item: "Dataset") -> tuple[int, npt.NDArray[np.float64]]:
+def _mosaic_header(item: "Dataset") -> tuple[int, Array]:
     """Number of slices in a mosaic and the direction they follow each other in."""
     from nibabel.nicom import csareader
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course import runtime
 from medsr_course.scans.scanfiles.errors import CONVERT, ScanError, first_line
 from medsr_course.scans.scanfiles.frames import Frame
 from medsr_course.scans.scanfiles.headers import DicomFile, text, whole, whole_number
+from medsr_course.types import Array
 
 if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
@@ -37,7 +37,7 @@ _MOST_PER_RLE_BYTE = 64  # two bytes make 128 at most
 _MOST_PER_DEFLATED_BYTE = 1032
 
 
-def values(frames: list[Frame]) -> Iterator[npt.NDArray[np.float32]]:
+def values(frames: list[Frame]) -> Iterator[Array]:
     """Decode slices of one file.
 
     Parameters
@@ -59,7 +59,7 @@ def values(frames: list[Frame]) -> Iterator[npt.NDArray[np.float32]]:
     syntax = _syntax(item)
     decoder = _decoder(syntax)
     _check_length(item, syntax, check_size(frames[0].file))
-    decoded: tuple[int, npt.NDArray[Any]] | None = None
+    decoded: tuple[int, Array] | None = None
     for frame in frames:
         if decoded is None or decoded[0] != frame.index:
             decoded = (frame.index, _decode(item, syntax, decoder, frame.index))
@@ -152,7 +152,7 @@ def _check_length(item: "Dataset", syntax: "UID", expected: int) -> None:
             raise ScanError(f"is damaged: it holds {size} bytes of pixels, not {expected}: copy or export it again")
 
 
-def _decode(item: "Dataset", syntax: "UID", decoder: Any, index: int) -> npt.NDArray[Any]:
+def _decode(item: "Dataset", syntax: "UID", decoder: Any, index: int) -> Array:
     """One frame, as stored."""
     try:
         if str(syntax) in _PLUGINS:

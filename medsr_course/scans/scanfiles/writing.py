@@ -10,13 +10,13 @@ import numpy as np
 from medsr_course import runtime
 from medsr_course.scans import volumes
 from medsr_course.scans.scanfiles.errors import ScanError, first_line, reason
+from medsr_course.types import Image, PathLike
 
 if TYPE_CHECKING:  # nibabel is loaded where it is used
     import nibabel
-    from nibabel.spatialimages import SpatialImage
 
 
-def write(image: "SpatialImage", path: os.PathLike[str] | str, overwrite: bool = False) -> Path:
+def write(image: Image, path: PathLike, overwrite: bool = False) -> Path:
     """Write a NIfTI file so that it is there whole or not at all.
 
     The same image gives the same bytes. Affine, units and coordinate codes go with it; data are stored in
