@@ -339,14 +339,14 @@ def archives(rng, folder):
     """A tar file with faults and hostile members, unpacked as a downloaded one is."""
     raw = io.BytesIO()
     mode = str(rng.choice(["w", "w:gz", "w:bz2", "w:xz"]))
+    names, types = ["scan.nii", "a/b.nii", "a"], [tarfile.REGTYPE]
+    if rng.random() < 0.5:  # hostile
+        names += ["../out", "/abs", "a/../../out", "C:\\out", "x\ny", "." * 300]
+        types = types * 5 + [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, b"Z"]
     with tarfile.open(fileobj=raw, mode=mode) as tar:
         for n in range(int(rng.integers(1, 5))):
-            name = str(
-                rng.choice(["scan.nii", "a/b.nii", "../out", "/abs", "a/../../out", "a", "C:\\out", "x\ny", "." * 300])
-            )
-            member = tarfile.TarInfo(name + (str(n) if rng.random() < 0.7 else ""))
-            member.type = bytes(rng.choice([tarfile.REGTYPE] * 5 + [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE,
-                                            tarfile.FIFOTYPE, tarfile.CHRTYPE, b"Z"]))  # fmt: skip
+            member = tarfile.TarInfo(str(rng.choice(names)) + (str(n) if rng.random() < 0.7 else ""))
+            member.type = types[int(rng.integers(len(types)))]
             member.linkname = str(rng.choice(["", "/etc/passwd", "../..", "a"]))
             member.mode = int(rng.choice([0o644, 0, 0o7777]))
             content = rng.bytes(int(rng.integers(0, 2000)))
@@ -361,7 +361,12 @@ def archives(rng, folder):
     before = {path for path in folder.parent.rglob("*") if archive.parent not in path.parents}
 
     def read():
-        unpack(archive, archive.parent / "unpacked")
+        try:
+            unpack(archive, archive.parent / "unpacked")
+        finally:
+            look()
+
+    def look():
         after = {path for path in folder.parent.rglob("*") if archive.parent not in path.parents}
         assert after == before, f"written outside its folder: {sorted(after - before)}"
         links = [path for path in archive.parent.rglob("*") if path.is_symlink()]

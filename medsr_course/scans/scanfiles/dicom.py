@@ -81,7 +81,7 @@ def _series(source: PathLike | Iterable[PathLike], series: str | None) -> tuple[
             paths = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
         except (OSError, ValueError) as error:
             raise ScanError(f"{source} cannot be searched ({error}): check the name and the folder") from None
-        where = source.name
+        where = source.name or source.absolute().name
     else:
         paths = [Path(file) for file in source]
         where = "the series"

@@ -15,14 +15,18 @@ if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
     from pydicom.uid import UID
 
-_JPEG_2000 = "pylibjpeg pylibjpeg-openjpeg"
-_JPEG_LS = "pyjpegls"
-_JPEG = "python-gdcm"
-_PLUGINS = {  # transfer syntax → the packages that decode it; all are in the extra "dicom"
+# Transfer syntaxes that need a library: pydicom's names of the plugins to use, in this order, and the packages to
+# install, all in the extra "dicom". GDCM ends the whole process on some damaged JPEG-LS and JPEG 2000 streams, so it
+# is used only for what nothing else unpacks.
+_JPEG = (("pillow", "gdcm"), "python-gdcm")
+_JPEG_LOSSLESS = (("gdcm", "pylibjpeg"), "python-gdcm")
+_JPEG_LS = (("pyjpegls",), "pyjpegls")
+_JPEG_2000 = (("pylibjpeg", "pillow"), "pylibjpeg pylibjpeg-openjpeg")
+_PLUGINS = {
     "1.2.840.10008.1.2.4.50": _JPEG,
     "1.2.840.10008.1.2.4.51": _JPEG,
-    "1.2.840.10008.1.2.4.57": _JPEG,
-    "1.2.840.10008.1.2.4.70": _JPEG,
+    "1.2.840.10008.1.2.4.57": _JPEG_LOSSLESS,
+    "1.2.840.10008.1.2.4.70": _JPEG_LOSSLESS,
     "1.2.840.10008.1.2.4.80": _JPEG_LS,
     "1.2.840.10008.1.2.4.81": _JPEG_LS,
     "1.2.840.10008.1.2.4.90": _JPEG_2000,
@@ -57,12 +61,12 @@ def values(frames: list[Frame]) -> Iterator[Array]:
     """
     item = _with_pixels(frames[0])
     syntax = _syntax(item)
-    decoder = _decoder(syntax)
+    decoder, plugin = _decoder(syntax)
     _check_length(item, syntax, check_size(frames[0].file))
     decoded: tuple[int, Array] | None = None
     for frame in frames:
         if decoded is None or decoded[0] != frame.index:
-            decoded = (frame.index, _decode(item, syntax, decoder, frame.index))
+            decoded = (frame.index, _decode(item, syntax, decoder, plugin, frame.index))
         pixels = decoded[1]
         if frame.tile is not None:
             top, left = frame.tile
@@ -85,8 +89,8 @@ def _with_pixels(frame: Frame) -> "Dataset":
     return item
 
 
-def _decoder(syntax: "UID") -> Any:
-    """pydicom's decoder of a transfer syntax, or a refusal that names the package to install."""
+def _decoder(syntax: "UID") -> tuple[Any, str]:
+    """pydicom's decoder of a transfer syntax and its plugin, or a refusal that names the package to install."""
     from pydicom.pixels import get_decoder
 
     if not syntax.is_transfer_syntax:
@@ -95,11 +99,12 @@ def _decoder(syntax: "UID") -> Any:
         decoder = get_decoder(syntax)
     except NotImplementedError:
         raise ScanError(f"is packed in a way that cannot be read here ({syntax.name}): {CONVERT}") from None
-    if not decoder.is_available:
-        package = _PLUGINS.get(str(syntax))
+    plugins, package = _PLUGINS.get(str(syntax), ((), ""))
+    plugin = next((name for name in plugins if name in decoder.available_plugins), "")
+    if not plugin and (package or not decoder.is_available):
         remedy = f"install what unpacks it (python -m pip install {package}), or " if package else ""
         raise ScanError(f"is compressed ({syntax.name}): {remedy}{CONVERT}")
-    return decoder
+    return decoder, plugin
 
 
 def check_size(file: DicomFile) -> int:
@@ -152,13 +157,13 @@ def _check_length(item: "Dataset", syntax: "UID", expected: int) -> None:
             raise ScanError(f"is damaged: it holds {size} bytes of pixels, not {expected}: copy or export it again")
 
 
-def _decode(item: "Dataset", syntax: "UID", decoder: Any, index: int) -> Array:
+def _decode(item: "Dataset", syntax: "UID", decoder: Any, plugin: str, index: int) -> Array:
     """One frame, as stored."""
     try:
-        if str(syntax) in _PLUGINS:
+        if plugin:
             _check_stream(item, index)
             with runtime.hushed():  # the libraries report to stderr themselves
-                return decoder.as_array(item, index=index, raw=True)[0]
+                return decoder.as_array(item, index=index, raw=True, decoding_plugin=plugin)[0]
         return decoder.as_array(item, index=index, raw=True)[0]
     except MemoryError:
         raise
