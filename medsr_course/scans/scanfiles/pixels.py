@@ -1,5 +1,8 @@
 """DICOM pixels, decoded and checked against what the header promises."""
 
+import io
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +19,22 @@ if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom.uid import UID
 
 # Transfer syntaxes that need a library: pydicom's names of the plugins to use, in this order, and the packages to
-# install, all in the extra "dicom". GDCM ends the whole process on some damaged JPEG-LS and JPEG 2000 streams, so it
-# is used only for what nothing else unpacks.
+# install, all in the extra "dicom". GDCM ends the whole process on some damaged streams, so it is used only for what
+# nothing else unpacks, and in a process of its own.
 _JPEG = (("pillow", "gdcm"), "python-gdcm")
 _JPEG_LOSSLESS = (("gdcm", "pylibjpeg"), "python-gdcm")
 _JPEG_LS = (("pyjpegls",), "pyjpegls")
 _JPEG_2000 = (("pylibjpeg", "pillow"), "pylibjpeg pylibjpeg-openjpeg")
+_GDCM = """
+import io, sys
+import numpy, pydicom
+from pydicom.pixels import get_decoder
+item = pydicom.dcmread(sys.argv[1], force=True)
+decoder = get_decoder(item.file_meta.TransferSyntaxUID)
+out = io.BytesIO()
+numpy.save(out, decoder.as_array(item, index=int(sys.argv[2]), raw=True, decoding_plugin="gdcm")[0])
+sys.stdout.buffer.write(out.getvalue())
+"""
 _PLUGINS = {
     "1.2.840.10008.1.2.4.50": _JPEG,
     "1.2.840.10008.1.2.4.51": _JPEG,
@@ -86,6 +99,7 @@ def _with_pixels(frame: Frame) -> "Dataset":
         raise ScanError(f"is damaged ({error}): copy or export it again") from None
     if not any(keyword in item for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise ScanError("is damaged (it holds no pixels): copy or export it again")
+    item.filename = frame.file.path
     return item
 
 
@@ -162,6 +176,8 @@ def _decode(item: "Dataset", syntax: "UID", decoder: Any, plugin: str, index: in
     try:
         if plugin:
             _check_stream(item, index)
+            if plugin == "gdcm":
+                return _in_a_process(str(item.filename), index)
             with runtime.hushed():  # the libraries report to stderr themselves
                 return decoder.as_array(item, index=index, raw=True, decoding_plugin=plugin)[0]
         return decoder.as_array(item, index=index, raw=True)[0]
@@ -174,6 +190,14 @@ def _decode(item: "Dataset", syntax: "UID", decoder: Any, plugin: str, index: in
                 f"is compressed ({syntax.name}) and damaged, or not to be unpacked here ({line}): {CONVERT}"
             ) from None
         raise ScanError(f"is damaged ({line}): copy or export it again") from None
+
+
+def _in_a_process(path: str, index: int) -> Array:
+    """A frame unpacked by GDCM in a process of its own, which may end on a damaged stream."""
+    done = subprocess.run([sys.executable, "-c", _GDCM, path, str(index)], capture_output=True, timeout=300)
+    if done.returncode != 0:
+        raise ValueError("GDCM cannot unpack it")
+    return np.load(io.BytesIO(done.stdout), allow_pickle=False)
 
 
 def _check_stream(item: "Dataset", index: int) -> None:
