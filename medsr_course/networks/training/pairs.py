@@ -4,9 +4,14 @@ Pair j is a function of (seed, j) alone and batch k of (seed, k): a training tha
 checkpoint as if nothing had happened.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import fft
 
 from medsr_course import runtime
@@ -14,6 +19,11 @@ from medsr_course.physics import grid
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import volumes
+
+if TYPE_CHECKING:
+    from nibabel.spatialimages import SpatialImage
+
+Slices = Sequence[npt.NDArray[np.floating]]
 
 
 class TrainingError(runtime.CourseError):
@@ -51,9 +61,9 @@ class Degradation:
     """
 
     scale: int
-    reference_noise: tuple = (0.1, 2.0)
+    reference_noise: tuple[float, float] = (0.1, 2.0)
     noisy: float = 0.0
-    noise: tuple = (0.5, 8.0)
+    noise: tuple[float, float] = (0.5, 8.0)
     shrink: float = 1.5
     window: float = 0.0
     unfilled: float = 0.0
@@ -63,29 +73,32 @@ class Degradation:
     inverted: float = 0.1
 
     @property
-    def most_noise(self):
-        """The strongest noise a network is told of, as a part of the intensity scale."""
+    def most_noise(self) -> float:
+        """The strongest noise a noise map holds, as a part of the intensity scale."""
         return max(self.reference_noise[1] / self.scale, self.noise[1] if self.noisy else 0) / 100
 
-    def pair(self, image, rng):
-        """A coarse slice (h, w), the fine one (scale·h, scale·w), in the range of a network, and the noise a user would
-        measure in the coarse one: its own, with or without that of the reference (backgrounds may be zeroed)."""
+    def pair(self, image: npt.NDArray, rng: np.random.Generator) -> tuple[npt.NDArray, npt.NDArray, float]:
+        """Returns a coarse slice (h, w), the fine one (scale·h, scale·w), and the noise measurable in the coarse one.
+
+        The noise, as a part of the intensity scale, is the coarse slice's own, with or without that of the reference:
+        backgrounds may be zeroed.
+        """
         image = np.rot90(image, rng.integers(4))
         image = image[:, ::-1] if rng.random() < 0.5 else image
         image = self._history(image, rng)
         image = grid.trim(np.maximum(image, 0), self.scale) ** np.exp(rng.uniform(-1, 1) * np.log(self.gamma))
         if rng.random() < self.inverted:
             image = np.maximum(1 - image, 0)
-        reference = _log_uniform(rng, self.reference_noise) / 100
-        fine = _magnitude_noise(image, reference, rng)
+        reference = log_uniform(rng, self.reference_noise) / 100
+        fine = magnitude_noise(image, reference, rng)
         if rng.random() < self.bits:
             step = fine.max() / 255
             fine = np.round(fine / step) * step
         coarse = kspace_crop(fine, self.scale)
         known = reference / self.scale if rng.random() < 0.5 else 0.0
         if rng.random() < self.noisy:
-            own = _log_uniform(rng, self.noise) / 100
-            coarse = _magnitude_noise(coarse, own, rng)
+            own = log_uniform(rng, self.noise) / 100
+            coarse = magnitude_noise(coarse, own, rng)
             known = float(np.hypot(known, own)) * np.exp(rng.normal(0, 0.05))
         return coarse, fine, known
 
@@ -115,12 +128,14 @@ class Degradation:
         return image
 
 
-def _magnitude_noise(image, sigma, rng):
+def magnitude_noise(image: npt.NDArray, sigma: float, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Returns the magnitude of an image with complex Gaussian noise of standard deviation ``sigma``."""
     real, imaginary = sigma * rng.standard_normal((2, *image.shape), dtype=np.float32)
     return np.hypot(image + real, imaginary).astype(np.float32)
 
 
-def _log_uniform(rng, interval):
+def log_uniform(rng: np.random.Generator, interval: tuple[float, float]) -> float:
+    """Returns a number between two others, drawn log-uniformly."""
     low, high = np.log(interval)
     return np.exp(rng.uniform(low, high))
 
@@ -138,12 +153,12 @@ class Pool:
         Batches between two new ones.
     """
 
-    def __init__(self, make, size, renew):
+    def __init__(self, make: Callable[[int], Any], size: int, renew: int):
         self.make, self.size, self.renew = make, size, renew
-        self.made = {}
+        self.made: dict[int, Any] = {}
 
-    def draw(self, k, n, rng):
-        """``n`` things for batch number k, with repetition; those that are too old are let go."""
+    def draw(self, k: int, n: int, rng: np.random.Generator) -> list:
+        """Returns ``n`` things for batch number k, with repetition; those that are too old are let go."""
         newest = k // self.renew
         for j in [j for j in self.made if not newest <= j < newest + self.size]:
             del self.made[j]
@@ -202,27 +217,26 @@ class Patches:
 
     def __init__(
         self,
-        slices,
-        degradation,
+        slices: Slices,
+        degradation: Degradation,
         *,
-        weights=None,
-        size=24,
-        batch=16,
-        pool=128,
-        renew=2,
-        balanced=False,
-        zero_filled=False,
-        noise_map=False,
-        seed=0,
+        weights: npt.NDArray | None = None,
+        size: int = 24,
+        batch: int = 16,
+        pool: int = 128,
+        renew: int = 2,
+        balanced: bool = False,
+        zero_filled: bool = False,
+        noise_map: bool = False,
+        seed: int = 0,
     ):
-        if not len(slices):
-            raise TrainingError("there are no slices to train on: check the data sets of the recipe")
+        refuse_nothing(slices)
         self.slices, self.weights, self.degradation = slices, weights, degradation
         self.size, self.batch, self.seed = size, batch, seed
         self.balanced, self.zero_filled, self.noise_map = balanced, zero_filled, noise_map
         self.pool = Pool(self._pair, pool, renew)
 
-    def __call__(self, k):
+    def __call__(self, k: int) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
         rng = np.random.default_rng([self.seed, 1, k])
         images, residuals, weights = [], [], []
         for zipped, coarse, residual, centres, weight, known in self.pool.draw(k, self.batch, rng):
@@ -257,14 +271,25 @@ class Patches:
         return zipped, coarse, residual, centres, weight, known
 
 
-def scaled_slices(image, n):
-    """``n`` axial slices of a scan, (n, h, w) float16, divided by their intensity scale: what trainings cut up."""
+def refuse_nothing(samples: Sequence, what: str = "slices") -> None:
+    """Raises :class:`TrainingError` where there are no samples."""
+    if not len(samples):
+        raise TrainingError(f"there are no {what} to train on: check the data sets of the recipe")
+
+
+def balance(residual: npt.NDArray) -> np.float32:
+    """Returns 1 / (mean squared residual + (0.3 %)²): weighed by it, the loss is the share of the error that is left."""
+    return np.float32(1 / (float(np.mean(residual**2)) + 1e-5))
+
+
+def scaled_slices(image: SpatialImage, n: int) -> npt.NDArray[np.float16]:
+    """Returns ``n`` axial slices of a scan, (n, h, w), divided by their intensity scale: what trainings cut up."""
     stack = volumes.axial_slices(image, n=n, between=(0.2, 0.9))
     return (stack / grid.intensity(stack)[1]).astype(np.float16)
 
 
-def dead_leaves(n, size=256, seed=0):
-    """Images without anatomy: discs and polygons that cover one another, as leaves on the ground do.
+def dead_leaves(n: int, size: int = 256, seed: int = 0) -> list[npt.NDArray[np.float16]]:
+    """Makes images without anatomy: discs and polygons that cover one another, as leaves on the ground do.
 
     Radii follow 1/r³, which gives natural images' spectrum (Lee, Mumford & Huang 2001). Each leaf has a grey value, a
     texture and, one in four, a gradient.
