@@ -256,36 +256,33 @@ def networks():
         "for super-resolution are over zero-filling, by the measurement protocol of the",
         "[leaderboard](leaderboard.md). What the others are compared with stands in their columns, and there.",
     ]
-    for name in sorted(pretrained.names(task=None), key=lambda name: (_task(name) != SR, _task(name), name)):
-        card = pretrained.card(name)
+    cards = [pretrained.card(name) for name in pretrained.names(task=None)]
+    for card in sorted(cards, key=lambda card: (card.task != SR, card.task, card.name)):
+        share = ", ".join(f"{source} {100 * part:.0f} %" for source, part in card.share.items())
         facts = {
-            "Task": _task(name),
-            "Parameters": f"{card['parameters']:,}" if "parameters" in card else "",
-            "Made by": f"`{card['recipe']}`",
-            "Training": f"{card['steps']} steps, {card['seconds']} s on two cores, seed {card['seed']}",
-            "Data": "; ".join(_plain(text) for text in card["data"]),
-            "Licence": card["licence"],
-            "Meant for": _plain(card["intended_use"]),
-            "**Not for**": _plain(card["not_for"]),
+            "Task": card.task,
+            "Weights": card.provenance(),
+            "Parameters": f"{card.parameters:,}",
+            "Made by": f"`{card.recipe}`" + (f", starting from `{card.start}`" if card.start else ""),
+            "Training": f"{card.steps} steps of {card.batch}, {card.seconds} s on two cores, seed {card.seed}",
+            "Data": "; ".join(_plain(text) for text in card.data),
+            "Share of each": _plain(share) if len(card.share) > 1 else "",
+            "Licence": card.licence,
+            "Meant for": _plain(card.intended_use),
+            "**Not for**": _plain(card.not_for),
         }
-        lines += ["", f"## {_plain(card['title'])} (`{name}`)", ""]
+        lines += ["", f"## {_plain(card.title)} (`{card.name}`)", ""]
         lines += [f"- {key}: {value}" for key, value in facts.items() if value]
-        lines += ["", *(_gains(card) if _task(name) == SR else _measured(card["metrics"]))]
+        lines += ["", *(_gains(card) if card.task == SR else _measured(card.metrics))]
     return "\n".join(lines) + "\n"
 
 
 SR = "super-resolution"
 
 
-def _task(name):
-    from medsr_course.networks import pretrained
-
-    return pretrained.card(name).get("task", SR)
-
-
 def _gains(card):
     """Table of a super-resolution network's gains, and those of its twin."""
-    twin = card.get("twin", {}).get("metrics", {})
+    twin = card.twin["metrics"] if card.twin else {}
     rows = {
         group: {
             "ZIP (dB)": f"{row['zip (dB)']:.2f}",
@@ -293,7 +290,7 @@ def _gains(card):
             "inside the head (dB)": f"{row['gain_head (dB)']:+.2f}",
             **({"gain without real scans (dB)": f"{twin[group]['gain (dB)']:+.2f}"} if group in twin else {}),
         }
-        for group, row in card["metrics"].items()
+        for group, row in card.metrics.items()
     }
     return _measured(rows)
 

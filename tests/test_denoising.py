@@ -212,12 +212,12 @@ NAMES = pretrained.names("denoising")
 
 
 def test_there_is_one_for_each_kind():
-    assert {pretrained.card(name)["kind"] for name in NAMES} == set(denoising.KINDS)
+    assert {pretrained.card(name).usage["kind"] for name in NAMES} == set(denoising.KINDS)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_networks_denoise_any_unit_and_size(head, name):
-    kind = pretrained.card(name)["kind"]
+    kind = pretrained.card(name).usage["kind"]
     given = denoising.pair(head, 6, kind)
     made = pretrained.denoise(name, given.noisy)
     assert made.shape == head.shape
@@ -229,12 +229,12 @@ def test_shipped_networks_denoise_any_unit_and_size(head, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_onnx_equals_keras(head, name):
     pytest.importorskip("keras")
-    kind = pretrained.card(name)["kind"]
+    kind = pretrained.card(name).usage["kind"]
     noisy = denoising.pair(head, 6, kind).noisy
     model, about = pretrained.load(name), pretrained.card(name)
-    from medsr_course.networks.pretrained.denoising import clean, how
+    from medsr_course.networks.pretrained import denoise_with, usage
 
-    by_keras = clean(model.predict_on_batch, noisy, **how(about))
+    by_keras = denoise_with(model.predict_on_batch, noisy, **usage(about))
     assert np.abs(by_keras - pretrained.denoise(name, noisy)).max() < 1e-4 * by_keras.max()
 
 

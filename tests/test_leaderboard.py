@@ -1,6 +1,7 @@
 """The leaderboard: right rows, right statistics, nothing measured twice, nothing half-written."""
 
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -34,7 +35,7 @@ def pretend(patch, cache):
     patch.setenv("MEDSR_PROGRESS", "0")
     calls = []
     files = {"tiny-x2.onnx": "a"}
-    card = {"scale": 2, "title": "tiny ×2", "parameters": 7, "data_consistency": "hard", "files": files}
+    card = replace(pretrained.card("espcn-x2"), name="tiny-x2", title="tiny ×2", parameters=7, files=files)
 
     def super_resolve(name, stack):
         calls.append(len(stack))
@@ -178,7 +179,7 @@ def test_without_the_cache_all_but_the_times_is_the_same(board, tmp_path, monkey
 def test_new_weights_are_measured_again_and_old_rows_stay(board, tmp_path):
     run(tmp_path / "out", names=["tiny-x2", "cubic"], scales=(2,))
     count = len(board["calls"])
-    board["card"]["files"]["tiny-x2.onnx"] = "b"
+    board["card"].files["tiny-x2.onnx"] = "b"
     kept = {p: json.loads(p.read_text()) for p in (tmp_path / "cache" / "leaderboard").iterdir()}
     run(tmp_path / "out", names=["tiny-x2", "cubic"], scales=(2,))
     assert len(board["calls"]) == 2 * count

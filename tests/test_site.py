@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -221,12 +222,13 @@ def test_every_page_is_in_the_contents():
 def test_the_page_of_cards_has_every_network_and_what_was_measured(monkeypatch):
     from medsr_course.networks import pretrained
 
-    about = {"title": "Sharp", "steps": 1, "seconds": 2, "seed": 0, "data": ["heads"], "licence": "MIT"}
-    about |= {"recipe": "make", "intended_use": "x", "not_for": "patients"}
+    about = {"intended_use": "x", "not_for": "patients", "version": "1.2"}
+    dice, sharp = pretrained.card("unet-tissue"), pretrained.card("espcn-x2")
     gain = {"zip (dB)": 30.0, "gain (dB)": 1.0, "gain_head (dB)": 0.5}
+    twin = {"metrics": {"cohort": {"gain (dB)": 0.75}}}
     cards = {
-        "dice": about | {"task": "segmentation", "metrics": {"cohort": {"Dice": 0.9}, "real": {"found (%)": 50}}},
-        "sharp": about | {"metrics": {"cohort": gain}, "twin": {"metrics": {"cohort": {"gain (dB)": 0.75}}}},
+        "dice": replace(dice, name="dice", metrics={"cohort": {"Dice": 0.9}, "real": {"found (%)": 50}}, **about),
+        "sharp": replace(sharp, name="sharp", metrics={"cohort": gain}, twin=twin, **about),
     }
     monkeypatch.setattr(pretrained, "names", lambda task: list(cards))
     monkeypatch.setattr(pretrained, "card", cards.get)
@@ -236,6 +238,7 @@ def test_the_page_of_cards_has_every_network_and_what_was_measured(monkeypatch):
     assert "| cohort | 0.9 |  |" in page
     assert "| real |  | 50 |" in page
     assert page.count("**Not for**: patients") == 2
+    assert page.count(" 1.2 (sha256 ") == 2
 
 
 def screenshot(locator):

@@ -83,8 +83,8 @@ def _methods(kind, level, tuning):
         methods[name] = found.title, best, {"parameters": 0, "strength": best.strength}
     for name in pretrained.names("denoising"):
         about = pretrained.card(name)
-        if about["kind"] == kind:
-            known = {"parameters": about["parameters"]}
+        if about.usage["kind"] == kind:
+            known = {"parameters": about.parameters}
             methods[name] = name, lambda given, n=name: pretrained.denoise(n, given.noisy), known
     return methods
 

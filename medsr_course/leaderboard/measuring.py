@@ -202,7 +202,7 @@ class _Store:
         about = {"method": name, "scale": scale, "noise": noise, "strength": strength}
         about |= {key: getattr(self.scan, key) for key in ("data", "split", "subject", "contrast")}
         learned = name not in FILTERS and methods.get(name).learned
-        return values | about | {"parameters": pretrained.card(name).get("parameters", "") if learned else 0}
+        return values | about | {"parameters": pretrained.card(name).parameters if learned else 0}
 
     def _remembered(self, key, measure):
         if key not in self._known:
@@ -218,10 +218,9 @@ def _identity(name):
     if name in FILTERS or not methods.get(name).learned:
         return name
     card = pretrained.card(name)
-    weights = card["files"].get(f"{name}.onnx", card["files"])
     code = [(_PACKAGE / "networks" / "pretrained" / file).read_bytes() for file in ("common.py", "superresolution.py")]
     use = hashlib.sha256(b"".join(code)).hexdigest()[:12]
-    return f"{name} {weights} {pretrained.consistency(card)} {use}"
+    return f"{name} {card.checksum} {pretrained.usage(card)} {use}"
 
 
 def _code():

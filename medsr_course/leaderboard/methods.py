@@ -119,5 +119,4 @@ def _network(pretrained, name):
     def apply(stack, scale):
         return pretrained.super_resolve(name, stack)
 
-    title = card.get("title", name)
-    return Method(name, title, apply, learned=True, scales=(int(card["scale"]),))
+    return Method(name, card.title, apply, learned=True, scales=(card.usage["scale"],))

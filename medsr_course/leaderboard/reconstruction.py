@@ -44,8 +44,8 @@ def measure():
                 )
             for name in networks:
                 about = pretrained.card(name)
-                calls[name, about["title"], about["parameters"]] = lambda n=name, k=kspace, m=mask: (
-                    pretrained.reconstruct(n, k, m)
+                calls[name, about.title, about.parameters] = lambda n=name, k=kspace, m=mask: pretrained.reconstruct(
+                    n, k, m
                 )
             for (method, title, parameters), call in calls.items():
                 began = time.perf_counter()

@@ -7,7 +7,7 @@ import numpy as np
 from medsr_course import runtime
 from medsr_course.leaderboard.tasks import Board
 from medsr_course.networks import pretrained
-from medsr_course.networks.pretrained.segmentation import label
+from medsr_course.networks.pretrained import segment_with
 from medsr_course.physics import acquisition, grid, interpolation
 from medsr_course.scans import datasets, volumes
 from medsr_course.tasks import segmentation
@@ -51,9 +51,9 @@ def _of_subject(data, subject):
     for name, (_, restore) in FORMS.items():
         restored = restore(coarse)
         began = time.perf_counter()
-        found[name] = label(network, restored, unit=unit)
+        found[name] = segment_with(network, restored, unit=unit)
         seconds[name] = time.perf_counter() - began
-    fine = label(network, block, unit=unit)
+    fine = segment_with(network, block, unit=unit)
     if data.startswith("cohort"):
         every = segmentation.tissues(volumes.to_stack(subject.labels).astype(np.uint8))
         truth, found["hr"] = every[part], fine
@@ -71,7 +71,7 @@ def _of_subject(data, subject):
     }
     counted = truth != segmentation.IGNORED
     true_volume = segmentation.volumes_ml(truth, spacing=spacing)
-    parameters = pretrained.card(NETWORK)["parameters"]
+    parameters = pretrained.card(NETWORK).parameters
     rows = []
     for name, labels in found.items():
         overlap = {k: segmentation.dice(truth, labels, k) for k in segmentation.BRAIN}

@@ -24,8 +24,8 @@ def methods():
     found = {name: (title, apply, 0) for name, (title, apply) in CLASSICAL.items()}
     for name in pretrained.names("slices"):
         card = pretrained.card(name)
-        title = card["title"].split(",")[0]
-        found[name] = title, lambda thick, name=name: pretrained.thin_slices(name, thick), card["parameters"]
+        title = card.title.split(",")[0]
+        found[name] = title, lambda thick, name=name: pretrained.thin_slices(name, thick), card.parameters
     return found
 
 

@@ -46,21 +46,23 @@ def super_resolve(name, stack):
         If ``stack`` is not a finite, real array (n, h, w).
     """
     about = card(name, "super-resolution")
-    return enhance(network(name), stack, about["scale"], **consistency(about))
+    return super_resolve_with(network(name), stack, **usage(about))
 
 
-def consistency(about):
-    """The part of a card that tells :func:`enhance` how to use the network, as keyword arguments."""
+def usage(about):
+    """Returns the part of a card that says how :func:`super_resolve_with` uses the network, as keyword arguments."""
+    use = about.usage
     return {
-        "data_consistency": about["data_consistency"],
-        "own_error": about.get("own_error", OWN_ERROR),
-        "zero_filled": about.get("input") == "zip",
-        "noise_map": about.get("noise_map", False),
-        "most_noise": about.get("most_noise", math.inf),
+        "scale": use["scale"],
+        "data_consistency": use["data_consistency"],
+        "own_error": use["own_error"],
+        "zero_filled": use["input"] == "zip",
+        "noise_map": use["noise_map"],
+        "most_noise": math.inf if use["most_noise"] is None else use["most_noise"],
     }
 
 
-def enhance(
+def super_resolve_with(
     network,
     stack,
     scale,

@@ -257,7 +257,9 @@ class Denoising(Task):
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:
         if recipe.players:
-            return INTENDED_USE["adversarial"], NOT_FOR + " Part of the texture it leaves is invented: measure nothing in it."
+            return INTENDED_USE[
+                "adversarial"
+            ], NOT_FOR + " Part of the texture it leaves is invented: measure nothing in it."
         return INTENDED_USE[self.options(recipe)["kind"]], NOT_FOR
 
 

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from medsr_course.networks.pretrained import super_resolve_with
@@ -179,7 +178,9 @@ class SuperResolution(Task):
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:
         noisy = self.degradation(recipe).noisy
-        return INTENDED_USE, NOT_FOR + ("" if noisy else " Noisy images: it was trained without noise, and loses to ZIP.")
+        return INTENDED_USE, NOT_FOR + (
+            "" if noisy else " Noisy images: it was trained without noise, and loses to ZIP."
+        )
 
 
 def _reads_zip(recipe: Recipe) -> bool:

@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 ROWS = 48
 AXES = {"cohort": (0, 1, 2), "ds002748": (1, 2)}  # of (z, y, x): ds002748's z is interpolated, nothing is lost there
 _recipe = partial(
-    Recipe, task="slices", settings={"scale": 4, "steps": 8}, steps=1800, share={"cohort": 0.5, "ds002748": 0.5}, batch=4
+    Recipe,
+    task="slices",
+    settings={"scale": 4, "steps": 8},
+    steps=1800,
+    share={"cohort": 0.5, "ds002748": 0.5},
+    batch=4,
 )
 RECIPES = {
     "lstm-z4": _recipe(

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from medsr_course import resources, runtime
-from medsr_course.networks.pretrained import Card, card, load
+from medsr_course.networks.pretrained import Card, load
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.networks.training.registry import TASKS, find, make, recipes, train
 
@@ -149,7 +149,9 @@ def main(arguments: list[str] | None = None) -> None:
     wanted = vars(parser.parse_args(arguments))
     way = next((f for key, f in _WAYS.items() if wanted[key]), train_weight)
     try:
-        for name in wanted["name"] or [n for n in recipes() if way is train_weight or find(n).task == "super-resolution"]:
+        for name in wanted["name"] or [
+            n for n in recipes() if way is train_weight or find(n).task == "super-resolution"
+        ]:
             made = way(name)
             told = made.twin if way is train_twin and made.twin else vars(made)
             print(f"{name}: {told['steps']} steps, {told['seconds']} s, loss {told['curve'][-1][1]:.3g}")
