@@ -1,13 +1,12 @@
 """Training: samples made on the fly, one loop that survives a kill, and the recipes of the shipped weights.
 
-``python -m medsr_course.networks.training espcn-x2`` (or :func:`train_weight`) makes a weight from nothing. What all
-trainings share is here once: a :class:`Recipe` decides, a :class:`Task` gives the samples, the loss and the numbers, and
-:func:`make` goes from the one to the network and its card.
+``python -m medsr_course.networks.training espcn-x2`` (or :func:`train_weight`) makes a weight from nothing. A
+:class:`Recipe` decides, a :class:`Task` gives samples, loss and numbers, :func:`make` leads to the network and its card.
 """
 
 from medsr_course.networks.training.loop import TrainingWarning, Watch, fit, precision
 from medsr_course.networks.training.pairs import Degradation, Patches, TrainingError, dead_leaves
-from medsr_course.networks.training.recipes import Recipe, Task
+from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.networks.training.registry import TASKS, make, recipes, train
 from medsr_course.networks.training.sources import SOURCES, material, subjects
 from medsr_course.networks.training.superresolution import gains

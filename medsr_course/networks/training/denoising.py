@@ -17,7 +17,7 @@ from medsr_course.networks.pretrained import network as shipped
 from medsr_course.networks.training import adversarial, sources
 from medsr_course.networks.training.loop import Batches, Watch, fit
 from medsr_course.networks.training.pairs import Degradation, Patches, Slices
-from medsr_course.networks.training.recipes import Recipe, Task
+from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.physics import metrics
 from medsr_course.tasks import denoising
 
@@ -257,9 +257,8 @@ class Denoising(Task):
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:
         if recipe.players:
-            return INTENDED_USE[
-                "adversarial"
-            ], NOT_FOR + " Part of the texture it leaves is invented: measure nothing in it."
+            never = " Part of the texture it leaves is invented: measure nothing in it."
+            return INTENDED_USE["adversarial"], NOT_FOR + never
         return INTENDED_USE[self.options(recipe)["kind"]], NOT_FOR
 
 

@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from medsr_course import runtime
 from medsr_course.networks.training.pairs import scaled_slices
-from medsr_course.networks.training.recipes import Recipe, Task
+from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.networks.training.sources import subjects
 from medsr_course.physics import grid
 from medsr_course.physics.acquisition import kspace_crop

@@ -259,7 +259,7 @@ def store(
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(variables)}
     with runtime.atomic_write(path) as part, open(part, "wb") as file:
-        np.savez(file, steps=steps, history=np.array(history), watched=np.array(watch.rows if watch else []), **arrays)
+        np.savez(file, steps=steps, history=history, watched=watch.rows if watch else [], **arrays)
 
 
 def restore(

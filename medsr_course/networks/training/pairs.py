@@ -278,7 +278,7 @@ def refuse_nothing(samples: Sequence, what: str = "slices") -> None:
 
 
 def balance(residual: npt.NDArray) -> np.float32:
-    """Returns 1 / (mean squared residual + (0.3 %)²): weighed by it, the loss is the share of the error that is left."""
+    """Returns 1 / (mean squared residual + (0.3 %)²): so weighed, the loss is the share of the error that is left."""
     return np.float32(1 / (float(np.mean(residual**2)) + 1e-5))
 
 

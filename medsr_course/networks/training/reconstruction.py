@@ -11,7 +11,7 @@ import numpy.typing as npt
 from medsr_course.networks.pretrained import reconstruct_with
 from medsr_course.networks.training import sources
 from medsr_course.networks.training.pairs import Degradation, Pool, Slices, log_uniform, refuse_nothing
-from medsr_course.networks.training.recipes import Recipe, Task
+from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.physics import metrics
 from medsr_course.physics.grid import IN_HEAD
 from medsr_course.tasks.reconstruction import cartesian_mask, scan, smooth_phase, zero_filled
@@ -158,7 +158,7 @@ RECIPES = {
 
 
 class Reconstruction(Task):
-    """From zero-filled strips to the true ones; the options ``factors``, ``noise``, ``history``: see :class:`Strips`."""
+    """From zero-filled strips to true ones; the options ``factors``, ``noise``, ``history``: see :class:`Strips`."""
 
     name, recipes = "reconstruction", RECIPES
     defaults = {"factors": (4, 8), "noise": (0.3, 3.0), "history": HISTORY}

@@ -18,7 +18,7 @@ from medsr_course.networks.training import (
 )
 from medsr_course.networks.training.loop import Watch, precision
 from medsr_course.networks.training.pairs import TrainingError
-from medsr_course.networks.training.recipes import Recipe, Task
+from medsr_course.networks.training.recipe import Recipe, Task
 
 if TYPE_CHECKING:
     import keras

@@ -14,7 +14,7 @@ from scipy import ndimage
 from medsr_course import runtime
 from medsr_course.networks.pretrained import segment_with
 from medsr_course.networks.training.pairs import Slices, magnitude_noise, refuse_nothing, scaled_slices
-from medsr_course.networks.training.recipes import Recipe, Task
+from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.networks.training.sources import subjects
 from medsr_course.physics.grid import IN_HEAD
 from medsr_course.scans import volumes

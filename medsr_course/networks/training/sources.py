@@ -32,8 +32,8 @@ COHORT_SUBJECTS = 12  # eight of them for training
 def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> Subjects:
     """Returns the subjects of a recipe's data set, ``"cohort"`` (the first ``count``) or ``"ds002748"``.
 
-    Raises :class:`TrainingError` where there are none. Training needs all twelve subjects of ds002748 that the model card names: a BIDS folder ``ds002748`` inside the
-    folder that MEDSR_REAL_DATA names.
+    Raises :class:`TrainingError` where there are none. Training needs all twelve subjects of ds002748 that the model
+    card names: a BIDS folder ``ds002748`` inside the folder that MEDSR_REAL_DATA names.
     """
     from medsr_course.scans import datasets
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from medsr_course.networks.pretrained import super_resolve_with
 from medsr_course.networks.training import adversarial, sources
 from medsr_course.networks.training.pairs import Degradation, Patches, Slices
-from medsr_course.networks.training.recipes import Recipe, Task, summary
+from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution
@@ -177,10 +177,8 @@ class SuperResolution(Task):
         return adversarial.perception(name, model.predict_on_batch, recipe.start or name, groups, **how)
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:
-        noisy = self.degradation(recipe).noisy
-        return INTENDED_USE, NOT_FOR + (
-            "" if noisy else " Noisy images: it was trained without noise, and loses to ZIP."
-        )
+        clean = not self.degradation(recipe).noisy
+        return INTENDED_USE, NOT_FOR + clean * " Noisy images: it was trained without noise, and loses to ZIP."
 
 
 def _reads_zip(recipe: Recipe) -> bool:

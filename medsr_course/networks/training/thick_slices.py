@@ -21,7 +21,7 @@ from medsr_course.networks.training.pairs import (
     magnitude_noise,
     refuse_nothing,
 )
-from medsr_course.networks.training.recipes import Recipe, Task, summary
+from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.networks.training.sources import subjects
 from medsr_course.physics import grid, metrics
 from medsr_course.scans import volumes

@@ -149,9 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     wanted = vars(parser.parse_args(arguments))
     way = next((f for key, f in _WAYS.items() if wanted[key]), train_weight)
     try:
-        for name in wanted["name"] or [
-            n for n in recipes() if way is train_weight or find(n).task == "super-resolution"
-        ]:
+        for name in wanted["name"] or [n for n, r in recipes().items() if way is train_weight or "ds002748" in r.share]:
             made = way(name)
             told = made.twin if way is train_twin and made.twin else vars(made)
             print(f"{name}: {told['steps']} steps, {told['seconds']} s, loss {told['curve'][-1][1]:.3g}")
