@@ -449,14 +449,14 @@ def test_unknown_precisions_are_refused():
 
 
 def test_recipes_are_automatic_and_buildable():
-    recipes = {name: r for name, r in training.recipes().items() if isinstance(r, training.Recipe)}
+    recipes = training.superresolution.RECIPES
     assert {"srcnn-x2", "espcn-x2", "srresnet-x2", "srcnn-x4", "espcn-x4", "srresnet-x4"} <= set(recipes)
     for name, recipe in recipes.items():
         assert recipe.precision == "auto"
         assert name.endswith(f"-x{recipe.settings['scale']}")
         assert recipe.architecture in models.ARCHITECTURES
         assert sum(recipe.share.values()) == pytest.approx(1)
-        training.Degradation(recipe.settings["scale"], **recipe.degradation)
+        training.TASKS[recipe.task].degradation(recipe)
         assert recipe.size > 2 * recipe.margin
 
 
@@ -468,16 +468,17 @@ def test_unknown_recipes_are_refused():
 @pytest.fixture
 def toy(monkeypatch, tmp_path, slices):
     """A recipe of seconds: its material is the discs, and nothing is measured on scans."""
-    from medsr_course.networks.training import superresolution
+    from medsr_course.networks.training import sources, superresolution
 
+    settings, share = {"scale": 2, **SMALL}, {"dead-leaves": 1.0}
     recipe = training.Recipe(
-        "Toy", "espcn", {"scale": 2, **SMALL}, steps=6, batch=4, size=8, margin=1, share={"dead-leaves": 1.0}
+        "Toy", "super-resolution", "espcn", settings, steps=6, batch=4, size=8, margin=1, share=share
     )
     monkeypatch.setenv("MEDSR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(superresolution.RECIPES, "toy-x2", recipe)
-    monkeypatch.setattr(superresolution, "material", lambda share: (slices, None, {"dead-leaves": ["3 images"]}))
-    monkeypatch.setattr(superresolution, "measured_on", lambda: {})
-    return superresolution
+    monkeypatch.setattr(sources, "material", lambda share: (slices, None, {"dead-leaves": ["3 images"]}))
+    monkeypatch.setattr(sources, "measured_on", lambda: {})
+    monkeypatch.setattr(superresolution.SuperResolution, "development", lambda *_: lambda model: 1.25)
 
 
 def test_a_recipe_makes_both_files_and_the_card(toy, tmp_path):
@@ -503,7 +504,7 @@ def test_a_recipe_makes_both_files_and_the_card(toy, tmp_path):
 
 
 def test_the_same_recipe_makes_the_same_weights(toy):
-    first, again = (toy.train("toy-x2")[0] for _ in range(2))
+    first, again = (training.train("toy-x2")[0] for _ in range(2))
     equal(first, again)
     assert first.layers[1].compute_dtype == "float32"  # whatever it was trained in
 

@@ -1,7 +1,7 @@
 """Training: samples made on the fly, one loop that survives a kill, and the recipes of the shipped weights.
 
 ``python -m medsr_course.networks.training espcn-x2`` (or :func:`train_weight`) makes a weight from nothing. A
-:class:`Recipe` decides, a :class:`Task` gives samples, loss and numbers, :func:`make` leads to the network and its card.
+:class:`Recipe` decides, a :class:`Task` gives samples, loss and numbers, :func:`make` yields network and card.
 """
 
 from medsr_course.networks.training.loop import TrainingWarning, Watch, fit, precision

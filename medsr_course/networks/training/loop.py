@@ -230,7 +230,7 @@ def inside(margin: int) -> tuple[slice, slice, slice]:
 
 
 def prefetch(batches: Batches, numbers: Iterable[int], last: int) -> Iterator[tuple[int, tuple]]:
-    """Yields ``(k, batches(k))`` for consecutive numbers k below ``last``; the next one is made while the caller uses this."""
+    """Yields ``(k, batches(k))`` for consecutive k below ``last``; the next one is made while the caller uses this."""
     with ThreadPoolExecutor(1) as pool:
         coming = None
         for k in numbers:

@@ -211,7 +211,7 @@ class Series:
 
 
 def error_left(margin: int) -> Callable[[Any, Any], Any]:
-    """Returns the mean squared error of steps ``(n, steps, h, w, c)`` without ``margin`` pixels at each border, for ``fit``."""
+    """Returns a loss for ``fit``: the squared error of ``(n, steps, h, w, c)`` without ``margin`` pixels at the border."""
     from medsr_course.networks.models import keras
 
     inner = (slice(None), slice(None), *(slice(margin, -margin or None),) * 2)
