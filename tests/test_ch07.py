@@ -6,7 +6,7 @@ from conftest import taught
 
 from medsr_course import resources
 from medsr_course.networks import pretrained
-from medsr_course.physics import acquisition, grid
+from medsr_course.physics import grid, noise
 from medsr_course.tasks import denoising
 from medsr_course.teaching import claims, exercises, quizzes
 
@@ -23,6 +23,7 @@ def chapter():
     keras = models.keras
     space = {"np": np, "keras": keras, "layers": keras.layers, "ops": keras.ops, "SEED": 0}
     space |= {"denoise_with": denoise_with, "denoising": denoising, "grid": grid, "pretrained": pretrained}
+    space |= {"from_squares": noise.from_squares}
     return taught("07", space, WANTED)
 
 
@@ -115,7 +116,7 @@ def test_repaired_takes_the_bias_of_squares_off(chapter, given):
 
     made = chapter["repaired"](Knows)(given)
     np.testing.assert_allclose(made, given.target, atol=0.05)
-    bias = acquisition.rician_mean(given.target, given.sigma) - given.target
+    bias = noise.rician_mean(given.target, given.sigma) - given.target
     assert bias.max() > 1  # without it
 
 

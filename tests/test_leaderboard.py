@@ -6,10 +6,11 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import ROOT, load_tool
+from conftest import ROOT
 from scipy import ndimage
 from test_cli import medsr, one_line_error
 
+from book import pages
 from medsr_course import leaderboard, runtime
 from medsr_course.leaderboard import entries, measuring, methods, report, statistics
 from medsr_course.networks import pretrained
@@ -329,23 +330,22 @@ def test_an_output_that_cannot_be_written(board, tmp_path):
 
 
 def test_the_site_shows_every_board(tmp_path, monkeypatch):
-    build = load_tool("build", "book")
-    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
     folder = tmp_path / "results"
     folder.mkdir()
     (tmp_path / "source").mkdir()
-    assert "Nothing has been measured" in build.leaderboards(tmp_path / "source")
+    assert "Nothing has been measured" in pages.leaderboards(tmp_path / "source")
     (folder / "leaderboard.md").write_text("# One\n\n![x](leaderboard.png)")
     (folder / "leaderboard.csv").write_text("a,b\n1,2\n")
     (folder / "leaderboard.png").write_bytes(b"")
     (folder / "leaderboard-denoising.md").write_text("# Two")
     (folder / "leaderboard-denoising.csv").write_text("a,b\n1,2\n")
-    page = build.leaderboards(tmp_path / "source")
+    page = pages.leaderboards(tmp_path / "source")
     assert page.index("## One") < page.index("](results/leaderboard.png)") < page.index("## Two")
     assert "{download}`leaderboard-denoising.csv <results/leaderboard-denoising.csv>`" in page.split("## Two")[1]
     assert "denoising" not in page.split("## Two")[0]
     assert (tmp_path / "source" / "results" / "leaderboard.png").exists()
-    assert "leaderboard" in build.contents()
+    assert "leaderboard" in pages.contents()
 
 
 @pytest.mark.browser

@@ -8,7 +8,7 @@ import pytest
 
 from medsr_course import resources
 from medsr_course.networks import pretrained, training
-from medsr_course.physics import acquisition, grid, interpolation, metrics
+from medsr_course.physics import acquisition, grid, interpolation, metrics, noise
 from medsr_course.scans import volumes
 
 NAMES = pretrained.names()
@@ -209,7 +209,7 @@ def test_soft_consistency_weighs_both_by_their_variance(noisy):
     unit = grid.intensity(stack)[1]
     assert off_measurement(hard, stack) < 1e-5
     assert off_measurement(none, stack) > 0.1
-    measured = metrics.background_noise(stack) / unit
+    measured = noise.background_noise(stack) / unit
     assert measured == pytest.approx(sigma / unit, rel=0.05)
     for own in (0.003, 0.03, 0.3):
         soft = pretrained.super_resolve_with(nearest, stack, 2, "soft", own_error=own)
@@ -275,7 +275,7 @@ def test_a_noise_map_is_the_measured_noise(noisy):
 
     pretrained.super_resolve_with(network, stack, 2, noise_map=True)
     assert seen[0].shape[-1] == 2
-    np.testing.assert_allclose(seen[0][..., 1] * unit, metrics.background_noise(stack), rtol=1e-5)
+    np.testing.assert_allclose(seen[0][..., 1] * unit, noise.background_noise(stack), rtol=1e-5)
 
 
 def test_a_swapped_weight_is_refused(tmp_path, monkeypatch):

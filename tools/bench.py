@@ -1,6 +1,6 @@
 """Measure what a reader waits for here, beside what else a person would use, to results/bench.csv and bench.md.
 
-    python tools/bench.py [--only PART …] [--repeats 3] [--minutes 10] [--slices 24]
+    python -m tools.bench [--only PART …] [--repeats 3] [--minutes 10] [--slices 24]
 
 Parts: start-up, cohort, methods, training, inference, volume, recipes (three trainings of --minutes each; ours,
 keras.io, keras.io-pairs name them singly). Rows of parts that are not run stay as they are; each part is written as
@@ -208,7 +208,7 @@ def recipe(name):
     """PSNR after --minutes of processor time, see ``bench_recipes``."""
 
     def rows(options):
-        import bench_recipes
+        from tools import bench_recipes
 
         yield from bench_recipes.run(name, options.minutes)
 
