@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medsr_course.networks.pretrained import Card, load
-from medsr_course.networks.training import (
-    denoising,
-    features,
-    reconstruction,
-    segmentation,
-    superresolution,
-    thick_slices,
-)
 from medsr_course.networks.training.loop import Watch, precision
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.networks.training.recipe import Recipe, Task
@@ -23,10 +16,10 @@ from medsr_course.networks.training.recipe import Recipe, Task
 if TYPE_CHECKING:
     import keras
 
-TASKS: dict[str, Task] = {  # in a useful order: each network after those its training needs
-    module.TASK.name: module.TASK
-    for module in (features, superresolution, denoising, thick_slices, segmentation, reconstruction)
-}
+# Modules of this package, one per task, each with a TASK; a network comes after those its training needs.
+MODULES = ("features", "superresolution", "denoising", "thick_slices", "segmentation", "reconstruction")
+_found = [import_module(f"medsr_course.networks.training.{module}").TASK for module in MODULES]
+TASKS: dict[str, Task] = {task.name: task for task in _found}
 
 
 def recipes() -> dict[str, Recipe]:
