@@ -147,8 +147,8 @@ def test_the_pool_is_bounded_and_moves_on(patches):
     seen = set()
     for k in range(60):
         patches(k)
-        assert len(patches.pool.made) <= patches.pool.size
-        seen |= set(patches.pool.made)
+        assert len(patches.stock.made) <= patches.pool
+        seen |= set(patches.stock.made)
     assert len(seen) > 3 * patches.pool.size
 
 

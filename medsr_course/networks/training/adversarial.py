@@ -6,68 +6,43 @@ PyTorch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course import runtime
-from medsr_course.networks.pretrained import load, super_resolve_with
-from medsr_course.networks.training.loop import Batches, Watch, inside, prefetch, restore, store
+from medsr_course.networks.pretrained import load
+from medsr_course.networks.training.loop import Batches, Model, Watch, inside, prefetch, restore, store
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.physics import metrics
-from medsr_course.physics.interpolation import zero_fill
-from medsr_course.tasks import superresolution
-
-if TYPE_CHECKING:
-    import keras
-    from nibabel.spatialimages import SpatialImage
+from medsr_course.types import Array, PathLike
 
 COLUMNS = ("step", "pixel", "perceptual", "adversarial", "discriminator", "caught")
 
 
 @dataclass(frozen=True)
 class Players:
-    """How the two players are taught.
+    """How the two players are taught."""
 
-    Attributes
-    ----------
-    features : str, optional
-        Name of the shipped feature network behind the perceptual loss, for :func:`teach`; None: no such loss.
-    filters : int
-        Of the discriminator, for :func:`teach`.
-    scale : int
-        From the generator's input to its output.
-    margin : int
-        Fine pixels at a patch's border that nobody judges: there the generator lacks surroundings.
-    pixel, perceptual, adversarial : float
-        Weights of the three losses: mean squared error × 1000 (so that it is about 1), :func:`losses.feature_distance`,
-        and cross-entropy of the discriminator's verdict.
-    conditional : bool
-        The discriminator reads two channels, the image and what it was made from, ``(n, H, W, 2)``: it judges whether
-        the one fits the other, not only whether it looks right (Isola et al. 2017).
-    learning_rate : float
-        Of both players; falls to a tenth as a cosine.
-    discriminator_rate : float, optional
-        Another one for the discriminator (Heusel et al. 2017): it starts from nothing, the generator does not.
-    average : float
-        Momentum of the average of the generator's weights; 0 for none.
-    """
-
+    # Name of the shipped feature network behind the perceptual loss, for :func:`teach`; None: no such loss
     features: str | None = None
-    filters: int = 24
-    scale: int = 1
-    margin: int = 0
+    filters: int = 24  # of the discriminator, for :func:`teach`
+    scale: int = 1  # from the generator's input to its output
+    margin: int = 0  # fine pixels at a patch's border that nobody judges: there the generator lacks surroundings
+    # Weights of the three losses: mean squared error × 1000 (so that it is about 1), :func:`losses.feature_distance`,
+    # and cross-entropy of the discriminator's verdict
     pixel: float = 1.0
     perceptual: float = 1.0
     adversarial: float = 0.03
+    # The discriminator reads two channels, the image and what it was made from, ``(n, H, W, 2)``: it judges whether the
+    # one fits the other, not only whether it looks right (Isola et al. 2017)
     conditional: bool = False
-    learning_rate: float = 2e-4
+    learning_rate: float = 2e-4  # of both players; falls to a tenth as a cosine
+    # Another one for the discriminator (Heusel et al. 2017): it starts from nothing, the generator does not
     discriminator_rate: float | None = None
-    average: float = 0.99
+    average: float = 0.99  # momentum of the average of the generator's weights; 0 for none
 
 
 class Game:
@@ -79,7 +54,7 @@ class Game:
         ``(n, h, w, channels)`` to the residual over ZIP ``(n, scale·h, scale·w, 1)``.
     discriminator : keras.Model
         ``(n, H, W, 1 or 2)`` to a logit ``(n, 1)``, positive for "measured".
-    features : keras.Model or None
+    features : Model or None
         Image to a list of maps; it stays as it is.
     players : Players
     steps : int
@@ -88,9 +63,9 @@ class Game:
 
     def __init__(
         self,
-        generator: keras.Model,
-        discriminator: keras.Model,
-        features: keras.Model | None,
+        generator: Model,
+        discriminator: Model,
+        features: Model | None,
         players: Players,
         steps: int,
     ):
@@ -105,7 +80,7 @@ class Game:
         side, judge = self.side.optimizer, self.discriminator.optimizer
         return [*self.generator.weights, *self.discriminator.weights, *side.variables, *judge.variables]
 
-    def _generator_side(self, features: keras.Model | None) -> tuple[keras.Model, dict[str, float]]:
+    def _generator_side(self, features: Model | None) -> tuple[Model, dict[str, float]]:
         """Returns what the generator learns by: [coarse, ZIP, residual] to the losses ``(n,)``; and their weights."""
         from medsr_course.networks import losses
         from medsr_course.networks.models import keras
@@ -161,7 +136,7 @@ class Game:
         )
         self.side.optimizer.build(self.side.trainable_variables)
 
-    def step(self, zipped: npt.NDArray, residual: npt.NDArray) -> list[float]:
+    def step(self, zipped: Array, residual: Array) -> list[float]:
         """One step of the discriminator, then one of the generator, on a batch.
 
         Returns
@@ -196,14 +171,14 @@ class Game:
 
 
 def fit(
-    generator: keras.Model,
-    discriminator: keras.Model,
-    features: keras.Model | None,
+    generator: Model,
+    discriminator: Model,
+    features: Model | None,
     batches: Batches,
     steps: int,
     players: Players,
     *,
-    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint: PathLike | None = None,
     every: int = 50,
     stop_after: int | None = None,
     watch: Watch | None = None,
@@ -263,7 +238,7 @@ def fit(
 
 
 def teach(
-    generator: keras.Model, batches: Batches, steps: int, players: Players, *, seed: int = 0, **options: Any
+    generator: Model, batches: Batches, steps: int, players: Players, *, seed: int = 0, **options: Any
 ) -> list[tuple]:
     """:func:`fit` as a recipe wants it: with a new discriminator (of that seed) and a shipped feature network."""
     from medsr_course.networks import models
@@ -273,54 +248,35 @@ def teach(
     return fit(generator, build(filters=players.filters, seed=seed), eye, batches, steps, players, **options)
 
 
-def perception(
-    name: str,
-    network: Callable[[npt.NDArray], npt.NDArray],
-    start: str,
-    groups: dict[str, dict[str, SpatialImage]],
-    *,
-    scale: int,
+def perceived(
+    runs: dict[str, Callable[[Array], Array]],
+    pairs: list[tuple[Array, Array]],
+    band: float,
     judge: str = "features-judge",
-    **usage: Any,
-) -> dict[str, dict[str, dict[str, float]]]:
-    """What PSNR does not see, for a card: a super-resolution network against the one it started from, and ZIP.
+) -> dict[str, list[float]]:
+    """Measures what PSNR does not see, for a card.
 
     Parameters
     ----------
-    name, start : str
-        Of the network, and of the one it started from.
-    network : callable
-        As for :func:`pretrained.super_resolve_with`.
-    groups : dict
-        Group title → scan name → image; those of the cohort are measured.
+    runs : dict
+        Name → function from what is given to an image.
+    pairs : list of (array, array)
+        Target, and what is given, of each scan.
+    band : float
+        The spectrum error counts frequencies beyond 1 / ``band`` of Nyquist, see :func:`metrics.spectrum_error`.
     judge : str
-        Name of the feature network that measures.
-    scale, **usage
-        For :func:`pretrained.super_resolve_with`, of both networks.
+        Name of the feature network that measures; it must not be the one that taught.
 
     Returns
     -------
     dict
-        Group → method → ``perceptual distance`` and ``spectrum error`` (:func:`metrics.spectrum_error`), means over
-        subjects.
+        Name → PSNR (dB), spectrum error and perceptual distance, means over scans.
     """
     from medsr_course.networks import losses
 
-    eye, before = load(judge), load(start)
-    methods = {
-        "ZIP": lambda coarse: zero_fill(coarse, scale),
-        start: lambda coarse: super_resolve_with(before.predict_on_batch, coarse, scale, **usage),
-        name: lambda coarse: super_resolve_with(network, coarse, scale, **usage),
-    }
-    result: dict[str, dict[str, dict[str, float]]] = {}
-    for title, group in groups.items():
-        if not title.startswith("cohort"):
-            continue
-        pairs = [superresolution.pair(image, scale) for image in group.values()]
-        result[title] = {}
-        for method, run in methods.items():
-            made = [(target, run(coarse)) for target, coarse in pairs]
-            rows = [(losses.perceptual_distance(eye, *two), metrics.spectrum_error(*two, scale)) for two in made]
-            distance, spectrum = np.mean(rows, axis=0).round(4).tolist()
-            result[title][method] = {"perceptual distance": distance, "spectrum error": spectrum}
+    eye, result = load(judge), {}
+    for name, run in runs.items():
+        made = [(target, run(given)) for target, given in pairs]
+        rows = [(metrics.psnr(*x), metrics.spectrum_error(*x, band), losses.perceptual_distance(eye, *x)) for x in made]
+        result[name] = [float(value) for value in np.mean(rows, axis=0)]
     return result

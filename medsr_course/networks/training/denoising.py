@@ -3,56 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import KW_ONLY, asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from medsr_course.networks import losses
-from medsr_course.networks.pretrained import denoise_with, load
+from medsr_course.networks.pretrained import denoise_with
 from medsr_course.networks.pretrained import network as shipped
 from medsr_course.networks.training import adversarial, sources
-from medsr_course.networks.training.loop import Batches, Watch, fit
+from medsr_course.networks.training.loop import Batches, Model, Watch, fit
 from medsr_course.networks.training.pairs import Degradation, Patches, Slices
 from medsr_course.networks.training.recipe import Recipe, Task
-from medsr_course.physics import metrics
 from medsr_course.tasks import denoising
-
-if TYPE_CHECKING:
-    import keras
-    from nibabel.spatialimages import SpatialImage
+from medsr_course.types import Array, Image
 
 # What files have been through before anybody added noise to them.
 HISTORY = {"window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
 
 
+@dataclass
 class Noisy:
     """Batches for a denoiser: ``batches(k)`` is batch number k, with noise that was never used before.
-
-    Parameters
-    ----------
-    clean : callable
-        ``clean(k)`` to a tuple whose first entry is a batch of clean patches (n, h, w, 1), magnitudes in parts of
-        the intensity scale: :class:`Patches` at scale 1.
-    kind : {"gaussian", "rician"}
-        See :mod:`medsr_course.tasks.denoising`. Patches for "gaussian" are one channel of a complex image: the
-        magnitude times the cosine of a smooth phase, which is 0 for half of them.
-    levels : (float, float)
-        Of the noise, in %; drawn log-uniformly for each patch, or fixed where both are equal.
-    target : {"residual", "clean", "noisy"}
-        What the network is to predict: clean − noisy; the clean patch; or, never shown a clean one, a second noisy
-        measurement of it (Lehtinen et al. 2018, Noise2Noise).
-    power : float
-        Each patch is weighed by 1 / level^power. 2 counts errors in parts of the noise that was added, and leaves
-        faint noise, of which least can be removed, most of the weight; about 1.3 counts decibels.
-    noise_map : bool
-        The input's second channel is the level.
-    zeroed : float
-        Share of patches in which everything below 5 % is set to 0 before noise is added: files whose air was masked.
-    seed : int
 
     Returns
     -------
@@ -61,24 +34,31 @@ class Noisy:
         1 / level² in the middle of the levels: the loss is then about the share of the noise that is left.
     """
 
-    def __init__(
-        self,
-        clean: Batches,
-        kind: str,
-        levels: tuple[float, float] = (1, 12),
-        *,
-        target: str = "residual",
-        power: float = 2.0,
-        noise_map: bool = False,
-        zeroed: float = 0.0,
-        seed: int = 0,
-    ):
-        if kind not in denoising.KINDS or target not in ("residual", "clean", "noisy"):
-            raise ValueError(f"there is no noise {kind!r} with target {target!r}")
-        self.clean, self.kind, self.levels, self.target = clean, kind, levels, target
-        self.power, self.noise_map, self.zeroed, self.seed = power, noise_map, zeroed, seed
+    # ``clean(k)`` to a tuple whose first entry is a batch of clean patches (n, h, w, 1), magnitudes in parts of the
+    # intensity scale: :class:`Patches` at scale 1
+    clean: Batches
+    # {"gaussian", "rician"}: See :mod:`medsr_course.tasks.denoising`. Patches for "gaussian" are one channel of a
+    # complex image: the magnitude times the cosine of a smooth phase, which is 0 for half of them
+    kind: str
+    # Of the noise, in %; drawn log-uniformly for each patch, or fixed where both are equal
+    levels: tuple[float, float] = (1, 12)
+    _: KW_ONLY
+    # {"residual", "clean", "noisy"}: What the network is to predict: clean − noisy; the clean patch; or, never shown a
+    # clean one, a second noisy measurement of it (Lehtinen et al. 2018, Noise2Noise)
+    target: str = "residual"
+    # Each patch is weighed by 1 / level^power. 2 counts errors in parts of the noise that was added, and leaves faint
+    # noise, of which least can be removed, most of the weight; about 1.3 counts decibels
+    power: float = 2.0
+    noise_map: bool = False  # the input's second channel is the level
+    # Share of patches in which everything below 5 % is set to 0 before noise is added: files whose air was masked
+    zeroed: float = 0.0
+    seed: int = 0
 
-    def __call__(self, k: int) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+    def __post_init__(self) -> None:
+        if self.kind not in denoising.KINDS or self.target not in ("residual", "clean", "noisy"):
+            raise ValueError(f"there is no noise {self.kind!r} with target {self.target!r}")
+
+    def __call__(self, k: int) -> tuple[Array, Array, Array]:
         clean = self.clean(k)[0].astype(np.float32, copy=False)
         rng = np.random.default_rng([self.seed, 2, k])
         low, high = np.log(self.levels)
@@ -183,7 +163,7 @@ class Denoising(Task):
     }
 
     def batches(
-        self, recipe: Recipe, samples: Slices, weights: npt.NDArray | None, *, later: int = 0, zeroed: float = 0.0
+        self, recipe: Recipe, samples: Slices, weights: Array | None, *, later: int = 0, zeroed: float = 0.0
     ) -> Noisy:
         """As for every task; ``later`` is added to the seed of the noise, ``zeroed`` see :class:`Noisy`."""
         options = self.options(recipe)
@@ -201,10 +181,10 @@ class Denoising(Task):
 
     def teach(
         self,
-        model: keras.Model,
+        model: Model,
         recipe: Recipe,
         samples: Slices,
-        weights: npt.NDArray | None,
+        weights: Array | None,
         *,
         checkpoint: Path | None = None,
         watch: Watch | None = None,
@@ -217,12 +197,12 @@ class Denoising(Task):
     def _finish(self, recipe: Recipe) -> int:
         return min(self.options(recipe)["finish"], recipe.steps)
 
-    def gain(self, model: keras.Model, recipe: Recipe, image: SpatialImage) -> float:
+    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
         given = denoising.pair(image, 6, self.options(recipe)["kind"], key="development", slices=2)
         made = denoise_with(model.predict_on_batch, given.noisy, **self.how(recipe, model))
         return given.scores(made)["psnr"] - given.scores(given.noisy)["psnr"]
 
-    def usage(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         return {key: self.options(recipe)[key] for key in ("kind", "residual")}
 
     def augmentation(self, recipe: Recipe) -> dict[str, Any]:
@@ -232,7 +212,7 @@ class Denoising(Task):
         options = self.options(recipe)
         return {"levels": list(options["levels"]), "power": options["power"], "finish": self._finish(recipe)}
 
-    def measure(self, model: keras.Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         """PSNR before and after, means over subjects, per data set, contrast and level; five slices of each scan.
 
         Against classical filters: ``results/leaderboard-denoising.md``, with ten slices.
@@ -251,7 +231,7 @@ class Denoising(Task):
                 result[f"{title}, {level} % noise"] = {"subjects": len(rows), **dict(zip(keys, mean, strict=True))}
         return result
 
-    def perception(self, name: str, model: keras.Model, recipe: Recipe) -> dict[str, Any]:
+    def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:
         how, start = self.how(recipe, model), recipe.start or name
         return {t: trade(model.predict_on_batch, start, group, **how) for t, group in _magnitudes().items()}
 
@@ -262,23 +242,20 @@ class Denoising(Task):
         return INTENDED_USE[self.options(recipe)["kind"]], NOT_FOR
 
 
-def _magnitudes() -> dict[str, dict[str, SpatialImage]]:
+def _magnitudes() -> dict[str, dict[str, Image]]:
     """Returns the scans of a card whose noise is that of MRI."""
     return {title: group for title, group in sources.measured_on().items() if not title.endswith("CT")}
 
 
 def trade(
-    network: Callable[[npt.NDArray], npt.NDArray],
+    network: Callable[[Array], Array],
     start: str,
-    images: dict[str, SpatialImage],
+    images: dict[str, Image],
     *,
     kind: str = "rician",
     residual: bool = True,
-    level: float = 6,
-    slices: int = 4,
-    judge: str = "features-judge",
 ) -> dict[str, float]:
-    """What adversarial training cost and gained against the network it started from, means over scans.
+    """What adversarial training cost and gained against the network it started from: 6 % noise, four slices a scan.
 
     Parameters
     ----------
@@ -289,31 +266,21 @@ def trade(
     images : dict of str to nibabel image
     kind, residual
         Of both networks, see :func:`pretrained.denoise_with`.
-    level : float
-        Of the noise, in %.
-    slices : int
-        Of each scan.
-    judge : str
-        The feature network that measures; it must not be the one that taught.
 
     Returns
     -------
     dict
-        ``PSNR loss (dB)``; ``spectrum error`` (:func:`metrics.spectrum_error`, frequencies beyond half of Nyquist) and
-        ``perceptual distance``, each followed by that of the start.
+        ``PSNR loss (dB)``; ``spectrum error`` (beyond half of Nyquist) and ``perceptual distance``, each followed by
+        that of the start; see :func:`adversarial.perceived`.
     """
-    eye, rows = load(judge), []
     before = shipped(start)
-    for key, image in images.items():
-        given = denoising.pair(image, level, kind, key=key, slices=slices)
-        row: list[float] = []
-        for side in (network, before):
-            made = denoise_with(side, given.noisy, kind=kind, residual=residual)
-            row.append(metrics.psnr(given.target, made))
-            row.append(metrics.spectrum_error(given.target, made, 2))
-            row.append(losses.perceptual_distance(eye, given.target, made))
-        rows.append(row)
-    psnr, spectrum, distance, psnr0, spectrum0, distance0 = (float(x) for x in np.mean(rows, axis=0))
+    runs = {
+        "": lambda noisy: denoise_with(network, noisy, kind=kind, residual=residual),
+        "start": lambda noisy: denoise_with(before, noisy, kind=kind, residual=residual),
+    }
+    pairs = [denoising.pair(image, 6, kind, key=key, slices=4) for key, image in images.items()]
+    seen = adversarial.perceived(runs, [(given.target, given.noisy) for given in pairs], 2)
+    (psnr, spectrum, distance), (psnr0, spectrum0, distance0) = seen.values()
     return {
         "PSNR loss (dB)": round(psnr0 - psnr, 3),
         "spectrum error": round(spectrum, 4),

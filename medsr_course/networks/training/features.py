@@ -11,14 +11,15 @@ Only the encoder is kept; the layer that answers the question is thrown away aft
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from medsr_course import runtime
+from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import scaled_slices
 from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.networks.training.sources import subjects
@@ -26,11 +27,8 @@ from medsr_course.physics import grid
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import volumes
-
-if TYPE_CHECKING:
-    import keras
-
-    from medsr_course.scans.datasets import Subject
+from medsr_course.scans.datasets import Subject
+from medsr_course.types import Array, Rng
 
 DAMAGES = ("none", "zero-filled", "blurred", "noisy")
 ANSWERS = {"tissue": 10, "contrast and damage": 4 * len(DAMAGES)}  # question → possible answers
@@ -60,19 +58,9 @@ INTENDED_USE = {
 }
 
 
+@dataclass
 class Questions:
     """Batches of patches with the right answers: ``questions(k)`` is batch number k.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        With labels.
-    question : {"tissue", "contrast and damage"}
-    size, batch : int
-        Side of a patch in pixels, and patches in a batch.
-    seed : int
-    count : int
-        Slices of each scan.
 
     Returns
     -------
@@ -81,18 +69,23 @@ class Questions:
         The tissue of each pixel; or, of each patch, the number of its contrast times four plus that of its damage.
     """
 
-    def __init__(
-        self, subjects: Sequence[Subject], question: str, *, size: int, batch: int, seed: int = 0, count: int = 40
-    ):
-        self.question, self.size, self.batch, self.seed = question, size, batch, seed
-        self.slices: list[tuple[int, npt.NDArray, npt.NDArray]] = []
-        for subject in runtime.progress(subjects, "slices", unit="subject"):
-            labels = volumes.axial_slices(subject.labels, n=count, between=(0.2, 0.9)).astype(np.uint8)
+    subjects: Sequence[Subject]  # with labels
+    question: str  # {"tissue", "contrast and damage"}
+    # Side of a patch in pixels, and patches in a batch
+    size: int
+    batch: int
+    seed: int = 0
+    count: int = 40  # slices of each scan
+
+    def __post_init__(self) -> None:
+        self.slices: list[tuple[int, Array, Array]] = []
+        for subject in runtime.progress(self.subjects, "slices", unit="subject"):
+            labels = volumes.axial_slices(subject.labels, n=self.count, between=(0.2, 0.9)).astype(np.uint8)
             for number, image in enumerate(subject.contrasts.values()):
-                pairs = zip(scaled_slices(image, count), labels, strict=True)
+                pairs = zip(scaled_slices(image, self.count), labels, strict=True)
                 self.slices += [(number, *pair) for pair in pairs if pair[1][REACH:-REACH:4, REACH:-REACH:4].any()]
 
-    def __call__(self, k: int) -> tuple[npt.NDArray, npt.NDArray]:
+    def __call__(self, k: int) -> tuple[Array, Array]:
         rng = np.random.default_rng([self.seed, k])
         patches, answers = zip(*(self._one(rng) for _ in range(self.batch)), strict=True)
         return np.stack(patches)[..., None], np.stack(answers)
@@ -119,7 +112,7 @@ class Questions:
         return damaged(patch, damage, rng)[inner].astype(np.float32), np.int32(contrast * len(DAMAGES) + damage)
 
 
-def damaged(patch: npt.NDArray, damage: int, rng: np.random.Generator) -> npt.NDArray:
+def damaged(patch: Array, damage: int, rng: Rng) -> Array:
     """Returns a patch with one of :data:`DAMAGES` done to a patch, by its number."""
     if damage == 1:
         scale = int(rng.integers(2, 5))
@@ -134,7 +127,7 @@ def damaged(patch: npt.NDArray, damage: int, rng: np.random.Generator) -> npt.ND
     return patch
 
 
-def with_answer(encoder: keras.Model, question: str) -> keras.Model:
+def with_answer(encoder: Model, question: str) -> Model:
     """Returns the encoder with the layers that answer: logits of each pixel, or of the patch."""
     from medsr_course.networks.layers import DepthToSpace
     from medsr_course.networks.models import keras
@@ -164,7 +157,7 @@ def cross_entropy(target: Any, output: Any) -> Any:
     return keras.ops.mean(keras.ops.reshape(loss, (keras.ops.shape(loss)[0], -1)), axis=1)
 
 
-def accuracy(model: keras.Model, questions: Questions, batches: int = 20) -> tuple[float, float]:
+def accuracy(model: Model, questions: Questions, batches: int = 20) -> tuple[float, float]:
     """Returns the share of right answers on batches of other subjects, and that of always giving the commonest."""
     right, every = [], []
     for k in range(batches):
@@ -185,7 +178,7 @@ class Features(Task):
         people = subjects("cohort", "train")
         return people, None, {"cohort": [subject.id for subject in people]}
 
-    def build(self, recipe: Recipe) -> keras.Model:
+    def build(self, recipe: Recipe) -> Model:
         return with_answer(super().build(recipe), self.options(recipe)["question"])
 
     def batches(self, recipe: Recipe, samples: Sequence[Subject], weights: None, count: int = 40) -> Questions:
@@ -195,14 +188,14 @@ class Features(Task):
     def loss(self, recipe: Recipe) -> dict[str, Any]:
         return {"loss": cross_entropy}
 
-    def kept(self, model: keras.Model, recipe: Recipe) -> keras.Model:
+    def kept(self, model: Model, recipe: Recipe) -> Model:
         """Returns the encoder."""
         return next((layer for layer in model.layers if layer.name == recipe.architecture), model)
 
-    def usage(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         return {"question": self.options(recipe)["question"]}
 
-    def measure(self, model: keras.Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         people = subjects("cohort", "test")
         right, commonest = accuracy(model, self.batches(recipe, people, None, count=10))
         return {

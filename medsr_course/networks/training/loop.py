@@ -5,7 +5,6 @@ Only ``train_on_batch`` talks to the backend, so the same loop runs on TensorFlo
 
 from __future__ import annotations
 
-import os
 import warnings
 import zipfile
 import zlib
@@ -13,16 +12,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from medsr_course import runtime
 from medsr_course.networks.training.pairs import TrainingError
+from medsr_course.types import PathLike
 
 if TYPE_CHECKING:
     import keras
 
+Model: TypeAlias = "keras.Model"
 Batches = Callable[[int], tuple]  # number k of a batch → (inputs, targets) or (inputs, targets, sample weights)
 History = list[tuple[int, float]]
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -79,11 +80,9 @@ def _gpu() -> bool:
         import jax
 
         return jax.default_backend() in ("gpu", "cuda", "rocm")
-    if backend == "tensorflow":
-        import tensorflow
+    import tensorflow
 
-        return bool(tensorflow.config.list_physical_devices("GPU"))
-    return False
+    return bool(tensorflow.config.list_physical_devices("GPU"))
 
 
 def _bfloat16_cpu() -> bool:
@@ -114,11 +113,11 @@ class Watch:
         Step and gain.
     """
 
-    def __init__(self, gain: Callable[[keras.Model], float], times: int = 10):
+    def __init__(self, gain: Callable[[Model], float], times: int = 10):
         self.gain, self.times = gain, times
         self.rows: History = []
 
-    def look(self, model: keras.Model, step: int, steps: int, average: Callable[[], None]) -> None:
+    def look(self, model: Model, step: int, steps: int, average: Callable[[], None]) -> None:
         """Measures, if it is time; ``average`` puts the averaged weights into the model, which gets its own back."""
         if step * self.times >= steps * (len(self.rows) + 1):
             own = model.get_weights()
@@ -128,14 +127,14 @@ class Watch:
 
 
 def fit(
-    model: keras.Model,
+    model: Model,
     batches: Batches,
     steps: int,
     *,
     learning_rate: float = 1e-3,
     margin: int = 0,
     loss: Callable[[Any, Any], Any] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint: PathLike | None = None,
     every: int = 200,
     stop_after: int | None = None,
     watch: Watch | None = None,
@@ -251,9 +250,7 @@ def _advise_if_flat(history: History, steps: int, learning_rate: float) -> None:
         )
 
 
-def store(
-    variables: Iterable, steps: int, history: list[tuple], path: str | os.PathLike[str], watch: Watch | None = None
-) -> None:
+def store(variables: Iterable, steps: int, history: list[tuple], path: PathLike, watch: Watch | None = None) -> None:
     """Writes everything the next process needs, in one file that is either the old one or the new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -262,9 +259,7 @@ def store(
         np.savez(file, steps=steps, history=history, watched=watch.rows if watch else [], **arrays)
 
 
-def restore(
-    variables: list, steps: int, path: str | os.PathLike[str] | None, watch: Watch | None = None
-) -> list[tuple]:
+def restore(variables: list, steps: int, path: PathLike | None, watch: Watch | None = None) -> list[tuple]:
     """Puts a checkpoint's values into ``variables``; returns its history, empty where there is no checkpoint.
 
     Raises

@@ -5,74 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from medsr_course.networks.pretrained import Card, usage
 from medsr_course.networks.training import adversarial, sources
-from medsr_course.networks.training.loop import Batches, Watch, fit
+from medsr_course.networks.training.loop import Batches, Model, Watch, fit
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.scans import phantom
-
-if TYPE_CHECKING:
-    import keras
-    from nibabel.spatialimages import SpatialImage
+from medsr_course.types import Image
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a shipped weight.
+    """All that decides a shipped weight."""
 
-    Attributes
-    ----------
-    title : str
-        The name readers see.
-    task : str
-        A key of :data:`registry.TASKS`.
-    architecture, settings
-        For ``models.build``.
-    steps : int
-        Training steps.
-    share : dict of str to float
-        Data set → its share of the samples.
-    batch : int
-        Samples in a batch.
-    size : int
-        Side of a sample, in pixels of the network's input.
-    margin : int
-        Pixels at a sample's border that the loss leaves out: there the network lacks surroundings.
-    learning_rate : float
-        The peak of the schedule, see :func:`fit`.
-    precision : {"auto", "float32", "mixed_bfloat16"}
-        What the training computes in, see :func:`precision`; the weights are float32.
-    seed : int
-        Seed of the initial weights and of the batches.
-    repeats : tuple of int
-        Other seeds with which the training is done again: their curves and scores are in the card, to show the spread.
-    start : str, optional
-        The shipped weight from which the training starts.
-    players : Players, optional
-        Adversarial training with these settings.
-    options : dict
-        What only this task needs; the defaults are in the task's ``defaults``.
-    """
-
-    title: str
-    task: str
+    title: str  # the name readers see
+    task: str  # a key of :data:`registry.TASKS`
+    # For ``models.build``
     architecture: str
     settings: dict[str, Any]
-    steps: int
-    share: dict[str, float] = field(default_factory=lambda: dict(sources.SHARE))
-    batch: int = 16
-    size: int = 32
-    margin: int = 4
-    learning_rate: float = 2e-3
+    steps: int  # training steps
+    share: dict[str, float] = field(default_factory=lambda: dict(sources.SHARE))  # data set → its share of the samples
+    batch: int = 16  # samples in a batch
+    size: int = 32  # side of a sample, in pixels of the network's input
+    margin: int = 4  # pixels at a sample's border that the loss leaves out: there the network lacks surroundings
+    learning_rate: float = 2e-3  # the peak of the schedule, see :func:`fit`
+    # {"auto", "float32", "mixed_bfloat16"}: What the training computes in, see :func:`precision`; the weights are
+    # float32
     precision: str = "auto"
-    seed: int = 0
+    seed: int = 0  # seed of the initial weights and of the batches
+    # Other seeds with which the training is done again: their curves and scores are in the card, to show the spread
     repeats: tuple[int, ...] = ()
-    start: str | None = None
-    players: adversarial.Players | None = None
+    start: str | None = None  # the shipped weight from which the training starts
+    players: adversarial.Players | None = None  # Adversarial training with these settings
+    # What only this task needs; the defaults are in the task's ``defaults``
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -121,7 +89,7 @@ class Task:
         """Returns samples, the probability of each, and data set → subjects; see :func:`sources.material`."""
         return sources.material(recipe.share)
 
-    def build(self, recipe: Recipe) -> keras.Model:
+    def build(self, recipe: Recipe) -> Model:
         """Returns the network to be trained, with fresh weights."""
         from medsr_course.networks import models
 
@@ -137,7 +105,7 @@ class Task:
 
     def teach(
         self,
-        model: keras.Model,
+        model: Model,
         recipe: Recipe,
         samples: Any,
         weights: Any,
@@ -155,11 +123,11 @@ class Task:
         rate = recipe.learning_rate
         return fit(model, batches, recipe.steps, learning_rate=rate, checkpoint=checkpoint, watch=watch, **loss)
 
-    def gain(self, model: keras.Model, recipe: Recipe, image: SpatialImage) -> float:
+    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
         """Returns the gain over the classical method on a few slices of one scan, in dB."""
         raise NotImplementedError
 
-    def development(self, recipe: Recipe) -> Callable[[keras.Model], float] | None:
+    def development(self, recipe: Recipe) -> Callable[[Model], float] | None:
         """Returns what a training is watched by: the mean :meth:`gain` on two validation subjects of the cohort (T1w).
 
         None where the task has no gain in dB.
@@ -169,23 +137,23 @@ class Task:
         people = sources.subjects("cohort", "validation")[:2]
         return lambda model: float(np.mean([self.gain(model, recipe, s.contrasts["T1w"]) for s in people]))
 
-    def kept(self, model: keras.Model, recipe: Recipe) -> keras.Model:
+    def kept(self, model: Model, recipe: Recipe) -> Model:
         """Returns the part of the trained network that ships."""
         return model
 
-    def exported(self, model: keras.Model) -> keras.Model:
+    def exported(self, model: Model) -> Model:
         """Returns the part of the shipped network that becomes the .onnx file."""
         return model
 
-    def usage(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         """Returns how the network is used, as the card's ``usage`` (:mod:`pretrained.cards` lists the keys)."""
         raise NotImplementedError
 
-    def how(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
+    def how(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         """Returns the keyword arguments with which the task's ``…_with`` function uses the network."""
         return usage(self.card("", recipe, model))
 
-    def multiplications(self, recipe: Recipe, model: keras.Model) -> int | None:
+    def multiplications(self, recipe: Recipe, model: Model) -> int | None:
         """Returns the real multiplications per pixel of the image, where they are counted."""
         return None
 
@@ -197,7 +165,7 @@ class Task:
         """Returns what else decides the training and belongs into the card."""
         return {}
 
-    def card(self, name: str, recipe: Recipe, model: keras.Model) -> Card:
+    def card(self, name: str, recipe: Recipe, model: Model) -> Card:
         """Returns all of a network's card that is certain before the training."""
         intended_use, not_for = self.uses(recipe)
         players = {} if recipe.players is None else {"players": asdict(recipe.players)}
@@ -233,11 +201,11 @@ class Task:
             files={},
         )
 
-    def measure(self, model: keras.Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         """Returns the card's numbers: group of scans → quantity → value."""
         raise NotImplementedError
 
-    def perception(self, name: str, model: keras.Model, recipe: Recipe) -> dict[str, Any]:
+    def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:
         """Returns what PSNR does not see, of a network trained adversarially: group of scans → numbers."""
         raise NotImplementedError
 

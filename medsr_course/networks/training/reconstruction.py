@@ -2,55 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course.networks.pretrained import reconstruct_with
 from medsr_course.networks.training import sources
+from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import Degradation, Pool, Slices, log_uniform, refuse_nothing
 from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.physics import metrics
 from medsr_course.physics.grid import IN_HEAD
 from medsr_course.tasks.reconstruction import cartesian_mask, scan, smooth_phase, zero_filled
-
-if TYPE_CHECKING:
-    import keras
-    from nibabel.spatialimages import SpatialImage
+from medsr_course.types import Array, Image
 
 # What files have been through before (see Degradation); noise is added in k-space here.
 HISTORY = {"reference_noise": (0.05, 0.5), "shrink": 1.3, "window": 0.3, "unfilled": 0.2, "resliced": 0.2, "bits": 0.2}
 MARGIN = 4  # rows at the borders of a strip that the loss leaves out: there the network lacks surroundings
 
 
+@dataclass
 class Strips:
     """Batches for reconstruction networks: ``strips(k)`` is batch number k, a function of (seed, k) alone.
 
     The readout is complete, so rows can be transformed one by one: a strip of rows is a training sample as good as an
     image, and cheaper. All strips of a batch have one width; the mask is drawn anew for each.
-
-    Parameters
-    ----------
-    slices : sequence of array (h, w)
-        Magnitudes, divided by their scan's 99.5th percentile.
-    weights : array, optional
-        Probability of each slice.
-    rows : int
-        Height of a strip.
-    batch : int
-    widths : tuple of int
-        One of them per batch, at random; images are cut or filled up with air to it.
-    factors : tuple of float
-        R, one of them per strip.
-    noise : (float, float)
-        In %, drawn log-uniformly.
-    history : dict
-        Settings of :class:`Degradation`, which here only prepares the magnitudes.
-    pool, renew : int
-        As in :class:`Patches`.
-    seed : int
 
     Returns
     -------
@@ -61,38 +39,38 @@ class Strips:
         1 / energy of the residual: the loss is the share of zero-filling's error that is left.
     """
 
-    def __init__(
-        self,
-        slices: Slices,
-        *,
-        weights: npt.NDArray | None = None,
-        rows: int = 24,
-        batch: int = 2,
-        widths: tuple[int, ...] = (176, 208, 248),
-        factors: tuple[float, ...] = (4, 8),
-        noise: tuple[float, float] = (0.3, 3.0),
-        history: dict[str, Any] | None = None,
-        pool: int = 96,
-        renew: int = 2,
-        seed: int = 0,
-    ):
-        refuse_nothing(slices)
-        self.slices, self.weights, self.rows, self.batch = slices, weights, rows, batch
-        self.widths, self.factors, self.noise, self.seed = widths, factors, noise, seed
-        self.degradation = Degradation(1, **(HISTORY if history is None else history))
-        self.pool = Pool(self._slice, pool, renew)
+    slices: Slices  # sequence of array (h, w): Magnitudes, divided by their scan's 99.5th percentile
+    _: KW_ONLY
+    weights: Array | None = None  # probability of each slice
+    rows: int = 24  # height of a strip
+    batch: int = 2
+    # One of them per batch, at random; images are cut or filled up with air to it
+    widths: tuple[int, ...] = (176, 208, 248)
+    factors: tuple[float, ...] = (4, 8)  # R, one of them per strip
+    noise: tuple[float, float] = (0.3, 3.0)  # in %, drawn log-uniformly
+    # Settings of :class:`Degradation`, which here only prepares the magnitudes
+    history: dict[str, Any] = field(default_factory=lambda: dict(HISTORY))
+    # As in :class:`Patches`
+    pool: int = 96
+    renew: int = 2
+    seed: int = 0
 
-    def __call__(self, k: int) -> tuple[list[npt.NDArray], npt.NDArray, npt.NDArray]:
+    def __post_init__(self) -> None:
+        refuse_nothing(self.slices)
+        self._degradation = Degradation(1, **self.history)
+        self.stock = Pool(self._slice, self.pool, self.renew)
+
+    def __call__(self, k: int) -> tuple[list[Array], Array, Array]:
         rng = np.random.default_rng([self.seed, 1, k])
         width = int(rng.choice(self.widths))
-        drawn = [self._strip(prepared, width, rng) for prepared in self.pool.draw(k, self.batch, rng)]
+        drawn = [self._strip(prepared, width, rng) for prepared in self.stock.draw(k, self.batch, rng)]
         start, lines, residual, weight = (np.stack(part) for part in zip(*drawn, strict=True))
         return [start, lines], residual, weight
 
     def _slice(self, j):
         rng = np.random.default_rng([self.seed, 0, j])
         index = rng.choice(len(self.slices), p=self.weights)
-        _, image, _ = self.degradation.pair(np.asarray(self.slices[index], np.float32), rng)
+        _, image, _ = self._degradation.pair(np.asarray(self.slices[index], np.float32), rng)
         rows = np.flatnonzero((image > IN_HEAD).mean(axis=1) > 0.05)
         return image, (rows if rows.size else np.arange(len(image)))
 
@@ -163,37 +141,37 @@ class Reconstruction(Task):
     name, recipes = "reconstruction", RECIPES
     defaults = {"factors": (4, 8), "noise": (0.3, 3.0), "history": HISTORY}
 
-    def batches(self, recipe: Recipe, samples: Slices, weights: npt.NDArray | None) -> Strips:
+    def batches(self, recipe: Recipe, samples: Slices, weights: Array | None) -> Strips:
         shape = {"rows": recipe.size, "batch": recipe.batch}
         return Strips(samples, weights=weights, **shape, seed=recipe.seed, **self.options(recipe))
 
     def loss(self, recipe: Recipe) -> dict[str, Any]:
         return {"loss": row_loss}
 
-    def gain(self, model: keras.Model, recipe: Recipe, image: SpatialImage) -> float:
+    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
         base, value = self._scores(model, recipe, image, 4, key="development", slices=2)
         return value - base
 
-    def _scores(self, model: keras.Model, recipe: Recipe, image: SpatialImage, factor: int, **options) -> list[float]:
+    def _scores(self, model: Model, recipe: Recipe, image: Image, factor: int, **options) -> list[float]:
         """Returns the PSNR of zero-filling and of the network at R = ``factor``."""
         target, kspace, mask = scan(image, factor, **options)
         block = self.exported(model).predict_on_batch
         made = (zero_filled(kspace), reconstruct_with(block, kspace, mask, **self.how(recipe, model)))
         return [metrics.psnr(target, np.abs(image)) for image in made]
 
-    def exported(self, model: keras.Model) -> keras.Model:
+    def exported(self, model: Model) -> Model:
         """Returns the block, which has no Fourier transform inside."""
         from medsr_course.networks.models.reconstruction import block_of
 
         return block_of(model)
 
-    def usage(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         from medsr_course.networks.models.reconstruction import trust_of
 
         options = self.options(recipe)
         return {"trust": trust_of(model), "factors": list(options["factors"]), "noise": list(options["noise"])}
 
-    def multiplications(self, recipe: Recipe, model: keras.Model) -> int | None:
+    def multiplications(self, recipe: Recipe, model: Model) -> int | None:
         from medsr_course.networks.models.reconstruction import multiplications
 
         return round(multiplications(model, recipe.settings.get("iterations", 1)))
@@ -201,7 +179,7 @@ class Reconstruction(Task):
     def augmentation(self, recipe: Recipe) -> dict[str, Any]:
         return dict(self.options(recipe)["history"])
 
-    def measure(self, model: keras.Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         """Mean PSNR over the scans of each group, four slices of each, 1 % noise, R = 4 and 8."""
         result = {}
         for title, group in sources.measured_on().items():

@@ -6,15 +6,11 @@ import time
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from medsr_course.networks.pretrained import Card, load
-from medsr_course.networks.training.loop import Watch, precision
+from medsr_course.networks.training.loop import Model, Watch, precision
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.networks.training.recipe import Recipe, Task
-
-if TYPE_CHECKING:
-    import keras
 
 # Modules of this package, one per task, each with a TASK; a network comes after those its training needs.
 MODULES = ("features", "superresolution", "denoising", "thick_slices", "segmentation", "reconstruction")
@@ -42,7 +38,7 @@ def train(
     steps: int | None = None,
     share: dict[str, float] | None = None,
     checkpoint: Path | None = None,
-) -> tuple[keras.Model, Card]:
+) -> tuple[Model, Card]:
     """Train the network of a recipe.
 
     Parameters
@@ -97,7 +93,7 @@ def train(
 
 def make(
     name: str, *, steps: int | None = None, share: dict[str, float] | None = None, checkpoint: Path | None = None
-) -> tuple[keras.Model, Card]:
+) -> tuple[Model, Card]:
     """Train the network of a recipe, once with each of its seeds, and measure it; see :func:`train`.
 
     Returns

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from medsr_course import runtime
 from medsr_course.networks.pretrained import segment_with
+from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import Slices, magnitude_noise, refuse_nothing, scaled_slices
 from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.networks.training.sources import subjects
 from medsr_course.physics.grid import IN_HEAD
 from medsr_course.scans import volumes
+from medsr_course.scans.datasets import Subject
 from medsr_course.tasks import segmentation
-
-if TYPE_CHECKING:
-    import keras
-
-    from medsr_course.scans.datasets import Subject
+from medsr_course.types import Array
 
 COHORT = 24  # subjects, those for validation and test among them
 FILTERS = [12, 24, 48, 64]
@@ -58,72 +55,41 @@ NOT_FOR = (
 
 @dataclass(frozen=True)
 class Change:
-    """What is done at random to a patch: so that one network fits many heads, coils and protocols.
+    """What is done at random to a patch: so that one network fits many heads, coils and protocols."""
 
-    Attributes
-    ----------
-    turn : float
-        Degrees, either way.
-    zoom : float
-        Larger or smaller by up to this factor, log-uniformly: pixels need not be exactly 1 mm.
-    gamma : float
-        Contrast is raised to a power drawn log-uniformly from 1/gamma … gamma.
-    gain, shade : float
-        Brightness as a whole, and its smooth change across the patch, in parts.
-    soft : float
-        Largest standard deviation of a blur, pixels; half of the patches get none.
-    noise : float
-        Largest standard deviation of magnitude noise, in parts of the intensity scale.
-    """
-
-    turn: float = 15.0
-    zoom: float = 1.5
-    gamma: float = 1.4
+    turn: float = 15.0  # degrees, either way
+    zoom: float = 1.5  # larger or smaller by up to this factor, log-uniformly: pixels need not be exactly 1 mm
+    gamma: float = 1.4  # contrast is raised to a power drawn log-uniformly from 1/gamma … gamma
+    # Brightness as a whole, and its smooth change across the patch, in parts
     gain: float = 0.15
     shade: float = 0.25
-    soft: float = 0.8
-    noise: float = 0.04
+    soft: float = 0.8  # largest standard deviation of a blur, pixels; half of the patches get none
+    noise: float = 0.04  # largest standard deviation of magnitude noise, in parts of the intensity scale
 
 
+@dataclass
 class Labelled:
-    """Batches of labelled patches: ``labelled(k)`` is batch number k, a function of (seed, k) alone.
+    """Batches of labelled patches: ``labelled(k)`` is batch number k, a function of (seed, k) alone."""
 
-    Parameters
-    ----------
-    images, labels : sequences of arrays (h, w)
-        Slices divided by their intensity scale, and the class of each pixel.
-    size : int
-        Side of a patch.
-    batch : int
-    change : Change or None
-        None: patches are cut straight, as they are.
-    rare : int, optional
-        A class that is rare; ``share`` of the patches are centred on one of its pixels.
-    share : float
-    seed : int
-    """
+    # Slices divided by their intensity scale, and the class of each pixel
+    images: Slices
+    labels: Sequence[Array]
+    _: KW_ONLY
+    size: int = 96  # side of a patch
+    batch: int = 8
+    change: Change | None = None  # none: patches are cut straight, as they are
+    rare: int | None = None  # a class that is rare; ``share`` of the patches are centred on one of its pixels
+    share: float = 0.5
+    seed: int = 0
 
-    def __init__(
-        self,
-        images: Slices,
-        labels: Sequence[npt.NDArray[np.uint8]],
-        *,
-        size: int = 96,
-        batch: int = 8,
-        change: Change | None = None,
-        rare: int | None = None,
-        share: float = 0.5,
-        seed: int = 0,
-    ):
-        refuse_nothing(images)
-        self.images, self.labels, self.size, self.batch = images, labels, size, batch
-        self.change, self.rare, self.share, self.seed = change, rare, share, seed
-        self._inside = [np.flatnonzero(np.asarray(image[::4, ::4]) > IN_HEAD) for image in images]
+    def __post_init__(self) -> None:
+        refuse_nothing(self.images)
+        self._inside = [np.flatnonzero(np.asarray(image[::4, ::4]) > IN_HEAD) for image in self.images]
         self._some = [i for i, where in enumerate(self._inside) if where.size]
-        self._spots = [] if rare is None else [(i, np.argwhere(y == rare)) for i, y in enumerate(labels)]
-        self._spots = [(i, where) for i, where in self._spots if len(where)]
+        spots = [] if self.rare is None else [(i, np.argwhere(y == self.rare)) for i, y in enumerate(self.labels)]
+        self._spots = [(i, where) for i, where in spots if len(where)]
 
-    def __call__(self, k: int) -> tuple[npt.NDArray, npt.NDArray]:
+    def __call__(self, k: int) -> tuple[Array, Array]:
         rng = np.random.default_rng([self.seed, 3, k])
         patches, classes = zip(*(self._one(rng) for _ in range(self.batch)), strict=True)
         return np.stack(patches)[..., None], np.stack(classes)
@@ -167,7 +133,7 @@ class Labelled:
         return magnitude_noise(patch, sigma, rng)
 
 
-def truth(subject: Subject, question: str) -> npt.NDArray[np.uint8]:
+def truth(subject: Subject, question: str) -> Array:
     """Returns the label volume of a subject for "tissue" or "lesion", as a stack (n, h, w) of uint8."""
     image = subject.labels if question == "tissue" else subject.lesions
     return _classes(volumes.to_stack(image), question)
@@ -180,7 +146,7 @@ def _classes(stack, question):
 
 def material(
     people: Sequence[Subject], question: str, contrast: str, count: int = 60
-) -> tuple[list[npt.NDArray[np.float16]], list[npt.NDArray[np.uint8]]]:
+) -> tuple[list[Array], list[Array]]:
     """Returns slices of some subjects and their classes.
 
     Returns
@@ -189,8 +155,8 @@ def material(
         Divided by the intensity scale of their scan.
     labels : list of uint8 arrays (h, w)
     """
-    images: list[npt.NDArray[np.float16]] = []
-    labels: list[npt.NDArray[np.uint8]] = []
+    images: list[Array] = []
+    labels: list[Array] = []
     for subject in runtime.progress(people, "slices", unit="subject"):
         wanted = subject.labels if question == "tissue" else subject.lesions
         images += list(scaled_slices(subject.contrasts[contrast], count))
@@ -236,14 +202,14 @@ class Segmentation(Task):
     def loss(self, recipe: Recipe) -> dict[str, Any]:
         return {"loss": overlap_loss}
 
-    def usage(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         options = self.options(recipe)
         return {"contrast": options["contrast"], "classes": CLASSES[options["question"]]}
 
     def augmentation(self, recipe: Recipe) -> dict[str, Any]:
         return asdict(Change(**self.options(recipe)["change"]))
 
-    def measure(self, model: keras.Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         """Means over the cohort's validation and test subjects."""
         rows, options = {}, self.options(recipe)
         question, contrast = options["question"], options["contrast"]

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course import runtime
 from medsr_course.networks.training.pairs import TrainingError, dead_leaves, scaled_slices
-
-if TYPE_CHECKING:
-    from nibabel.spatialimages import SpatialImage
-
-    from medsr_course.scans.datasets import Subjects
+from medsr_course.scans import datasets
+from medsr_course.types import Array, Image
 
 SOURCES = {
     "ds002748": (
@@ -29,14 +23,12 @@ SHARE = {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15}  # data set → i
 COHORT_SUBJECTS = 12  # eight of them for training
 
 
-def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> Subjects:
+def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> datasets.Subjects:
     """Returns the subjects of a recipe's data set, ``"cohort"`` (the first ``count``) or ``"ds002748"``.
 
     Raises :class:`TrainingError` where there are none. Training needs all twelve subjects of ds002748 that the model
     card names: a BIDS folder ``ds002748`` inside the folder that MEDSR_REAL_DATA names.
     """
-    from medsr_course.scans import datasets
-
     options = {"n_subjects": count} if source == "cohort" else {}
     found = datasets.load(source, **options).select(split)
     if not found:
@@ -46,7 +38,7 @@ def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> Subjects:
     return found
 
 
-def material(share: dict[str, float]) -> tuple[list[npt.NDArray], npt.NDArray, dict[str, list[str]]]:
+def material(share: dict[str, float]) -> tuple[list[Array], Array, dict[str, list[str]]]:
     """Returns training slices of the data sets in ``share``, and how often to draw each.
 
     Returns
@@ -75,11 +67,9 @@ def material(share: dict[str, float]) -> tuple[list[npt.NDArray], npt.NDArray, d
     return slices, np.array(weights) / np.sum(weights), trained_on
 
 
-def measured_on() -> dict[str, dict[str, SpatialImage]]:
+def measured_on() -> dict[str, dict[str, Image]]:
     """Returns what a card's numbers are measured on: group title → scan name → image."""
-    from medsr_course.scans import datasets
-
-    groups: dict[str, dict[str, SpatialImage]] = {}
+    groups: dict[str, dict[str, Image]] = {}
     test = subjects("cohort", "test")
     for contrast in test[0].contrasts:
         groups[f"cohort test, {contrast}"] = {s.id: s.contrasts[contrast] for s in test}

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy.typing as npt
-
-from medsr_course.networks.pretrained import super_resolve_with
+from medsr_course.networks.pretrained import load, super_resolve_with
 from medsr_course.networks.training import adversarial, sources
+from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import Degradation, Patches, Slices
 from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution
-
-if TYPE_CHECKING:
-    import keras
-    from nibabel.spatialimages import SpatialImage
+from medsr_course.types import Array, Image
 
 # What files have been through before, and noise; see Degradation.
 HARD = {"noisy": 0.4, "window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
@@ -72,8 +68,8 @@ NOT_FOR = (
 
 
 def gains(
-    network: Callable[[npt.NDArray], npt.NDArray],
-    images: dict[str, SpatialImage],
+    network: Callable[[Array], Array],
+    images: dict[str, Image],
     scale: int,
     *,
     noise: float = 0.0,
@@ -128,7 +124,7 @@ class SuperResolution(Task):
         """Returns what is done to the slices."""
         return Degradation(recipe.settings["scale"], **self.options(recipe)["degradation"])
 
-    def batches(self, recipe: Recipe, samples: Slices, weights: npt.NDArray | None) -> Patches:
+    def batches(self, recipe: Recipe, samples: Slices, weights: Array | None) -> Patches:
         return Patches(
             samples,
             self.degradation(recipe),
@@ -144,10 +140,10 @@ class SuperResolution(Task):
     def loss(self, recipe: Recipe) -> dict[str, Any]:
         return {"margin": recipe.margin * recipe.settings["scale"]}
 
-    def gain(self, model: keras.Model, recipe: Recipe, image: SpatialImage) -> float:
+    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
         return gains(model.predict_on_batch, {"": image}, slices=3, **self.how(recipe, model))[0]["gain"]
 
-    def usage(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         options = self.options(recipe)
         return {
             "scale": recipe.settings["scale"],
@@ -161,7 +157,7 @@ class SuperResolution(Task):
     def augmentation(self, recipe: Recipe) -> dict[str, Any]:
         return asdict(self.degradation(recipe))
 
-    def measure(self, model: keras.Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         """Mean over subjects, per data set, contrast and noise; single real scans by name."""
         result, how = {}, self.how(recipe, model)
         for title, group in sources.measured_on().items():
@@ -172,9 +168,24 @@ class SuperResolution(Task):
                 result[f"{title}, {noise} % noise" if noise else title] = summary(rows, "subjects")
         return result
 
-    def perception(self, name: str, model: keras.Model, recipe: Recipe) -> dict[str, Any]:
-        how, groups = self.how(recipe, model), sources.measured_on()
-        return adversarial.perception(name, model.predict_on_batch, recipe.start or name, groups, **how)
+    def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:
+        """Perceptual distance and spectrum error on the cohort: group → ZIP, the start, and the network → both."""
+        how, scale, start = self.how(recipe, model), recipe.settings["scale"], recipe.start or name
+        before = load(start)
+        runs = {
+            "ZIP": lambda coarse: zero_fill(coarse, scale),
+            start: lambda coarse: super_resolve_with(before.predict_on_batch, coarse, **how),
+            name: lambda coarse: super_resolve_with(model.predict_on_batch, coarse, **how),
+        }
+        result = {}
+        for title, group in sources.measured_on().items():
+            if title.startswith("cohort"):
+                pairs = [superresolution.pair(image, scale) for image in group.values()]
+                result[title] = {
+                    method: {"perceptual distance": round(distance, 4), "spectrum error": round(spectrum, 4)}
+                    for method, (_, spectrum, distance) in adversarial.perceived(runs, pairs, scale).items()
+                }
+        return result
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:
         clean = not self.degradation(recipe).noisy

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from medsr_course import runtime
 from medsr_course.networks.pretrained import thin_slices_with
+from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import (
     Slices,
     TrainingError,
@@ -26,10 +26,7 @@ from medsr_course.networks.training.sources import subjects
 from medsr_course.physics import grid, metrics
 from medsr_course.scans import volumes
 from medsr_course.tasks import thick_slices
-
-if TYPE_CHECKING:
-    import keras
-    from nibabel.spatialimages import SpatialImage
+from medsr_course.types import Array, Image
 
 ROWS = 48
 AXES = {"cohort": (0, 1, 2), "ds002748": (1, 2)}  # of (z, y, x): ds002748's z is interpolated, nothing is lost there
@@ -53,31 +50,9 @@ RECIPES = {
 }
 
 
+@dataclass
 class Blocks:
     """Batches of blocks from volumes: ``blocks(k)`` is batch number k, a function of (seed, k) alone.
-
-    Parameters
-    ----------
-    volumes : sequence of (array (z, y, x), tuple of int)
-        Thin slices, magnitudes, divided by the 99.5th percentile of their scan; and the axes that may play the part of
-        the slices.
-    weights : array, optional
-        Probability of each volume; by default all alike.
-    slab : thick_slices.Slab
-        What the thick slices are.
-    iterations : int
-        Of back-projection.
-    sequence : int
-        Thick slices in a block.
-    size, batch : int
-        Side of a block in pixels, and blocks in a batch.
-    noise : (float, float)
-        Of the thin slices in %, log-uniform.
-    soft : float
-        Share of blocks that are smoothed a little, along each axis differently.
-    gamma, inverted : float
-        As for :class:`Degradation`.
-    seed : int
 
     Returns
     -------
@@ -89,30 +64,31 @@ class Blocks:
         See :func:`balance`, of each block.
     """
 
-    AROUND = 2  # thick slices beyond a block's ends that are simulated and cut off: a volume goes on there
+    # Thick slices beyond a block's ends that are simulated and cut off: a volume goes on there
+    AROUND: ClassVar[int] = 2
 
-    def __init__(
-        self,
-        volumes: Sequence[tuple[npt.NDArray, tuple[int, ...]]],
-        *,
-        weights: npt.NDArray | None = None,
-        slab: thick_slices.Slab = thick_slices.STANDARD,
-        iterations: int = 16,
-        sequence: int = 8,
-        size: int = 32,
-        batch: int = 4,
-        noise: tuple[float, float] = (0.1, 2.0),
-        soft: float = 0.4,
-        gamma: float = 1.3,
-        inverted: float = 0.1,
-        seed: int = 0,
-    ):
-        refuse_nothing(volumes, "volumes")
-        self.volumes, self.weights, self.slab, self.iterations = volumes, weights, slab, iterations
-        self.sequence, self.size, self.batch, self.seed = sequence, size, batch, seed
-        self.noise, self.soft, self.gamma, self.inverted = noise, soft, gamma, inverted
+    # Sequence of (array (z, y, x), tuple of int): Thin slices, magnitudes, divided by the 99.5th percentile of their
+    # scan; and the axes that may play the part of the slices
+    volumes: Sequence[tuple[Array, tuple[int, ...]]]
+    _: KW_ONLY
+    weights: Array | None = None  # probability of each volume; by default all alike
+    slab: thick_slices.Slab = thick_slices.STANDARD  # what the thick slices are
+    iterations: int = 16  # of back-projection
+    sequence: int = 8  # thick slices in a block
+    # Side of a block in pixels, and blocks in a batch
+    size: int = 32
+    batch: int = 4
+    noise: tuple[float, float] = (0.1, 2.0)  # of the thin slices in %, log-uniform
+    soft: float = 0.4  # share of blocks that are smoothed a little, along each axis differently
+    # As for :class:`Degradation`
+    gamma: float = 1.3
+    inverted: float = 0.1
+    seed: int = 0
 
-    def __call__(self, k: int) -> tuple[npt.NDArray, ...]:
+    def __post_init__(self) -> None:
+        refuse_nothing(self.volumes, "volumes")
+
+    def __call__(self, k: int) -> tuple[Array, ...]:
         blocks = [self._block(np.random.default_rng([self.seed, k, j])) for j in range(self.batch)]
         return tuple(np.stack(part) for part in zip(*blocks, strict=True))
 
@@ -149,21 +125,9 @@ class Blocks:
         return volume[tuple(slice(f, f + side) for f, side in zip(first, sides, strict=True))].astype(np.float32)
 
 
+@dataclass
 class Series:
     """Batches of pieces of moving pictures, measured every other frame and with noise: ``series(k)`` is batch number k.
-
-    Parameters
-    ----------
-    images : sequence of array (h, w)
-        Magnitudes, divided by their intensity scale; what :func:`thick_slices.cine` sets in motion.
-    frames : int
-        Of a series; every second one is measured.
-    size : int
-        Side of a piece.
-    noise : float
-        Of a measured frame, in %.
-    smoothing : dict, optional
-        ``time`` and ``space`` of :func:`thick_slices.between_frames`.
 
     Returns
     -------
@@ -173,24 +137,24 @@ class Series:
         As for :class:`Blocks`.
     """
 
-    AROUND = 12  # pixels beyond a piece: what moves in must come from somewhere
+    AROUND: ClassVar[int] = 12  # pixels beyond a piece: what moves in must come from somewhere
 
-    def __init__(
-        self,
-        images: Slices,
-        *,
-        frames: int = 16,
-        size: int = 32,
-        batch: int = 4,
-        noise: float = 3.0,
-        smoothing: dict[str, float] | None = None,
-        seed: int = 0,
-    ):
-        refuse_nothing(images, "images")
-        self.images, self.frames, self.size = images, frames, size
-        self.batch, self.noise, self.seed, self.smoothing = batch, noise, seed, smoothing or {}
+    # Sequence of array (h, w): Magnitudes, divided by their intensity scale; what :func:`thick_slices.cine` sets in
+    # motion
+    images: Slices
+    _: KW_ONLY
+    frames: int = 16  # of a series; every second one is measured
+    size: int = 32  # side of a piece
+    batch: int = 4
+    noise: float = 3.0  # of a measured frame, in %
+    # ``time`` and ``space`` of :func:`thick_slices.between_frames`
+    smoothing: dict[str, float] = field(default_factory=dict)
+    seed: int = 0
 
-    def __call__(self, k: int) -> tuple[npt.NDArray, ...]:
+    def __post_init__(self) -> None:
+        refuse_nothing(self.images, "images")
+
+    def __call__(self, k: int) -> tuple[Array, ...]:
         pieces = [self._piece(np.random.default_rng([self.seed, k, j])) for j in range(self.batch)]
         return tuple(np.stack(part) for part in zip(*pieces, strict=True))
 
@@ -211,7 +175,7 @@ class Series:
 
 
 def error_left(margin: int) -> Callable[[Any, Any], Any]:
-    """Returns a loss for ``fit``: the squared error of ``(n, steps, h, w, c)`` without ``margin`` pixels at the border."""
+    """Returns a loss for ``fit``: squared error of ``(n, steps, h, w, c)`` without ``margin`` pixels at the border."""
     from medsr_course.networks.models import keras
 
     inner = (slice(None), slice(None), *(slice(margin, -margin or None),) * 2)
@@ -222,7 +186,7 @@ def error_left(margin: int) -> Callable[[Any, Any], Any]:
     return loss
 
 
-def scaled_volume(image: SpatialImage) -> npt.NDArray[np.float16]:
+def scaled_volume(image: Image) -> Array:
     """Returns a scan as an axial stack (z, y, x) float16, divided by its intensity scale, the empty margins cut off."""
     stack = volumes.to_stack(image).astype(np.float32)
     stack = stack / grid.intensity(stack)[1]
@@ -234,8 +198,8 @@ def scaled_volume(image: SpatialImage) -> npt.NDArray[np.float16]:
 
 
 def gain(
-    network: Callable[[npt.NDArray], npt.NDArray],
-    image: SpatialImage,
+    network: Callable[[Array], Array],
+    image: Image,
     *,
     slab: thick_slices.Slab = thick_slices.STANDARD,
     iterations: int = 16,
@@ -270,14 +234,14 @@ def gain(
     return {"baseline": base, "network": value, "gain": value - base}
 
 
-def measured_on() -> dict[str, list[tuple[SpatialImage, str]]]:
+def measured_on() -> dict[str, list[tuple[Image, str]]]:
     """Returns group → list of (image, plane) for cards: unseen subjects of the cohort, and every real scan there is.
 
     ds002748 through the planes in which its slices were measured, every other scan through its axial slices.
     """
     from medsr_course.scans import datasets
 
-    groups: dict[str, list[tuple[SpatialImage, str]]] = {}
+    groups: dict[str, list[tuple[Image, str]]] = {}
     for person in subjects("cohort", "test"):
         for contrast, image in person.contrasts.items():
             groups.setdefault(f"cohort test, {contrast}", []).append((image, "axial"))
@@ -319,7 +283,7 @@ class ThickSlices(Task):
         ),
     }
 
-    def gather(self, recipe: Recipe) -> tuple[list, npt.NDArray, dict[str, list[str]]]:
+    def gather(self, recipe: Recipe) -> tuple[list, Array, dict[str, list[str]]]:
         found: list = []
         weights: list[float] = []
         trained_on = {}
@@ -331,24 +295,24 @@ class ThickSlices(Task):
             trained_on[source] = [person.id for person in people]
         return found, np.array(weights) / np.sum(weights), trained_on
 
-    def batches(self, recipe: Recipe, samples: Sequence, weights: npt.NDArray | None) -> Blocks:
+    def batches(self, recipe: Recipe, samples: Sequence, weights: Array | None) -> Blocks:
         shape = {"sequence": recipe.settings["steps"], "size": recipe.size, "batch": recipe.batch}
         return Blocks(samples, weights=weights, **shape, seed=recipe.seed, **self.options(recipe))
 
     def loss(self, recipe: Recipe) -> dict[str, Any]:
         return {"loss": error_left(recipe.margin)}
 
-    def gain(self, model: keras.Model, recipe: Recipe, image: SpatialImage) -> float:
+    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
         return gain(model.predict_on_batch, image, rows=16, **self.how(recipe, model))["gain"]
 
-    def usage(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         options = self.options(recipe)
         return {"slab": asdict(options["slab"]), "iterations": options["iterations"]}
 
     def augmentation(self, recipe: Recipe) -> dict[str, Any]:
         return {key: self.options(recipe)[key] for key in ("noise", "soft", "gamma", "inverted")}
 
-    def measure(self, model: keras.Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         """Mean over the scans of each group; :data:`ROWS` rows of each."""
         how = self.how(recipe, model)
         return {

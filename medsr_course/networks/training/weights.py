@@ -9,21 +9,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
 from medsr_course import resources, runtime
 from medsr_course.networks.pretrained import Card, load
+from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.networks.training.registry import TASKS, find, make, recipes, train
-
-if TYPE_CHECKING:
-    import keras
+from medsr_course.types import PathLike
 
 
-def train_weight(name: str, folder: str | os.PathLike[str] | None = None) -> Card:
+def train_weight(name: str, folder: PathLike | None = None) -> Card:
     """Makes a shipped weight from its recipe and returns its card; resumes what was interrupted.
 
     Parameters
@@ -41,7 +39,7 @@ def train_weight(name: str, folder: str | os.PathLike[str] | None = None) -> Car
     return made
 
 
-def train_twin(name: str, folder: str | os.PathLike[str] | None = None) -> Card:
+def train_twin(name: str, folder: PathLike | None = None) -> Card:
     """Trains a shipped network again without real scans; returns its card, with what the other one gains as ``twin``.
 
     The difference to ``metrics`` is what training on real scans was worth. The twin itself is not kept.
@@ -55,7 +53,7 @@ def train_twin(name: str, folder: str | os.PathLike[str] | None = None) -> Card:
     return _write_card(replace(shipped, twin={key: getattr(twin, key) for key in kept}), _folder(folder))
 
 
-def measure_again(name: str, folder: str | os.PathLike[str] | None = None) -> Card:
+def measure_again(name: str, folder: PathLike | None = None) -> Card:
     """Measures a shipped network anew and returns its card, with the new numbers."""
     recipe, shipped = find(name), _shipped(name, folder)
     task, model = TASKS[recipe.task], load(name)
@@ -72,11 +70,11 @@ def try_out(name: str, steps: int = 20) -> Card:
     return train(name, steps=steps, share={"cohort": 1.0})[1]
 
 
-def _folder(folder: str | os.PathLike[str] | None) -> Path:
+def _folder(folder: PathLike | None) -> Path:
     return Path(folder or resources.path("weights"))
 
 
-def _shipped(name: str, folder: str | os.PathLike[str] | None) -> Card:
+def _shipped(name: str, folder: PathLike | None) -> Card:
     path = _folder(folder) / f"{name}.json"
     if not path.exists():
         raise TrainingError(f"{name!r} has no card in {path.parent}: `make weights NAME={name}` first")
@@ -89,7 +87,7 @@ def _write_card(made: Card, folder: Path) -> Card:
     return made
 
 
-def export(model: keras.Model, path: Path) -> None:
+def export(model: Model, path: Path) -> None:
     """Writes a network as an ONNX file that takes any number of images, and any size where the network does."""
     from medsr_course.networks.models import keras
 
@@ -120,7 +118,7 @@ def _halve(path, halved):
     path.unlink()
 
 
-def _publish(model: keras.Model, exported: keras.Model, made: Card, folder: Path) -> Card:
+def _publish(model: Model, exported: Model, made: Card, folder: Path) -> Card:
     """Writes both weight files and, last, the card with their checksums; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as scratch:
