@@ -1,6 +1,5 @@
 """A discriminator that sees the noisy image, too, and the noise power spectrum."""
 
-
 import numpy as np
 import pytest
 from scipy import ndimage
