@@ -103,6 +103,11 @@ class Task:
         """Returns what the training minimises, as keyword arguments of :func:`fit`: ``margin`` or ``loss``."""
         return {"margin": recipe.margin}
 
+    def players(self, recipe: Recipe) -> adversarial.Players:
+        """Returns the settings of an adversarial training, with the recipe's learning rate and margin."""
+        players = recipe.players or adversarial.Players()
+        return replace(players, learning_rate=recipe.learning_rate, **self.loss(recipe))
+
     def teach(
         self,
         model: Model,
@@ -116,7 +121,7 @@ class Task:
         """Trains the network in place; returns the curve."""
         batches, loss = self.batches(recipe, samples, weights), self.loss(recipe)
         if recipe.players is not None:
-            game = replace(recipe.players, learning_rate=recipe.learning_rate, **loss)
+            game = self.players(recipe)
             return adversarial.teach(
                 model, batches, recipe.steps, game, seed=recipe.seed, checkpoint=checkpoint, watch=watch
             )
@@ -168,7 +173,7 @@ class Task:
     def card(self, name: str, recipe: Recipe, model: Model) -> Card:
         """Returns all of a network's card that is certain before the training."""
         intended_use, not_for = self.uses(recipe)
-        players = {} if recipe.players is None else {"players": asdict(recipe.players)}
+        players = {"players": asdict(self.players(recipe))} if recipe.players else {}
         return Card(
             format=2,
             name=name,
