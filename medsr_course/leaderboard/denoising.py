@@ -40,10 +40,10 @@ def measure(subjects=24, seed=0):
         for level in denoising.LEVELS:
             methods = _methods(kind, level, tuning)
             for data, subject, contrast, image in runtime.progress(scans, f"{kind}, {level} %", unit="scan"):
-                given = denoising.pair(image, level, kind, key=f"{subject} {contrast}", slices=SLICES)
+                pair = denoising.pair(image, level, kind, key=f"{subject} {contrast}", slices=SLICES)
                 for name, (title, method, about) in methods.items():
                     began = time.perf_counter()
-                    result = method(given)
+                    result = method(pair)
                     seconds = time.perf_counter() - began
                     rows.append(
                         {
@@ -53,9 +53,9 @@ def measure(subjects=24, seed=0):
                             "setting": f"{'magnitudes' if kind == 'rician' else 'real channel'}, {level} % noise",
                             "subject": subject,
                             "contrast": contrast,
-                            **given.scores(result),
+                            **pair.scores(result),
                             **about,
-                            "seconds_per_megavoxel": seconds / (given.noisy.size / 1e6),
+                            "seconds_per_megavoxel": seconds / (pair.given.size / 1e6),
                         }
                     )
     return rows
@@ -77,7 +77,7 @@ def _methods(kind, level, tuning):
         denoising.pair(volumes.axial_slices(image, n=TUNING_SLICES), level, kind, key=f"tuning {i}")
         for i, image in enumerate(tuning)
     ]
-    methods = {NOISY: ("noisy", lambda given: given.noisy, {"parameters": 0})}
+    methods = {NOISY: ("noisy", lambda pair: pair.given, {"parameters": 0})}
     for name, found in denoising.FILTERS.items():
         best = denoising.choose(name, pairs)
         methods[name] = found.title, best, {"parameters": 0, "strength": best.strength}
@@ -85,7 +85,7 @@ def _methods(kind, level, tuning):
         about = pretrained.card(name)
         if about.usage["kind"] == kind:
             known = {"parameters": about.parameters}
-            methods[name] = name, lambda given, n=name: pretrained.denoise(n, given.noisy), known
+            methods[name] = name, lambda pair, n=name: pretrained.denoise(n, pair.given), known
     return methods
 
 

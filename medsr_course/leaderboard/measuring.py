@@ -140,17 +140,15 @@ class _Store:
         """The row of a method, or of a filter at a strength."""
 
         def measure():
-            target, coarse = self._pair(scale, noise)
+            pair = self._pair(scale, noise)
             if name in FILTERS:
                 result, seconds = self._filtered(name, noise, strength)
             else:
                 method = methods.get(name)
                 if method.learned:
-                    method(coarse[:1], scale)  # a session is made at the first call
-                result, seconds = self._timed(lambda: method(coarse, scale))
-            options = {"contrast": self.scan.contrast, "pixel_size": self._pixel}
-            values = superresolution.scores(target, result, coarse, **options)
-            return values | {"seconds_per_megavoxel": seconds / (target.size / 1e6)}
+                    method(pair.given[:1], scale)  # a session is made at the first call
+                result, seconds = self._timed(lambda: method(pair.given, scale))
+            return pair.scores(result) | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
 
         key = f"{_identity(name)} x{scale} {noise}% {strength}"
         return self._labelled(self._remembered(key, measure), name, scale, noise, strength)
@@ -159,12 +157,8 @@ class _Store:
         """PSNR full and inside the head of a filter, by strength."""
 
         def measure():
-            target, _ = self._pair(2, noise)
-            options = {"contrast": self.scan.contrast, "pixel_size": self._pixel}
-            return [
-                list(superresolution.psnrs(target, self._filtered(name, noise, s)[0], **options).values())
-                for s in FILTERS[name].strengths
-            ]
+            pair, strengths = self._pair(2, noise), FILTERS[name].strengths
+            return [list(pair.psnrs(self._filtered(name, noise, s)[0]).values()) for s in strengths]
 
         key = f"sweep {name} {FILTERS[name].strengths} {noise}%"
         return dict(zip(FILTERS[name].strengths, self._remembered(key, measure), strict=True))
@@ -181,12 +175,13 @@ class _Store:
             if self._image is None:
                 self._image = self.scan.read()
             key = f"{self.scan.subject} {self.scan.contrast}"
-            self._pairs = {(scale, noise): superresolution.pair(self._image, scale, noise=noise, key=key)}
+            options = {"noise": noise, "key": key, "contrast": self.scan.contrast}
+            self._pairs = {(scale, noise): superresolution.pair(self._image, scale, **options)}
         return self._pairs[scale, noise]
 
     def _filtered(self, name, noise, strength):
         """Result of a filter after zero-filling, and the seconds it took; what filters share is done once."""
-        _, coarse = self._pair(2, noise)
+        coarse = self._pair(2, noise).given
         filter, sigma = FILTERS[name], noise_sigma(coarse, noise).ravel()
         key = filter.apply, noise, strength
         if key not in self._smooth:

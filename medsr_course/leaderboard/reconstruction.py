@@ -30,9 +30,10 @@ def measure():
     for scan in runtime.progress([scan for scan in measured if scan.group != CT], "reconstruction", unit="scan"):
         image = scan.read()
         for factor in FACTORS:
-            target, kspace, mask = _case(scan, image, factor)
+            pair = _case(scan, image, factor)
+            kspace, mask = pair.given, pair.mask
             label = {"data": scan.group, "setting": f"R = {factor}", "subject": scan.subject, "contrast": scan.contrast}
-            _, middle, _ = _case(scan, image, factor, pattern="middle")
+            middle = _case(scan, image, factor, pattern="middle").given
             calls = {
                 ("zero-filled", "Zero-filled", 0): lambda k=kspace: reconstruction.zero_filled(k),
                 ("middle", "As many lines, all from the middle", 0): lambda k=middle: reconstruction.zero_filled(k),
@@ -49,18 +50,16 @@ def measure():
                 )
             for (method, title, parameters), call in calls.items():
                 began = time.perf_counter()
-                result = np.abs(call())
+                result = call()
                 seconds = time.perf_counter() - began
                 rows.append(
                     {
                         **label,
                         "method": method,
                         "title": title,
-                        "psnr": metrics.psnr(target, result),
-                        "ssim": metrics.ssim(target, result),
-                        "hfen": metrics.hfen(target, result),
+                        **pair.scores(result),
                         "parameters": parameters,
-                        "seconds_per_megavoxel": seconds / (target.size / 1e6),
+                        "seconds_per_megavoxel": seconds / (pair.target.size / 1e6),
                     }
                 )
     return rows
@@ -68,7 +67,7 @@ def measure():
 
 def _case(scan, image, factor, slices=SLICES, pattern="random"):
     key = f"{scan.subject} {scan.contrast}"
-    return reconstruction.scan(image, factor, key=key, slices=slices, pattern=pattern)
+    return reconstruction.pair(image, factor, key=key, slices=slices, pattern=pattern)
 
 
 def _choose(tuning):
@@ -77,11 +76,12 @@ def _choose(tuning):
     for scan in runtime.progress(tuning, "choosing λ", unit="scan"):
         image = scan.read()
         for factor in FACTORS:
-            target, kspace, mask = _case(scan, image, factor, slices=1)
+            pair = _case(scan, image, factor, slices=1)
             for prior, weights in WEIGHTS.items():
                 found.setdefault((factor, prior), {})[scan] = {
                     weight: metrics.psnr(
-                        target, np.abs(reconstruction.compressed_sensing(kspace, mask, weight, prior=prior))
+                        pair.target,
+                        np.abs(reconstruction.compressed_sensing(pair.given, pair.mask, weight, prior=prior)),
                     )
                     for weight in weights
                 }

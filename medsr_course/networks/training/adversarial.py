@@ -6,7 +6,7 @@ PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -250,7 +250,7 @@ def teach(
 
 def perceived(
     runs: dict[str, Callable[[Array], Array]],
-    pairs: list[tuple[Array, Array]],
+    pairs: Sequence[Any],
     band: float,
     judge: str = "features-judge",
 ) -> dict[str, list[float]]:
@@ -260,8 +260,8 @@ def perceived(
     ----------
     runs : dict
         Name → function from what is given to an image.
-    pairs : list of (array, array)
-        Target, and what is given, of each scan.
+    pairs : sequence of Pair
+        ``target`` and ``given`` of each scan.
     band : float
         The spectrum error counts frequencies beyond 1 / ``band`` of Nyquist, see :func:`metrics.spectrum_error`.
     judge : str
@@ -276,7 +276,7 @@ def perceived(
 
     eye, result = load(judge), {}
     for name, run in runs.items():
-        made = [(target, run(given)) for target, given in pairs]
+        made = [(pair.target, run(pair.given)) for pair in pairs]
         rows = [(metrics.psnr(*x), metrics.spectrum_error(*x, band), losses.perceptual_distance(eye, *x)) for x in made]
         result[name] = [float(value) for value in np.mean(rows, axis=0)]
     return result

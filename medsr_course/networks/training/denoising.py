@@ -198,9 +198,9 @@ class Denoising(Task):
         return min(self.options(recipe)["finish"], recipe.steps)
 
     def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
-        given = denoising.pair(image, 6, self.options(recipe)["kind"], key="development", slices=2)
-        made = denoise_with(model.predict_on_batch, given.noisy, **self.how(recipe, model))
-        return given.scores(made)["psnr"] - given.scores(given.noisy)["psnr"]
+        pair = denoising.pair(image, 6, self.options(recipe)["kind"], key="development", slices=2)
+        made = denoise_with(model.predict_on_batch, pair.given, **self.how(recipe, model))
+        return pair.scores(made)["psnr"] - pair.scores(pair.given)["psnr"]
 
     def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         return {key: self.options(recipe)[key] for key in ("kind", "residual")}
@@ -222,9 +222,9 @@ class Denoising(Task):
             for level in denoising.LEVELS:
                 rows = []
                 for key, image in group.items():
-                    given = denoising.pair(image, level, kind, key=key, slices=5)
-                    made = denoise_with(model.predict_on_batch, given.noisy, **self.how(recipe, model))
-                    before, after = given.scores(given.noisy), given.scores(made)
+                    pair = denoising.pair(image, level, kind, key=key, slices=5)
+                    made = denoise_with(model.predict_on_batch, pair.given, **self.how(recipe, model))
+                    before, after = pair.scores(pair.given), pair.scores(made)
                     rows.append((before["psnr"], after["psnr"], before["psnr_head"], after["psnr_head"]))
                 mean = [round(float(value), 2) for value in np.mean(rows, axis=0)]
                 keys = ("noisy (dB)", "denoised (dB)", "noisy, head (dB)", "denoised, head (dB)")
@@ -279,7 +279,7 @@ def trade(
         "start": lambda noisy: denoise_with(before, noisy, kind=kind, residual=residual),
     }
     pairs = [denoising.pair(image, 6, kind, key=key, slices=4) for key, image in images.items()]
-    seen = adversarial.perceived(runs, [(given.target, given.noisy) for given in pairs], 2)
+    seen = adversarial.perceived(runs, pairs, 2)
     (psnr, spectrum, distance), (psnr0, spectrum0, distance0) = seen.values()
     return {
         "PSNR loss (dB)": round(psnr0 - psnr, 3),

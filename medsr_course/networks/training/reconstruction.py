@@ -15,7 +15,8 @@ from medsr_course.networks.training.pairs import Degradation, Pool, Slices, log_
 from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.physics import metrics
 from medsr_course.physics.grid import IN_HEAD
-from medsr_course.tasks.reconstruction import cartesian_mask, scan, smooth_phase, zero_filled
+from medsr_course.tasks import reconstruction as task
+from medsr_course.tasks.reconstruction import cartesian_mask, smooth_phase, zero_filled
 from medsr_course.types import Array, Image
 
 # What files have been through before (see Degradation); noise is added in k-space here.
@@ -154,10 +155,10 @@ class Reconstruction(Task):
 
     def _scores(self, model: Model, recipe: Recipe, image: Image, factor: int, **options) -> list[float]:
         """Returns the PSNR of zero-filling and of the network at R = ``factor``."""
-        target, kspace, mask = scan(image, factor, **options)
+        pair = task.pair(image, factor, **options)
         block = self.exported(model).predict_on_batch
-        made = (zero_filled(kspace), reconstruct_with(block, kspace, mask, **self.how(recipe, model)))
-        return [metrics.psnr(target, np.abs(image)) for image in made]
+        made = (zero_filled(pair.given), reconstruct_with(block, pair.given, pair.mask, **self.how(recipe, model)))
+        return [metrics.psnr(pair.target, np.abs(image)) for image in made]
 
     def exported(self, model: Model) -> Model:
         """Returns the block, which has no Fourier transform inside."""

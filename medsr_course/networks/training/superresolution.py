@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from medsr_course.networks.pretrained import load, super_resolve_with
 from medsr_course.networks.training import adversarial, sources
@@ -13,7 +15,6 @@ from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import Degradation, Patches, Slices
 from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.physics.interpolation import zero_fill
-from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution
 from medsr_course.types import Array, Image
 
@@ -98,12 +99,13 @@ def gains(
     """
     rows = []
     for scan, image in images.items():
-        target, coarse = superresolution.pair(image, scale, noise=noise, key=scan)
-        first = (len(target) - slices) // 2
-        target, coarse = target[first : first + slices], coarse[first : first + slices]
-        options = {"contrast": "CT" if scan.endswith("CT") else "", "pixel_size": volumes.pixel_size(image)}
-        base = superresolution.psnrs(target, zero_fill(coarse, scale), **options)
-        value = superresolution.psnrs(target, super_resolve_with(network, coarse, scale, **usage), **options)
+        contrast = "CT" if scan.endswith("CT") else ""
+        pair = superresolution.pair(image, scale, noise=noise, key=scan, contrast=contrast)
+        first = (len(pair.target) - slices) // 2
+        some = np.s_[first : first + slices]
+        pair = replace(pair, target=pair.target[some], given=pair.given[some])
+        base = pair.psnrs(zero_fill(pair.given, scale))
+        value = pair.psnrs(super_resolve_with(network, pair.given, scale, **usage))
         gain = {"gain": value["psnr"] - base["psnr"], "gain_head": value["psnr_head"] - base["psnr_head"]}
         rows.append({"scan": scan, "zip": base["psnr"], "network": value["psnr"], **gain})
     return rows
