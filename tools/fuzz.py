@@ -40,6 +40,7 @@ from pydicom.uid import (
 from medsr_course import resources
 from medsr_course.runtime import CourseError
 from medsr_course.scans import datasets, scanfiles
+from medsr_course.scans.archives import unpack
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "results" / "fuzz.csv"
@@ -354,7 +355,7 @@ def archives(rng, folder):
     before = {path for path in folder.parent.rglob("*") if archive.parent not in path.parents}
 
     def read():
-        datasets.unpack(archive, archive.parent / "unpacked")
+        unpack(archive, archive.parent / "unpacked")
         after = {path for path in folder.parent.rglob("*") if archive.parent not in path.parents}
         assert after == before, f"written outside its folder: {sorted(after - before)}"
         links = [path for path in archive.parent.rglob("*") if path.is_symlink()]
