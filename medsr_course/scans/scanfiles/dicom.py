@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # nibabel is loaded where it is used
     import nibabel
 
 _MOST_LISTED = 12
-_ANY = "copy or export the series again"
 
 
 def read_dicom(
@@ -133,7 +132,7 @@ def _volume(files: list[DicomFile], where: str, volume: int | None, flat: bool) 
         try:
             found += frames.frames(file)
         except ScanError as error:
-            raise ScanError(f"{where}: {file.name}: {error}") from None
+            raise ScanError(f"{_named(where, file)}: {error}") from None
     _check_same(found, where)
     row, column, normal = _axes(found[0])
     found = _one_volume(found, normal, volume, where)
@@ -148,6 +147,10 @@ def _volume(files: list[DicomFile], where: str, volume: int | None, flat: bool) 
     return image
 
 
+def _named(where: str, file: DicomFile) -> str:
+    return where if where == file.name else f"{where}: {file.name}"
+
+
 def _values(found: list[Frame], where: str) -> npt.NDArray[np.float32]:
     """(column, row, slice) values in their rescaled unit."""
     shape = (found[0].columns, found[0].rows, len(found))
@@ -158,12 +161,12 @@ def _values(found: list[Frame], where: str) -> npt.NDArray[np.float32]:
         order = sorted(range(len(found)), key=lambda k: (str(found[k].file.path), found[k].index))
         for _, group in groupby(order, key=lambda k: found[k].file.path):
             places = list(group)
-            name = found[places[0]].file.name
+            name = _named(where, found[places[0]].file)
             try:
                 for k, slice_ in zip(places, pixels.values([found[k] for k in places]), strict=True):
                     data[..., k] = slice_.T
             except ScanError as error:
-                raise ScanError(f"{where}: {name} {error}") from None
+                raise ScanError(f"{name} {error}") from None
     except MemoryError:
         raise ScanError(f"{where} does not fit into memory: read fewer slices, or use a larger machine") from None
     if not np.isfinite(data).all():
@@ -245,13 +248,23 @@ def _step(found: list[Frame], normal: npt.NDArray[np.float64], where: str, flat:
     rounding = min(10.0 ** -max(frame.decimals for frame in found), 0.2 * float(step @ normal))
     even = np.abs(gaps - usual).max() <= max(0.02 * usual, 0.01) or np.abs(off @ normal).max() <= rounding
     if not even:
-        missing = int(np.rint(gaps / usual).sum()) - len(gaps)
         raise ScanError(
-            f"{where} has uneven slice distances, {gaps.min():.2f} to {gaps.max():.2f} mm"
-            + (f" ({missing} slice{'s' * (missing > 1)} missing?)" if missing > 0 else "")
-            + f": {_ANY}"
+            f"{where} has uneven slice distances, {gaps.min():.2f} to {gaps.max():.2f} mm" + _why_uneven(found, gaps)
         )
     # A tilted gantry shifts each slice by the same amount: a sheared affine. Anything else is no volume.
     if np.abs(off).max() > max(0.1, rounding):
         raise ScanError(f"{where}: its slices do not lie on one line: {CONVERT}")
     return step
+
+
+def _why_uneven(found: list[Frame], gaps: npt.NDArray[np.float64]) -> str:
+    """What may be behind uneven distances, and the remedy."""
+    groups: dict[float, list[str]] = {}
+    for frame in found:
+        groups.setdefault(frame.thickness, []).append(frame.file.name)
+    if 1 < len(groups) <= 4:
+        told = "; ".join(f"{thick:g} mm: {names[0]} to {names[-1]}" for thick, names in groups.items())
+        return f" (slices of several thicknesses, {told}): give the files of one thickness, as a list"
+    missing = int(np.rint(gaps / float(np.median(gaps))).sum()) - len(gaps)
+    plural = "s" if missing > 1 else ""
+    return (f" ({missing} slice{plural} missing?)" if missing > 0 else "") + ": copy or export the series again"

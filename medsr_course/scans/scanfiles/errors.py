@@ -36,9 +36,11 @@ def reason(error: OSError) -> str:
 
 
 def first_line(error: BaseException, most: int = 120) -> str:
-    """Return the first line of an error's message, cut to ``most`` characters."""
-    lines = str(error).splitlines()
-    line = lines[0] if lines and lines[0].strip() else type(error).__name__
+    """Return the first line of an error's message that says something, cut to ``most`` characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):  # a heading
+        lines.pop(0)
+    line = lines[0] if lines else type(error).__name__
     return line if len(line) <= most else line[: most - 1] + "…"
 
 

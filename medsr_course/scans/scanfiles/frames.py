@@ -269,7 +269,7 @@ def _mosaic_header(item: "Dataset") -> tuple[int, npt.NDArray[np.float64]]:
 
     try:
         private = csareader.get_csa_header(item, "image") or {"tags": {}}
-        count = csareader.get_n_mosaic(private) or int(item[0x0019, 0x100A].value)
+        count = int(csareader.get_n_mosaic(private) or item[0x0019, 0x100A].value)
         normal = np.array(csareader.get_slice_normal(private), float)
     except Exception:
         count, normal = 0, np.zeros(3)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # pydicom is loaded where it is used
 
 _DICOM_ENDINGS = {".dcm", ".dicom", ".ima"}
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-_MOST_INFLATED = 1 << 31
+_MOST_INFLATED = 1 << 29
 
 
 @dataclass
@@ -65,7 +65,7 @@ def find(files: Iterable[Path]) -> Found:
             elif "Rows" in item and "Columns" in item:
                 found.images.append(DicomFile(path, item))
             elif _is_image(item):
-                found.damaged.append((path.name, "cut off in its header"))
+                found.damaged.append((path.name, "its header is cut off or incomplete"))
             else:
                 found.others.append(path.name)
         except ScanError as error:
@@ -124,7 +124,7 @@ def _parsed(path: Path, stop: Any) -> "Dataset | None":
         start = file.read(2048)
         if start[128:132] != b"DICM" and not _starts_like_dicom(start):
             return None
-        memory.need("it", os.path.getsize(path))
+        memory.need("", os.path.getsize(path))
         if _DEFLATED in start[132:]:
             _check_inflated(start + file.read())
         file.seek(0)

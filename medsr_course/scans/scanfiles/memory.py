@@ -23,7 +23,7 @@ def need(name: str, size: int, remedy: str = "crop it, or use a larger machine")
     Parameters
     ----------
     name : str
-        The file's name, for the message.
+        The file's name, for the message; "" where the caller names it.
     size : int
         Bytes that reading it takes.
     remedy : str

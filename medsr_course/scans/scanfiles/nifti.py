@@ -90,7 +90,7 @@ def read(
 def _open(path: Path, flat: bool, volume: int | None) -> Any:
     """The image in a file, in memory, of a 4-D file the one volume; its data are not yet decoded."""
     import nibabel
-    from nibabel.imageglobals import LoggingOutputSuppressor
+    from nibabel.imageglobals import logger
 
     size, handle = _handle(path)
     with handle:
@@ -131,11 +131,13 @@ def _open(path: Path, flat: bool, volume: int | None) -> Any:
         header["dim"] = [3, *dims[:3], 1, 1, 1, 1]
     header["vox_offset"] = len(header.binaryblock) + 4
     image_class = nibabel.Nifti2Image if header_class is nibabel.Nifti2Header else nibabel.Nifti1Image
+    told, logger.disabled = logger.disabled, True  # of what it mends, on stderr
     try:
-        with LoggingOutputSuppressor():
-            return image_class.from_bytes(bytes(header.binaryblock) + b"\0\0\0\0" + raw)
+        return image_class.from_bytes(bytes(header.binaryblock) + b"\0\0\0\0" + raw)
     except Exception as error:  # whatever a wild header makes nibabel say
         raise ScanError(f"{path.name}: its header cannot be used ({first_line(error)}): {CONVERT}") from None
+    finally:
+        logger.disabled = told
 
 
 def _check_end(path: Path, size: int, end: int) -> None:

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from medsr_course import runtime
 from medsr_course.scans.scanfiles import memory
 from medsr_course.scans.scanfiles.errors import CONVERT, ScanError, first_line
 from medsr_course.scans.scanfiles.frames import Frame
-from medsr_course.scans.scanfiles.headers import whole, whole_number
+from medsr_course.scans.scanfiles.headers import text, whole, whole_number
 
 if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
     from pydicom.uid import UID
 
-_JPEG_2000 = "pylibjpeg-openjpeg"
+_JPEG_2000 = "pylibjpeg pylibjpeg-openjpeg"
 _JPEG_LS = "pyjpegls"
 _JPEG = "python-gdcm"
-_PLUGINS = {  # transfer syntax → the package that decodes it; all are in the extra "dicom"
+_PLUGINS = {  # transfer syntax → the packages that decode it; all are in the extra "dicom"
     "1.2.840.10008.1.2.4.50": _JPEG,
     "1.2.840.10008.1.2.4.51": _JPEG,
     "1.2.840.10008.1.2.4.57": _JPEG,
@@ -53,8 +54,10 @@ def values(frames: list[Frame]) -> Iterator[npt.NDArray[np.float32]]:
     ScanError
         Cut short, damaged, or packed in a way that nothing installed here unpacks; without the file's name.
     """
+    from pydicom.uid import UID
+
     item = _with_pixels(frames[0])
-    syntax = item.file_meta.TransferSyntaxUID
+    syntax = UID(text(item.file_meta, "TransferSyntaxUID"))
     decoder = _decoder(syntax)
     _check_length(item, syntax, frames[0])
     decoded: tuple[int, npt.NDArray[Any]] | None = None
@@ -95,7 +98,7 @@ def _decoder(syntax: "UID") -> Any:
         raise ScanError(f"is packed in a way that cannot be read here ({syntax.name}): {CONVERT}") from None
     if not decoder.is_available:
         package = _PLUGINS.get(str(syntax))
-        remedy = f"install {package} (python -m pip install {package}), or " if package else ""
+        remedy = f"install what unpacks it (python -m pip install {package}), or " if package else ""
         raise ScanError(f"is compressed ({syntax.name}): {remedy}{CONVERT}")
     return decoder
 
@@ -114,11 +117,12 @@ def _check_length(item: "Dataset", syntax: "UID", frame: Frame) -> None:
     if stored > bits or high != stored - 1:
         raise ScanError(f"keeps {stored} of {bits} bits, up to bit {high}: {CONVERT}")
     expected = rows * columns * count * bits // 8
-    found = next(
-        item[keyword].value for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if keyword in item
-    )
-    if not isinstance(found, bytes | bytearray):
-        raise ScanError("is damaged (its pixels are no bytes): copy or export it again")
+    try:
+        keywords = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+        found = next(item[keyword].value for keyword in keywords if keyword in item)
+        memoryview(found)
+    except Exception as error:
+        raise ScanError(f"is damaged (its pixels: {first_line(error)}): copy or export it again") from None
     size = len(found)
     if not syntax.is_encapsulated:
         if size < expected:
@@ -127,7 +131,7 @@ def _check_length(item: "Dataset", syntax: "UID", frame: Frame) -> None:
             raise ScanError(f"is damaged: it holds {size} bytes of pixels, not {expected}: copy or export it again")
     elif syntax == _RLE and expected > size * _MOST_PER_RLE_BYTE:
         raise ScanError(f"is damaged: {size} bytes cannot hold {expected} bytes of pixels: copy or export it again")
-    memory.need("it", rows * columns * (bits // 8 * 3 + 8))
+    memory.need("", rows * columns * (bits // 8 * 3 + 8))
 
 
 def _decode(item: "Dataset", syntax: "UID", decoder: Any, index: int) -> npt.NDArray[Any]:
@@ -135,6 +139,8 @@ def _decode(item: "Dataset", syntax: "UID", decoder: Any, index: int) -> npt.NDA
     try:
         if str(syntax) in _PLUGINS:
             _check_stream(item, index)
+            with runtime.hushed():  # the libraries report to stderr themselves
+                return decoder.as_array(item, index=index, raw=True)[0]
         return decoder.as_array(item, index=index, raw=True)[0]
     except MemoryError:
         raise
@@ -153,6 +159,8 @@ def _check_stream(item: "Dataset", index: int) -> None:
 
     count = whole_number(item, "NumberOfFrames", 1, least=0, most=2**31) or 1
     stream = get_frame(item.PixelData, index, number_of_frames=count)
+    if stream[:2] == b"\xff\xd8" and b"\xff\xd9" not in stream[-64:]:  # CharLS takes minutes to find out
+        raise ValueError("its packed pixels are cut short")
     stated = _stated_size(stream)
     header = (int(item.Rows), int(item.Columns))
     if stated != header:
