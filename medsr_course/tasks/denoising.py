@@ -137,11 +137,11 @@ def from_squares(mean_square, sigma):
 # ---------------------------------------------------------------- classical filters
 
 
-def gaussian(stack, sigma, strength):
-    """Gaussian filter; strength: its standard deviation in pixels."""
+def gaussian(stack, sigma, strength, edge="nearest"):
+    """Gaussian filter; strength: its standard deviation in pixels; edge: how the image goes on beyond its edges."""
     from scipy import ndimage
 
-    return ndimage.gaussian_filter(stack, (0, strength, strength), mode="nearest")
+    return ndimage.gaussian_filter(stack, (0, strength, strength), mode=edge)
 
 
 def bayes_shrink(stack, sigma, strength):
@@ -172,12 +172,12 @@ def total_variation(stack, sigma, strength):
     return _slices(one, stack, sigma)
 
 
-def non_local_means(stack, sigma, strength):
-    """Non-local means (Buades et al. 2005): 5×5 patches within ±6 pixels; strength: h in parts of sigma."""
+def non_local_means(stack, sigma, strength, reach=6):
+    """Non-local means (Buades et al. 2005): 5×5 patches within ±reach pixels; strength: h in parts of sigma."""
     from skimage.restoration import denoise_nl_means
 
     def one(image, s):
-        return denoise_nl_means(image, patch_size=5, patch_distance=6, h=strength * s, sigma=s, fast_mode=True)
+        return denoise_nl_means(image, patch_size=5, patch_distance=reach, h=strength * s, sigma=s, fast_mode=True)
 
     return _slices(one, stack, sigma)
 

@@ -1,15 +1,15 @@
 """The board of tissue segmentation: what a scan has been through before the shipped U-Net sees it; the mixture."""
 
-import time
-
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.leaderboard.tasks import Board
+from medsr_course.leaderboard import scans
+from medsr_course.leaderboard.board import Board, Row, timed
+from medsr_course.leaderboard.scans import Request, Scan
 from medsr_course.networks import pretrained
 from medsr_course.networks.pretrained.segmentation import label
 from medsr_course.physics import acquisition, grid, interpolation
-from medsr_course.scans import datasets, volumes
+from medsr_course.scans import volumes
 from medsr_course.tasks import segmentation
 
 SCALE = 4
@@ -23,67 +23,55 @@ FORMS = {  # name → title, and how the block comes back from its coarse versio
 }
 
 
-def measure():
+def measure(request: Request) -> list[Row]:
     """Rows of the board: the cohort's test subjects against their labels, real scans against the fine scan's labels."""
-    people = [("cohort, test", s) for s in datasets.load("cohort", n_subjects=24).select("test")]
-    try:
-        scans = datasets.load("real-scans")
-    except runtime.CourseError:
-        scans = []
-    people += [(f"real, {s.split}", s) for s in scans if "T1w" in s.contrasts]
+    measured, _ = scans.find(request, real=("real-scans",))
     rows = []
-    for data, subject in runtime.progress(people, "segmentation", unit="subject"):
-        rows += _of_subject(data, subject)
+    for scan in runtime.progress([s for s in measured if s.contrast == "T1w"], "segmentation", unit="subject"):
+        rows += _of_scan(scan)
     return rows
 
 
-def _of_subject(data, subject):
-    scan = subject.contrasts["T1w"]
-    whole = volumes.to_stack(scan).astype(np.float32)
+def _of_scan(scan: Scan) -> list[Row]:
+    image = scan.read()
+    whole = volumes.to_stack(image).astype(np.float32)
     unit = grid.intensity(whole)[1]
-    spacing = (volumes.slice_spacing(scan), volumes.pixel_size(scan), volumes.pixel_size(scan))
+    spacing = (volumes.slice_spacing(image), volumes.pixel_size(image), volumes.pixel_size(image))
     first = int(0.45 * len(whole))
     part = np.s_[first : first + SLICES, : whole.shape[1] // SCALE * SCALE, : whole.shape[2] // SCALE * SCALE]
     block = whole[part]
     network = pretrained.network(NETWORK)
     coarse = acquisition.kspace_crop(block, SCALE)
-    found, seconds = {}, {}
-    for name, (_, restore) in FORMS.items():
+    found = {}  # name → title, labels, seconds
+    for name, (title, restore) in FORMS.items():
         restored = restore(coarse)
-        began = time.perf_counter()
-        found[name] = label(network, restored, unit=unit)
-        seconds[name] = time.perf_counter() - began
+        found[name] = title, *timed(lambda stack=restored: label(network, stack, unit=unit))
     fine = label(network, block, unit=unit)
-    if data.startswith("cohort"):
-        every = segmentation.tissues(volumes.to_stack(subject.labels).astype(np.uint8))
-        truth, found["hr"] = every[part], fine
+    if scan.data == "cohort":
+        every = segmentation.tissues(volumes.to_stack(scan.labels()).astype(np.uint8))
+        truth, found["hr"] = every[part], ("U-Net on HR", fine, None)
         inside = np.isin(every, (*segmentation.BRAIN, segmentation.IGNORED))
         mask, field = inside[part], segmentation.bias_field(whole, inside)[part]
     else:  # nobody labelled these: the reference is what the network says of the fine scan
         truth, mask = fine, np.isin(fine, segmentation.BRAIN)
         field = segmentation.bias_field(block, mask)
-    began = time.perf_counter()
-    found["mixture"] = segmentation.mixture(block, mask, field=field, components=3, beta=0.5)
-    seconds["mixture"] = time.perf_counter() - began
-    titles = {name: title for name, (title, _) in FORMS.items()} | {
-        "hr": "U-Net on HR",
-        "mixture": "Gaussian mixture on HR, N4, brain given",
-    }
+    mixed, seconds = timed(lambda: segmentation.mixture(block, mask, field=field, components=3, beta=0.5))
+    found["mixture"] = "Gaussian mixture on HR, N4, brain given", mixed, seconds
     counted = truth != segmentation.IGNORED
     true_volume = segmentation.volumes_ml(truth, spacing=spacing)
     parameters = pretrained.card(NETWORK)["parameters"]
     rows = []
-    for name, labels in found.items():
+    for name, (title, labels, seconds) in found.items():
         overlap = {k: segmentation.dice(truth, labels, k) for k in segmentation.BRAIN}
         volume = segmentation.volumes_ml(np.where(counted, labels, 0), spacing=spacing)
         rows.append(
             {
                 "method": name,
-                "title": titles[name],
-                "data": data,
+                "title": title,
+                "data": scan.group.replace("real MR", "real"),
                 "setting": "T1w, ×4 in the slice",
-                "subject": subject.id,
-                "contrast": "T1w",
+                "subject": scan.subject,
+                "contrast": scan.contrast,
                 "dice": float(np.mean(list(overlap.values()))),
                 "dice_csf": overlap[1],
                 "dice_grey": overlap[2],
@@ -92,7 +80,7 @@ def _of_subject(data, subject):
                 "volume_grey": 100 * abs(volume[2] / true_volume[2] - 1) if true_volume[2] else None,
                 "flicker": 100 * segmentation.flicker(np.where(counted, labels, 0)),
                 "parameters": 0 if name == "mixture" else parameters,
-                "seconds_per_megavoxel": 1e6 * seconds[name] / block.size if name in seconds else None,
+                "seconds_per_megavoxel": None if seconds is None else 1e6 * seconds / block.size,
             }
         )
     return rows
