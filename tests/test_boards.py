@@ -1,14 +1,16 @@
 """Boards of other tasks: right means, paired differences, files whole or not at all."""
 
+import re
 import sys
 import types
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from test_cli import medsr, one_line_error
 
 from medsr_course import cli, runtime
-from medsr_course.leaderboard import boards, engine, statistics
+from medsr_course.leaderboard import boards, engine, statistics, tables
 from medsr_course.leaderboard.board import Board
 from medsr_course.physics import metrics
 
@@ -142,3 +144,26 @@ def test_every_board_is_named_as_its_file(stem):
     assert isinstance(found, Board)
     assert found.task == stem
     assert found.intro
+
+
+def parts(text):
+    """A text's words, and its numbers with the size of their last digit."""
+    found = re.findall(r"(?<![\w.])[+-]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?", text)
+    numbers = [float(number.replace(",", "")) for number in found]
+    steps = [10.0 ** (int((n + "e0").split("e")[1]) - len(n.split("e")[0].partition(".")[2])) for n in found]
+    return re.sub(r"(?<![\w.])[+-]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?", "#", text), numbers, steps
+
+
+@pytest.mark.parametrize("task", boards.every())
+def test_the_committed_page_is_made_of_the_committed_rows(task):
+    board = engine.board(task)
+    page = (ROOT / "results" / f"{board.stem}.md").read_text(encoding="utf-8")
+    rows, note = tables.read(ROOT / "results" / f"{board.stem}.csv", board)
+    engine.check(board, rows)
+    words, numbers, _ = parts(board.page(rows, note))
+    expected, committed, steps = parts(page)
+    assert words == expected
+    # The file holds rounded numbers, of seconds four digits: a mean may differ by one in its last digit.
+    for a, b, step in zip(numbers, committed, steps, strict=True):
+        assert abs(a - b) <= max(1.01 * step, 5e-4 * abs(b))
+    assert board.columns(rows) == (ROOT / "results" / f"{board.stem}.csv").read_text("utf-8").splitlines()[1].split(",")

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from medsr_course.leaderboard import markdown, statistics
-from medsr_course.leaderboard.scans import Request
+from medsr_course.leaderboard.scans import Request, Scan
 
 Row = dict[str, Any]
 COSTS = ("parameters", "seconds_per_megavoxel")  # columns that a row may have beside its metrics
@@ -23,26 +23,18 @@ class Board:
     ----------
     task : str
         Name on the command line and in file names, ``"denoising"``.
-    title : str
-        Heading on the site, ``"Denoising"``.
-    intro : str
-        A paragraph or more of Markdown: what is measured, on what, and what a number means.
+    title, intro : str
+        Heading on the site, and Markdown below it: what is measured, on what, and what a number means.
     metrics : dict of str to (str, str, str)
         Column of a row → heading with its unit, format, and which way is better: ``("PSNR (dB)", ".2f", "up")``. The
-        methods are compared by the first.
+        methods are compared by the first. A ValueError if one is something else.
     reference : str
         Name of the method that the others are compared with.
     measure : callable
         ``measure(request)`` returns the rows, a list of dicts: :attr:`labels`, a number (or None: not measured) for
-        every metric, and, if they are known, :data:`COSTS`. ``data`` is the group of subjects (``"cohort, test"``,
-        ``"real MR, test"``), ``setting`` the condition (``"6 % noise"``, ``"R = 4"``; may be empty). Where a subject
-        has several scans, rows also have ``contrast`` (or ``scan``): a difference is taken scan by scan. Any other
-        column is kept in the CSV file.
-
-    Raises
-    ------
-    ValueError
-        If a metric is not (heading, format, "up" or "down").
+        every metric, and, if they are known, :data:`COSTS`. ``data`` is the group of subjects (``"cohort, test"``),
+        ``setting`` the condition (``"R = 4"``; may be empty). Where a subject has several scans, rows also have
+        ``contrast`` (or ``scan``): a difference is taken scan by scan. Any other column is kept in the CSV file.
     """
 
     task: str
@@ -52,10 +44,10 @@ class Board:
     reference: str
     measure: Callable[[Request], list[Row]]
 
-    labels = ("method", "title", "data", "setting", "subject")  # columns that every row has
-    conditions = ("setting",)  # columns that, with the group, say what is in one table
-    files = (".csv", ".md")  # what is written, by the ends of the names
-    counts_reference = False  # whether the reference, too, has differences: to itself
+    labels: ClassVar[tuple[str, ...]] = ("method", "title", "data", "setting", "subject")  # columns that every row has
+    conditions: ClassVar[tuple[str, ...]] = ("setting",)  # columns that, with the group, say what is in one table
+    files: ClassVar[tuple[str, ...]] = (".csv", ".md")  # what is written, by the ends of the names
+    counts_reference: ClassVar[bool] = False  # whether the reference, too, has differences: to itself
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -118,41 +110,19 @@ class Board:
 
 @dataclass(frozen=True)
 class Entry:
-    """One method of a board, ready to run.
-
-    Attributes
-    ----------
-    name, title : str
-    apply : callable
-        From what is given to the result.
-    parameters : int
-        Of a network; 0 for a classical method.
-    more : dict
-        Further columns of its rows.
-    """
+    """One method of a board, ready to run; ``more`` are further columns of its rows."""
 
     name: str
     title: str
-    apply: Callable
+    apply: Callable[[Any], Any]
     parameters: int = 0
     more: Row = field(default_factory=dict)
 
-    def row(self, label: Row, given: Any, scores: Callable[[Any], Row], voxels: int) -> Row:
-        """Returns the row of this method on one scan.
-
-        Parameters
-        ----------
-        label : dict
-            The columns that identify the scan and the setting.
-        given
-            The argument of :attr:`apply`.
-        scores : callable
-            From a result to its metrics.
-        voxels : int
-            To count the seconds by.
-        """
+    def row(self, scan: Scan, setting: str, given: Any, scores: Callable[[Any], Row], voxels: int) -> Row:
+        """Returns the row of this method on a scan: ``scores`` of what it makes of ``given``, and the seconds."""
         result, seconds = timed(self.apply, given)
-        about = {"method": self.name, "title": self.title, **label, **scores(result), "parameters": self.parameters}
+        about: Row = {"method": self.name, "title": self.title, "data": scan.group, "setting": setting}
+        about |= {"subject": scan.subject, "contrast": scan.contrast, **scores(result), "parameters": self.parameters}
         return about | self.more | {"seconds_per_megavoxel": seconds / (voxels / 1e6)}
 
 

@@ -10,15 +10,12 @@ from typing import Any
 from medsr_course import runtime
 
 _PACKAGE = Path(__file__).parent.parent
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "PyWavelets", "onnxruntime")
 
 
 def code(modules: Iterable[str]) -> str:
     """Returns a checksum of modules of this package, ``"physics/grid"``, and of the libraries below them."""
-    digest = hashlib.sha256()
-    for name in modules:
-        digest.update((_PACKAGE / f"{name}.py").read_bytes())
-    for name in _LIBRARIES:
+    digest = hashlib.sha256(b"".join((_PACKAGE / f"{name}.py").read_bytes() for name in modules))
+    for name in ("numpy", "scipy", "scikit-image", "PyWavelets", "onnxruntime"):
         try:
             digest.update(f"{name} {version(name)}".encode())
         except PackageNotFoundError:
@@ -27,21 +24,10 @@ def code(modules: Iterable[str]) -> str:
 
 
 class Kept:
-    """Results on one scan, in a file of the cache under the hash of all they depend on.
+    """Results on one scan, in a file of the cache under the hash of all that they depend on; ``fresh`` forgets them."""
 
-    Parameters
-    ----------
-    *depends : bytes or object
-        What all the results depend on; objects by their ``repr``.
-    fresh : bool
-        Forget what was kept.
-    """
-
-    def __init__(self, *depends: Any, fresh: bool = False) -> None:
-        digest = hashlib.sha256()
-        for part in depends:
-            digest.update(part if isinstance(part, bytes) else repr(part).encode())
-        self._path = runtime.cache_dir() / "leaderboard" / f"{digest.hexdigest()[:20]}.json"
+    def __init__(self, depends: bytes, fresh: bool = False) -> None:
+        self._path = runtime.cache_dir() / "leaderboard" / f"{hashlib.sha256(depends).hexdigest()[:20]}.json"
         try:
             self._known = {} if fresh else json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):

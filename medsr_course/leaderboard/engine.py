@@ -9,38 +9,27 @@ from medsr_course.leaderboard.board import Board, Row
 from medsr_course.leaderboard.scans import Request
 from medsr_course.runtime import CourseError
 
+ALL = Request()
+
 
 def board(task: str) -> Board:
-    """Returns the board of a task.
-
-    Raises
-    ------
-    CourseError
-        If there is none.
-    """
+    """Returns the board of a task; a :class:`CourseError` where there is none."""
     known = boards.every()
     if task not in known:
         raise CourseError(f"--task {task!r} is unknown: choose one of {', '.join(known)}")
     return known[task]
 
 
-def run(task: str, output: Path | str | None = None, request: Request | None = None) -> tuple[Board, list[Row], Path]:
+def run(task: str, output: Path | None = None, request: Request = ALL) -> tuple[Board, list[Row], Path]:
     """Measure a task's board, then write its rows, its page and what else it has.
 
     Parameters
     ----------
     task : str
-        One of :func:`boards.every`.
     output : path, optional
         Folder; by default ``results`` of the course for a whole board, ``out/leaderboard`` for a part of one.
     request : Request, optional
         What is measured; by default all.
-
-    Returns
-    -------
-    board : Board
-    rows : list of dict
-    folder : Path
 
     Raises
     ------
@@ -50,15 +39,18 @@ def run(task: str, output: Path | str | None = None, request: Request | None = N
     ValueError
         Rows that are not as :class:`Board` asks: before anything is written.
     """
-    chosen, request = board(task), request or Request()
+    chosen = board(task)
     if runtime.is_null():
         raise CourseError("the leaderboard measures the shipped weights as they are: unset MEDSR_NULL")
     root = resources.checkout() or Path.cwd()
-    folder = _writable(Path(output or root / ("results" if request.whole else "out/leaderboard")))
+    folder = _writable(output or root / ("results" if request.whole else "out/leaderboard"))
     rows = chosen.measure(request)
     check(chosen, rows)
-    command = "medsr leaderboard" + ("" if task == boards.DEFAULT else f" --task {task}")
-    note = f"Measured by `{command}`: {provenance()}. {chosen.about(request, rows)}"
+    where = resources.provenance()
+    commit = f"commit {where['commit']}{' with changes' * where['changed']}; " if where["commit"] else ""
+    note = "Measured by `medsr leaderboard" + ("`: " if task == boards.DEFAULT else f" --task {task}`: ")
+    note += "{system} {machine}, {cores} cores, Python {python}; ".format(**where)
+    note += f"{commit}{where['date']}. {chosen.about(request, rows)}"
     page = chosen.page(rows, note)
     chosen.write_more(rows, folder, note)
     tables.write(folder / f"{chosen.stem}.csv", rows, chosen.columns(rows), note)
@@ -67,37 +59,27 @@ def run(task: str, output: Path | str | None = None, request: Request | None = N
 
 
 def check(board: Board, rows: list[Row]) -> None:
-    """See that rows are as :class:`Board` asks.
+    """Raise a ValueError unless rows are as :class:`Board` asks.
 
-    Raises
-    ------
-    ValueError
-        No rows, a missing column, a metric that is no finite number, the same row twice, an unknown reference.
+    That is: some rows, no column missing, metrics finite or None, no row twice, the reference among the methods.
     """
+    wrong = f"board {board.task!r}"
     if not rows:
-        raise ValueError(f"board {board.task!r} measured nothing")
+        raise ValueError(f"{wrong} measured nothing")
     seen = set()
     for row in rows:
         for column in (*board.labels, *board.metrics):
             if column not in row:
-                raise ValueError(f"board {board.task!r}: a row of {row.get('method')!r} has no {column!r}")
+                raise ValueError(f"{wrong}: a row of {row.get('method')!r} has no {column!r}")
         for column in board.metrics:
             if row[column] is not None and not math.isfinite(row[column]):
-                raise ValueError(f"board {board.task!r}: {row['method']!r} has {column} = {row[column]}")
+                raise ValueError(f"{wrong}: {row['method']!r} has {column} = {row[column]}")
         place = (*board.place(row), row["method"])
         if place in seen:
-            raise ValueError(f"board {board.task!r}: {row['method']!r} is there twice for {place}")
+            raise ValueError(f"{wrong}: {row['method']!r} is there twice for {place}")
         seen.add(place)
     if board.reference not in {row["method"] for row in rows}:
-        raise ValueError(f"board {board.task!r}: no row of the reference {board.reference!r}")
-
-
-def provenance() -> str:
-    """Returns machine, commit and day in a line."""
-    where = resources.provenance()
-    commit = f"commit {where['commit']}{' with changes' * where['changed']}; " if where["commit"] else ""
-    machine = "{system} {machine}, {cores} cores, Python {python}".format(**where)
-    return f"{machine}; {commit}{where['date']}"
+        raise ValueError(f"{wrong}: no row of the reference {board.reference!r}")
 
 
 def _writable(folder: Path) -> Path:

@@ -79,39 +79,29 @@ def page(board: Board, means: dict[tuple, list[Row]], note: str) -> str:
 
 
 def gain_page(board: Board, rows: list[Row], means: list[Row], tested: list[Row], note: str) -> str:
-    """Returns the page of super-resolution: means and intervals, real scans one by one, noise, paired tests.
-
-    Parameters
-    ----------
-    board : Board
-    rows : list of dict
-    means, tested : list of dict
-        Of :func:`statistics.means`, in one list, and of :func:`statistics.tests`.
-    note : str
-    """
+    """Returns the page of super-resolution: means and intervals, real scans one by one, noise, paired tests."""
     lines = [f"# {board.title}", "", note, "", board.intro]
-    networks = {row["method"]: row["parameters"] for row in rows if row["parameters"]}
+    networks = {row["method"] for row in rows if row["parameters"]}
     for scale in sorted({row["scale"] for row in rows}):
         clean = [m for m in means if m["scale"] == scale and m["noise"] == 0]
         lines += ["", f"## ×{scale}: gain over ZIP in PSNR (dB)", "", *_overview(clean, "gain"), ""]
         lines += [f"**Inside the head, ×{scale}**", "", *_overview(clean, "gain_head"), ""]
-        kinds = [kind for kind in (COHORT, VALIDATION, REPORT) if any(m["group"] == kind for m in clean)]
-        if kinds:
-            lines += [f"**Other measures, ×{scale}: {kinds[-1]}**", ""]
-            lines += _details([m for m in clean if m["group"] == kinds[-1]])
-        own = [r for r in rows if r["scale"] == scale and r["noise"] == 0 and r["data"] != "cohort"]
-        one_by_one = _scans(board, own, [name for name in networks if any(r["method"] == name for r in own)])
-        if one_by_one:
-            lines += ["", f"## ×{scale}: real scans, one by one", "", *one_by_one]
+        kinds = [kind for kind in (REPORT, VALIDATION, COHORT) if any(m["group"] == kind for m in clean)]
+        for kind in kinds[:1]:
+            lines += [f"**Other measures, ×{scale}: {kind}**", ""]
+            lines += _details(board, [m for m in clean if m["group"] == kind])
+        real = [r for r in rows if r["scale"] == scale and r["noise"] == 0 and r["data"] != "cohort"]
+        if any(row["method"] in networks for row in real):
+            lines += ["", f"## ×{scale}: real scans, one by one", "", *_scans(board, real, networks)]
     noisy = [m for m in means if m["noise"]]
+    areas = {"_head": "inside the head", "": "full field"}
     if noisy:
         lines += ["", "## ×2 with noise", ""]
-        areas = (("_head", "inside the head"), ("", "full field"))
-        for end, where in areas:
+        for end, where in areas.items():
             lines += [f"**Gain over ZIP in PSNR (dB), {where}**", "", *_overview(noisy, f"gain{end}"), ""]
         for key, rivals in (("over_best", "the plain filters"), ("over_strict", "all filters, the Rician one too")):
             learned = [m for m in noisy if m["method"] in networks and m[key]]
-            for end, where in areas if learned else ():
+            for end, where in areas.items() if learned else ():
                 lines += [f"**Networks over the best of ZIP and {rivals}, {where}**", ""]
                 lines += [*_overview(learned, f"{key}{end}", least=f"least_{key}{end}"), ""]
     if tested:
@@ -121,33 +111,20 @@ def gain_page(board: Board, rows: list[Row], means: list[Row], tested: list[Row]
 
 def gain_tables(means: list[Row]) -> list[Table]:
     """Returns the gain over ZIP as tables of text, one per scale and one with noise."""
-    parts = [(f"×{s}", [m for m in means if m["scale"] == s and m["noise"] == 0]) for s in (2, 4)]
-    parts.append(("×2 with noise", [m for m in means if m["noise"]]))
     made = []
-    for heading, part in parts:
+    for where in dict.fromkeys("×2 with noise" if m["noise"] else f"×{m['scale']}" for m in means):
+        noisy = where.endswith("noise")
+        part = [m for m in means if bool(m["noise"]) == noisy and (noisy or f"×{m['scale']}" == where)]
         groups, lines = overview(part, "gain")
-        cells = [[m["title"] + (f", {m['noise']} %" if m["noise"] else ""), *values] for m, values in lines]
-        heading += ": gain over ZIP in dB [95 % interval over subjects]"
-        made += [(heading, ["method", *groups], cells)] if part else []
+        cells = [[m["title"] + (f", {m['noise']} %" if noisy else ""), *values] for m, values in lines]
+        made.append((f"{where}: gain over ZIP in dB [95 % interval over subjects]", ["method", *groups], cells))
     return made
 
 
 def overview(means: list[Row], key: str) -> tuple[list[str], list[tuple[Row, list[str]]]]:
-    """Methods by groups.
+    """Returns the groups, and of every noise level and method one of its ``means`` with a column's values by group.
 
-    Parameters
-    ----------
-    means : list of dict
-        Of one scale.
-    key : str
-        ``"gain"``, ``"gain_head"``, ``"over_best"`` …
-
-    Returns
-    -------
-    groups : list of str
-    lines : list of (dict, list of str)
-        A method's first entry of ``means``, and its values by group; one line per noise level and method. ZIP, from
-        which gains are counted, shows its PSNR.
+    ZIP, from which gains are counted, shows its PSNR.
     """
     groups = [kind for kind in GROUPS if any(m["group"] == kind for m in means)]
     found: dict[tuple, dict[str, Row]] = {}
@@ -162,49 +139,41 @@ def _cell(m: Row | None, key: str) -> str:
     return shown(m[key] if m else None)
 
 
-def _overview(means: list[Row], key: str, least: str | None = None) -> list[str]:
+def _overview(means: list[Row], key: str, least: str = "") -> list[str]:
     groups, lines = overview(means, key)
     noisy = any(m["noise"] for m in means)
     columns = ["method", *(["noise"] if noisy else []), *groups, *(["least of all scans"] if least else [])]
     cells = []
     for m, values in lines:
-        row = [m["title"], *([f"{m['noise']} %"] if noisy else []), *values]
-        if least:
-            alike = [n for n in means if (n["noise"], n["method"]) == (m["noise"], m["method"])]
-            row.append(f"{min(n[least] for n in alike):+.2f}")
-        cells.append(row)
+        alike = [n[least] for n in means if least and (n["noise"], n["method"]) == (m["noise"], m["method"])]
+        end = [f"{min(alike):+.2f}"] if least else []
+        cells.append([m["title"], *([f"{m['noise']} %"] if noisy else []), *values, *end])
     return table(columns, cells)
 
 
-def _scans(board: Board, rows: list[Row], networks: list[str]) -> list[str]:
+def _scans(board: Board, rows: list[Row], networks: set[str]) -> list[str]:
     """Real scans by trained networks: gain over ZIP, full field and inside the head."""
     by: dict[tuple, dict[str, Row]] = {}
     for r in rows:
-        by.setdefault((board.group(r), r["subject"], r["contrast"]), {})[r["method"]] = r
-    if not by or not networks:
-        return []
+        by.setdefault((f"{r['subject']} {r['contrast']}", board.group(r)), {})[r["method"]] = r
+    columns = {r["method"]: title(r["method"]) for r in rows if r["method"] in networks}
     cells = []
-    for (kind, subject, contrast), own in by.items():
-        cell = [f"{subject} {contrast}", kind, f"{own['zip']['psnr']:.2f}"]
-        for name in networks:
-            full, head = (own[name][k] - own["zip"][k] for k in ("psnr", "psnr_head"))
-            cell.append(f"{full:+.2f} / {head:+.2f}")
-        cells.append(cell)
+    for where, own in by.items():
+        base = own["zip"]
+        gains = [[own[name][key] - base[key] for key in ("psnr", "psnr_head")] for name in columns]
+        cells.append([*where, f"{base['psnr']:.2f}", *(f"{full:+.2f} / {head:+.2f}" for full, head in gains)])
     caption = ["Gain over ZIP in dB: full field / inside the head.", ""]
-    return caption + table(["scan", "group", "PSNR of ZIP", *map(title, networks)], cells)
+    return caption + table(["scan", "group", "PSNR of ZIP", *columns.values()], cells)
 
 
-def _details(means: list[Row]) -> list[str]:
-    forms = {
-        **{"title": ("method", ""), "psnr": ("PSNR", ".2f"), "psnr_head": ("in head", ".2f"), "ssim": ("SSIM", ".4f")},
-        **{"hfen": ("HFEN", ".3f"), "low_band": ("low band", ".4f"), "least_gain": ("least gain", "+.2f")},
-        **{"seconds_per_megavoxel": ("s per Mvoxel", ".3f"), "parameters": ("parameters", ",")},
-    }
+def _details(board: Board, means: list[Row]) -> list[str]:
+    forms = {column: (heading, form) for column, (heading, form, _) in board.metrics.items()}
+    forms |= {"least_gain": ("least gain", "+.2f"), "seconds_per_megavoxel": ("s per Mvoxel", ".3f")}
     cells = [
-        [number(m[key] if key != "parameters" else m[key] or None, form) for key, (_, form) in forms.items()]
+        [m["title"], *(number(m[key], form) for key, (_, form) in forms.items()), number(m["parameters"] or None, ",")]
         for m in means
     ]
-    return table([heading for heading, _ in forms.values()], cells)
+    return table(["method", *(heading for heading, _ in forms.values()), "parameters"], cells)
 
 
 def _tests(tested: list[Row]) -> list[str]:

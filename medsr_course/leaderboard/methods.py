@@ -1,9 +1,4 @@
-"""Everything that makes an image finer, by name: classical methods, trained networks, and filters for noisy scans.
-
->>> import numpy as np
->>> get("zip")(np.ones((1, 3, 4), np.float32), 2).shape
-(1, 6, 8)
-"""
+"""Everything that makes an image finer, by name: classical methods, trained networks, and filters for noisy scans."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -21,46 +16,32 @@ from medsr_course.tasks.superresolution import Method
 
 
 def names(scale: int | None = None, learned: bool | None = None) -> list[str]:
-    """Returns the names of the methods, classical ones first.
-
-    Parameters
-    ----------
-    scale : int, optional
-        Only those that can do this scale.
-    learned : bool, optional
-        Only the learned ones, or only the others.
+    """Returns the names of the methods that can do a scale, or all: classical ones, then learned ones, or one kind.
 
     >>> names(scale=3, learned=False)
     ['nearest', 'linear', 'cubic', 'spline', 'lanczos', 'zip', 'zip-hamming']
     """
     classical = [] if learned else superresolution.names(scale)
-    trained = [] if learned is False else [_network(name) for name in pretrained.names()]
-    return [*classical, *(method.name for method in trained if method.can(scale))]
+    trained = [] if learned is False else pretrained.names()
+    return [*classical, *(name for name in trained if get(name).can(scale))]
 
 
 def get(name: str) -> Method:
     """Returns the :class:`Method` of that name; a network is not loaded before it is called.
 
-    Raises
-    ------
-    CourseError
-        If there is none; the message lists what there is.
+    A :class:`CourseError` that lists what there is, if there is none.
     """
-    if name in superresolution.names():
-        return superresolution.get(name)
+    if name in superresolution.METHODS:
+        return superresolution.METHODS[name]
     if name not in pretrained.names():
         raise CourseError(f"there is no method {name!r}; there are: {', '.join(names())}")
-    return _network(name)
-
-
-def _network(name: str) -> Method:
     card = pretrained.card(name)
 
-    def apply(stack, scale):
+    def apply(stack: npt.NDArray, scale: int) -> npt.NDArray:
         return pretrained.super_resolve(name, stack)
 
-    about = {"learned": True, "parameters": card.get("parameters", 0)}
-    return Method(name, card.get("title", name), apply, scales=(int(card["scale"]),), **about)
+    about = card.get("title", name), apply, (int(card["scale"]),)
+    return Method(name, *about, learned=True, parameters=card.get("parameters", 0))
 
 
 def identity(name: str) -> str:
@@ -78,17 +59,9 @@ def identity(name: str) -> str:
 class Filter:
     """A classical filter after zero-filling, for noisy scans.
 
-    Attributes
-    ----------
-    title : str
-    apply : callable
-        ``apply(stack, sigma, strength)``; sigma (n,), the standard deviation of the noise in each slice, which a
-        method in use would have to estimate.
-    strengths : tuple of float
-        What is tried.
-    rician : bool
-        Afterwards the noise's share of the squared magnitude, 2σ², is taken off (Gudbjartsson & Patz 1995): smoothing
-        alone leaves air as bright as the mean of its noise.
+    ``apply(stack, sigma, strength)`` has the true standard deviation of the noise in each slice; all ``strengths`` are
+    tried. ``rician``: afterwards the noise's share of the squared magnitude, 2σ², is taken off (Gudbjartsson & Patz
+    1995): smoothing alone leaves air as bright as the mean of its noise.
     """
 
     title: str
@@ -128,10 +101,7 @@ def order() -> list[str]:
 def select(wanted: Sequence[str], scales: Sequence[int]) -> list[str]:
     """Returns the names of what is to be measured: what is wanted and ZIP, or all that can do one of the scales.
 
-    Raises
-    ------
-    CourseError
-        If one is unknown; the message lists what there is.
+    A :class:`CourseError` that lists what there is, if one is unknown.
     """
     known = [name for name in names() if any(get(name).can(s) for s in scales)] + list(FILTERS)
     unknown = [name for name in wanted if name not in known]

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from medsr_course.scans import datasets
 
 SCALES = (2, 4)  # of super-resolution
 DATA = ("cohort", "real", "all")
+REAL = ("ds002748", "real-scans")
 CONTRASTS = (*datasets.CONTRASTS, "CT")
 COHORT, VALIDATION, REPORT, CT = "cohort, test", "real MR, validation", "real MR, test", "real CT, test"
 GROUPS = (COHORT, VALIDATION, REPORT, CT)
@@ -25,10 +26,8 @@ class Request:
     ----------
     data : {"cohort", "real", "all"}
         The cohort's test subjects, real scans, or both, where "all" goes without the real ones if they are not here.
-    scales : tuple of int
-        Of super-resolution.
-    names : sequence of str
-        Methods of super-resolution; all of them if empty.
+    scales, names : sequences of int and str
+        Of super-resolution: scales, and methods, all of them if there is no name.
     seed, subjects : int
         Of the cohort.
     fresh : bool
@@ -43,7 +42,7 @@ class Request:
     seed: int = 0
     subjects: int = 24
     fresh: bool = False
-    announce: Callable[[str], None] = field(default=lambda line: None, compare=False)
+    announce: Callable[[str], None] = lambda line: None
 
     @property
     def whole(self) -> bool:
@@ -53,24 +52,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan of one subject, and why it is here.
-
-    Attributes
-    ----------
-    data, split, subject, contrast : str
-        Data set, its split, ``"sub-0005"``, ``"T1w"``.
-    read : callable
-        Returns the nibabel image.
-    labels : callable, optional
-        Returns the nibabel image of the subject's tissue labels, None where there are none.
-    """
+    """One scan of one subject of a data set; ``read()`` and ``labels()`` return nibabel images."""
 
     data: str
     split: str
     subject: str
     contrast: str
     read: Callable[[], Any]
-    labels: Callable[[], Any] | None = None
+    labels: Callable[[], Any] = lambda: None
 
     @property
     def group(self) -> str:
@@ -79,7 +68,7 @@ class Scan:
 
     @property
     def key(self) -> str:
-        """Of the noise that is added to it."""
+        """What the noise that is added to it is drawn by."""
         return f"{self.subject} {self.contrast}"
 
 
@@ -96,28 +85,12 @@ def group(data: str, split: str, contrast: str) -> str:
     return VALIDATION if split == "validation" else REPORT
 
 
-def find(
-    request: Request, tuning: int = 2, real: Iterable[str] = ("ds002748", "real-scans")
-) -> tuple[list[Scan], list[Scan]]:
-    """Find what is measured, and what strengths are chosen on.
+def find(request: Request, tuning: int = 2, real: Iterable[str] = REAL) -> tuple[list[Scan], list[Scan]]:
+    """Returns the scans that are measured, and those that strengths are chosen on.
 
-    Parameters
-    ----------
-    request : Request
-    tuning : int
-        How many of the cohort's validation subjects strengths are chosen on.
-    real : sequence of str
-        Which data sets of real scans are taken: of ds002748 its validation subjects, of the single scans all.
-
-    Returns
-    -------
-    measured, tuning : list of Scan
-        Validation scans of real people are in both.
-
-    Raises
-    ------
-    CourseError
-        If there are no such scans.
+    Of the cohort: test subjects, and the first ``tuning`` validation subjects. Of real people, from the data sets named
+    in ``real``: the validation subjects of ds002748 and all the single scans; validation scans are in both lists. A
+    :class:`CourseError` if there is nothing to measure.
     """
     if request.data not in DATA:
         raise CourseError(f"--data {request.data!r} is unknown: choose one of {', '.join(DATA)}")
@@ -140,19 +113,11 @@ def find(
 
 
 def _of(name: str, subjects: Iterable[datasets.Subject]) -> list[Scan]:
-    return [
-        Scan(
-            name,
-            subject.split,
-            subject.id,
-            contrast,
-            lambda s=subject, c=contrast: s.contrasts[c],
-            lambda s=subject: s.labels,
-        )
-        for subject in subjects
-        for contrast in subject.contrasts
-        if contrast in CONTRASTS
-    ]
+    def scan(subject: datasets.Subject, contrast: str) -> Scan:
+        about = name, subject.split, subject.id, contrast
+        return Scan(*about, lambda: subject.contrasts[contrast], lambda: subject.labels)
+
+    return [scan(subject, contrast) for subject in subjects for contrast in subject.contrasts if contrast in CONTRASTS]
 
 
 def _real(name: str) -> list[Scan]:
@@ -166,22 +131,9 @@ def _real(name: str) -> list[Scan]:
 
 
 def choose(scan: Scan, swept: dict[Scan, dict[float, float]]) -> float:
-    """Choose a strength for a scan: best mean score over validation scans of its kind, its own subject left out.
+    """Returns the best strength for a scan: by validation scans of its kind, its own subject left out.
 
-    Parameters
-    ----------
-    scan : Scan
-    swept : dict of Scan to dict of float to float
-        Scan → strength → score, more is better; of one method under one condition.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    CourseError
-        If no validation scan of another subject is there.
+    ``swept``: scan → strength → score, more is better; of one method under one condition.
     """
     usable = {s: v for s, v in swept.items() if s.split == "validation" and s.subject != scan.subject}
     alike = [v for s, v in usable.items() if (s.data == "cohort") == (scan.data == "cohort")]

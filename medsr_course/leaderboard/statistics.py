@@ -15,58 +15,39 @@ if TYPE_CHECKING:
     from medsr_course.leaderboard.board import Board, Row
 
 Interval = tuple[float, float | None, float | None]
+Differences = dict[tuple, dict[str, list[float]]]  # (group, conditions …, method) → subject → one per scan
 UNSEEN = "cohort and real MR, test"  # for the paired tests: all people on whom nothing was chosen
 
 
-def gains(board: Board, rows: Iterable[Row], reference: Sequence[str], key: str) -> dict[tuple, dict[str, list[float]]]:
-    """Differences of every method to a reference, scan by scan.
+def differences(board: Board, rows: Iterable[Row], reference: Collection[str], metric: str) -> Differences:
+    """Returns the difference of every method to a reference, scan by scan, where both were measured.
 
-    Parameters
-    ----------
-    board : Board
-    rows : list of dict
-    reference : sequence of str
-        Methods; where there are several, the best of them on this scan, if all were measured there.
-    key : str
-        A column; where it is None in one of two rows, there is no difference.
-
-    Returns
-    -------
-    dict
-        (group, conditions …, method) → subject → list of differences, one per scan.
+    Of several methods in ``reference`` the best on this scan counts, if all were measured there.
     """
+    rows = [row for row in rows if row[metric] is not None]
     base: dict[tuple, list[float]] = {}
     for row in rows:
-        if row["method"] in reference and row[key] is not None:
-            base.setdefault(board.place(row), []).append(row[key])
-    found: dict[tuple, dict[str, list[float]]] = {}
+        if row["method"] in reference:
+            base.setdefault(board.place(row), []).append(row[metric])
+    found: Differences = {}
     for row in rows:
         rivals = base.get(board.place(row), ())
-        if len(rivals) == len(reference) and row[key] is not None:
-            where = *board.where(row), row["method"]
-            found.setdefault(where, {}).setdefault(row["subject"], []).append(row[key] - max(rivals))
+        if len(rivals) == len(reference):
+            people = found.setdefault((*board.where(row), row["method"]), {})
+            people.setdefault(row["subject"], []).append(row[metric] - max(rivals))
     return found
 
 
 def means(board: Board, rows: Iterable[Row]) -> dict[tuple, list[Row]]:
-    """Means over subjects, a subject's scans averaged first, and differences to what the board counts from.
+    """Returns means over subjects, a subject's scans averaged first, and differences to what the board counts from.
 
-    Parameters
-    ----------
-    board : Board
-    rows : list of dict
-
-    Returns
-    -------
-    dict
-        (group, conditions …) → list of dict, one per method: ``group``, the conditions, ``method, title, subjects,
-        scans``; a mean (or None) for every metric; ``parameters`` and the median ``seconds_per_megavoxel`` (None if
-        unknown); and for each of :attr:`Board.over` the paired difference, say ``difference``, as :func:`interval`
-        (None where it was not measured, and for the reference itself unless the board counts it), with
-        ``least_difference``, the smallest of one scan.
+    (group, conditions …) → list of dict, one per method: ``group``, the conditions, ``method, title, subjects, scans``; a
+    mean (or None) for every metric; ``parameters`` and the median ``seconds_per_megavoxel`` (None if unknown); and for
+    each of :attr:`Board.over` the paired difference, say ``difference``, as :func:`interval` (None where it was not
+    measured, and for the reference itself unless the board counts it), and ``least_difference``, of one scan.
     """
     over = {
-        f"{key}{end}": (gains(board, rows, methods, metric), methods)
+        f"{key}{end}": (differences(board, rows, methods, metric), methods)
         for key, (_, methods) in board.over.items()
         for metric, end in board.compared.items()
     }
@@ -76,40 +57,36 @@ def means(board: Board, rows: Iterable[Row]) -> dict[tuple, list[Row]]:
     result: dict[tuple, list[Row]] = {}
     for where, methods in found.items():
         for name, own in methods.items():
+            people: dict[str, list[Row]] = {}
+            for row in own:
+                people.setdefault(row["subject"], []).append(row)
             line: Row = dict(zip(("group", *board.conditions), where, strict=True))
-            line |= {"method": name, "title": own[0].get("title", name), "scans": len(own)}
-            line["subjects"] = len({row["subject"] for row in own})
+            line |= {"method": name, "title": own[0].get("title", name), "subjects": len(people), "scans": len(own)}
             for column in board.metrics:
-                people: dict[str, list[float]] = {}
-                for row in own:
-                    if row[column] is not None:
-                        people.setdefault(row["subject"], []).append(row[column])
-                line[column] = _mean([_mean(values) for values in people.values()])
+                values = [_mean([row[column] for row in scans]) for scans in people.values()]
+                line[column] = _mean(values)
             seconds = [row["seconds_per_megavoxel"] for row in own if row.get("seconds_per_megavoxel") is not None]
             line["seconds_per_megavoxel"] = float(np.median(seconds)) if seconds else None
             line["parameters"] = own[0].get("parameters")
             for key, (table, reference) in over.items():
                 counted = board.counts_reference or reference != (name,)
-                values = list(table.get((*where, name), {}).values()) if counted else []
-                line[key] = interval([_mean(one) for one in values])
-                line[f"least_{key}"] = min(itertools.chain(*values), default=None)
+                gains = list(table.get((*where, name), {}).values()) if counted else []
+                line[key] = interval([_mean(one) for one in gains])
+                line[f"least_{key}"] = min(itertools.chain(*gains), default=None)
             result.setdefault(where, []).append(line)
     return result
 
 
-def _mean(values: Sequence[float]) -> Any:
-    return float(np.mean(values)) if values else None
+def _mean(values: Iterable[float | None]) -> Any:
+    """The mean of what is not None; None if nothing is left."""
+    kept = [value for value in values if value is not None]
+    return float(np.mean(kept)) if kept else None
 
 
 def interval(values: Sequence[float]) -> Interval | None:
-    """Returns ``(mean, low, high)``, the 95 % bootstrap interval over subjects.
-
-    ``low`` and ``high`` are None where there are fewer than three subjects; all is None without any.
-    """
-    if not len(values):
-        return None
+    """Returns ``(mean, low, high)`` over subjects: the 95 % bootstrap interval, None for fewer than three subjects."""
     if len(values) < 3:
-        return float(np.mean(values)), None, None
+        return (float(np.mean(values)), None, None) if len(values) else None
     return metrics.bootstrap_interval(values)
 
 
@@ -145,35 +122,28 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def tests(board: Board, rows: Iterable[Row], networks: Collection[str]) -> list[Row]:
-    """Paired tests of trained networks against everything that the board counts from.
+    """Returns paired tests of trained networks against everything that the board counts from, one dict per test.
 
     The unit is the subject, the mean of its contrasts; p values by :func:`sign_flip`, corrected by :func:`holm` over
     the networks within one group, condition and reference. Test subjects, synthetic and real, are also tested
-    together, as :data:`UNSEEN`.
-
-    Returns
-    -------
-    list of dict
-        ``group``, the conditions, ``method, reference, subjects, mean_gain, p, p_holm, smallest_p``.
+    together, as :data:`UNSEEN`. ``smallest_p`` is the least that so many subjects can give.
     """
     result = []
-    metric = next(iter(board.compared))
     for name, reference in board.over.values():
-        families: dict[tuple, dict[str, dict[tuple, float]]] = {}
-        for (group, *conditions, method), people in gains(board, rows, reference, metric).items():
-            if method in networks:
-                values = {(group, subject): _mean(own) for subject, own in people.items()}
-                for together in (group, UNSEEN) if group in (COHORT, REPORT) else (group,):
-                    families.setdefault((together, *conditions), {}).setdefault(method, {}).update(values)
+        families: dict[tuple, dict[str, list[float]]] = {}
+        found = differences(board, rows, reference, next(iter(board.compared)))
+        for (group, *conditions, method), people in found.items():
+            for together in (group, UNSEEN) if group in (COHORT, REPORT) else (group,):
+                if method in networks:
+                    family = families.setdefault((together, *conditions), {})
+                    family.setdefault(method, []).extend(map(_mean, people.values()))
         for where, family in families.items():
-            values = [list(people.values()) for people in family.values()]
-            if len(values[0]) < 3:
-                continue
-            p = [sign_flip(own) for own in values]
-            for method, own, raw, corrected in zip(family, values, p, holm(p), strict=True):
+            p = [sign_flip(values) for values in family.values()]
+            for (method, values), raw, corrected in zip(family.items(), p, holm(p), strict=True):
                 line = dict(zip(("group", *board.conditions), where, strict=True)) | {"method": method}
-                line |= {"reference": name, "subjects": len(own), "mean_gain": _mean(own), "p": raw}
-                result.append(line | {"p_holm": corrected, "smallest_p": 2 / 2 ** len(own)})
+                line |= {"reference": name, "subjects": len(values), "mean_gain": _mean(values), "p": raw}
+                result.append(line | {"p_holm": corrected, "smallest_p": 2 / 2 ** len(values)})
     place = (*GROUPS, UNSEEN).index
     order = (*board.conditions, "reference")
-    return sorted(result, key=lambda r: (*(r[key] for key in order), place(r["group"]), r["method"]))
+    enough = [line for line in result if line["subjects"] >= 3]
+    return sorted(enough, key=lambda r: (*(r[key] for key in order), place(r["group"]), r["method"]))

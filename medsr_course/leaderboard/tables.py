@@ -13,17 +13,9 @@ _WHOLE = ("scale", "noise", "parameters")  # columns of whole numbers
 
 
 def write(path: Path, rows: Iterable[Row], columns: Sequence[str], note: str) -> None:
-    """Write a table whole or not at all.
+    """Write the ``columns`` of rows, whole or not at all; ``note`` becomes a first line that starts with ``#``.
 
-    Parameters
-    ----------
-    path : Path
-    rows : iterable of dict
-        Decibels are written to 0.001, other numbers to four digits.
-    columns : sequence of str
-        Columns of the table; what else a row has is left out.
-    note : str
-        Becomes a first line that starts with ``#``.
+    Decibels are written to 0.001, other numbers to four digits.
     """
     with runtime.atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {note}\n")
@@ -39,24 +31,13 @@ def _shown(key: str, value: Any) -> Any:
 
 
 def read(path: Path, board: Board) -> tuple[list[Row], str]:
-    """Read the rows of a board.
+    """Returns the rows that :func:`write` wrote of a board, and the note.
 
-    Parameters
-    ----------
-    path : Path
-        A file that :func:`write` wrote.
-    board : Board
-
-    Returns
-    -------
-    rows : list of dict
-        Metrics, costs and whole numbers as numbers (None where nothing was measured), all else as text.
-    note : str
+    Metrics, costs and whole numbers are numbers, None where nothing was measured; all else is text.
     """
     first, *lines = path.read_text(encoding="utf-8").splitlines()
     rows: list[Row] = list(csv.DictReader(lines))
     for row in rows:
-        for key in (*board.metrics, *COSTS, *board.conditions):
-            if key in _WHOLE or key not in board.conditions:
-                row[key] = (int if key in _WHOLE else float)(row[key]) if row.get(key) else None
+        row |= {key: float(row[key]) if row[key] else None for key in (*board.metrics, *COSTS)}
+        row |= {key: int(row[key]) for key in _WHOLE if row.get(key)}
     return rows, first.removeprefix("# ")

@@ -3,7 +3,7 @@
 Ten axial slices of a scan are made coarser by k-space cropping, with or without noise; a method makes them fine
 again; every score is of the whole stack of one scan. The classical methods are in :data:`METHODS`, by name.
 
->>> get("zip")(np.ones((1, 3, 4), np.float32), 2).shape
+>>> METHODS["zip"](np.ones((1, 3, 4), np.float32), 2).shape
 (1, 6, 8)
 """
 
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from medsr_course import runtime
 from medsr_course.physics import grid, interpolation, metrics
 from medsr_course.physics.acquisition import add_complex_noise, kspace_crop
-from medsr_course.runtime import CourseError
 from medsr_course.scans import volumes
 
 CT_RANGE = 400.0  # HU: the data range of PSNR and SSIM for CT
@@ -123,7 +122,7 @@ class Method:
             If the method cannot do this scale.
         """
         if not self.can(scale):
-            able = ", ".join(f"×{s}" for s in self.scales)
+            able = ", ".join(f"×{s}" for s in self.scales or ())
             raise ValueError(f"{self.title} cannot do ×{scale}, only {able}")
         return self.apply(stack, scale)
 
@@ -158,16 +157,3 @@ def names(scale: int | None = None) -> list[str]:
     ['nearest', 'linear', 'cubic', 'spline', 'lanczos', 'zip', 'zip-hamming']
     """
     return [method.name for method in METHODS.values() if method.can(scale)]
-
-
-def get(name: str) -> Method:
-    """Returns the classical :class:`Method` of that name.
-
-    Raises
-    ------
-    CourseError
-        If there is none; the message lists what there is.
-    """
-    if name not in METHODS:
-        raise CourseError(f"there is no classical method {name!r}; there are: {', '.join(METHODS)}")
-    return METHODS[name]

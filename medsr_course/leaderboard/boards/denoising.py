@@ -1,9 +1,13 @@
 """The board of denoising: shipped networks and classical filters at their best, on test subjects and real scans."""
 
+from functools import partial
+
+import numpy.typing as npt
+
 from medsr_course import runtime
 from medsr_course.leaderboard import scans
 from medsr_course.leaderboard.board import Board, Entry, Row
-from medsr_course.leaderboard.scans import COHORT, REPORT, Request, Scan
+from medsr_course.leaderboard.scans import COHORT, REPORT, Request
 from medsr_course.networks import pretrained
 from medsr_course.scans import volumes
 from medsr_course.tasks import denoising
@@ -23,14 +27,9 @@ def measure(request: Request) -> list[Row]:
             entries = _entries(kind, level, tuning)
             setting = f"{'magnitudes' if kind == 'rician' else 'real channel'}, {level} % noise"
             for scan in runtime.progress(measured, f"{kind}, {level} %", unit="scan"):
-                rows += _of_scan(scan, kind, level, setting, entries)
+                given = denoising.pair(scan.read(), level, kind, key=scan.key, slices=SLICES)
+                rows += [entry.row(scan, setting, given, given.scores, given.noisy.size) for entry in entries]
     return rows
-
-
-def _of_scan(scan: Scan, kind: str, level: float, setting: str, entries: list[Entry]) -> list[Row]:
-    given = denoising.pair(scan.read(), level, kind, key=scan.key, slices=SLICES)
-    label = {"data": scan.group, "setting": setting, "subject": scan.subject, "contrast": scan.contrast}
-    return [entry.row(label, given, given.scores, given.noisy.size) for entry in entries]
 
 
 def _entries(kind: str, level: float, tuning: list) -> list[Entry]:
@@ -42,10 +41,13 @@ def _entries(kind: str, level: float, tuning: list) -> list[Entry]:
     for name in pretrained.names("denoising"):
         card = pretrained.card(name)
         if card["kind"] == kind:
-            entries.append(
-                Entry(name, name, lambda given, n=name: pretrained.denoise(n, given.noisy), card["parameters"])
-            )
+            apply = partial(_network, name)
+            entries.append(Entry(name, name, apply, card["parameters"]))
     return entries
+
+
+def _network(name: str, given: denoising.Pair) -> npt.NDArray:
+    return pretrained.denoise(name, given.noisy)
 
 
 BOARD = Board(

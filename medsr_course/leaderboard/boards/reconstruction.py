@@ -1,5 +1,6 @@
 """Reconstruction from k-space: classical methods tuned on validation scans against the shipped networks."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ WEIGHTS = {  # of compressed sensing, what is tried
     "tv": (0.0003, 0.001, 0.003, 0.009, 0.03, 0.09),
 }
 TITLES = {"wavelet": "Compressed sensing, wavelets", "tv": "Compressed sensing, total variation"}
+METRICS = {"psnr": ("PSNR (dB)", ".2f", "up"), "ssim": ("SSIM", ".3f", "up"), "hfen": ("HFEN", ".3f", "down")}
 TUNING = ("T1w", "T2w", "FLAIR")  # contrasts
 
 
@@ -33,11 +35,10 @@ def measure(request: Request) -> list[Row]:
         for factor in FACTORS:
             target, kspace, mask = _case(scan, image, factor)
             _, middle, _ = _case(scan, image, factor, pattern="middle")
-            entries = _entries({p: scans.choose(scan, chosen[factor, p]) for p in TITLES}, middle)
-            label = {"data": scan.group, "setting": f"R = {factor}", "subject": scan.subject, "contrast": scan.contrast}
-            rows += [
-                entry.row(label, (kspace, mask), lambda r, t=target: _scores(t, r), target.size) for entry in entries
-            ]
+            given = {"kspace": kspace, "mask": mask, "other": middle}
+            given |= {prior: scans.choose(scan, chosen[factor, prior]) for prior in WEIGHTS}
+            scores = partial(_scores, target)
+            rows += [entry.row(scan, f"R = {factor}", given, scores, target.size) for entry in _entries()]
     return rows
 
 
@@ -46,29 +47,28 @@ def _case(scan: Scan, image: Any, factor: int, slices: int = SLICES, pattern: st
 
 
 def _scores(target: npt.NDArray, result: npt.NDArray) -> Row:
-    return {name: getattr(metrics, name)(target, result) for name in ("psnr", "ssim", "hfen")}
+    return {name: getattr(metrics, name)(target, np.abs(result)) for name in METRICS}
 
 
-def _entries(weights: dict[str, float], middle: npt.NDArray) -> list[Entry]:
-    """The methods, from (k-space, mask) to magnitudes; ``middle`` is k-space of other lines, which one of them has."""
+def _entries() -> list[Entry]:
+    """The methods, from k-space, mask, other k-space with as many lines from the middle, and weights, to images."""
     entries = [
-        Entry("zero-filled", "Zero-filled", lambda given: np.abs(reconstruction.zero_filled(given[0]))),
-        Entry("middle", "As many lines, all from the middle", lambda given: np.abs(reconstruction.zero_filled(middle))),
+        Entry("zero-filled", "Zero-filled", lambda given: reconstruction.zero_filled(given["kspace"])),
+        Entry("middle", "As many lines, all from the middle", lambda given: reconstruction.zero_filled(given["other"])),
     ]
-    for prior, title in TITLES.items():
-        entries.append(Entry(f"cs-{prior}", title, lambda given, p=prior: _sensed(*given, weights[p], p), parameters=1))
+    entries += [Entry(f"cs-{prior}", title, partial(_sensed, prior), parameters=1) for prior, title in TITLES.items()]
     for name in pretrained.names("reconstruction"):
         card = pretrained.card(name)
-        entries.append(
-            Entry(
-                name, card["title"], lambda given, n=name: np.abs(pretrained.reconstruct(n, *given)), card["parameters"]
-            )
-        )
+        entries.append(Entry(name, card["title"], partial(_network, name), card["parameters"]))
     return entries
 
 
-def _sensed(kspace: npt.NDArray, mask: npt.NDArray, weight: float, prior: str) -> npt.NDArray:
-    return np.abs(reconstruction.compressed_sensing(kspace, mask, weight, prior=prior))
+def _sensed(prior: str, given: dict[str, Any]) -> npt.NDArray:
+    return reconstruction.compressed_sensing(given["kspace"], given["mask"], given[prior], prior=prior)
+
+
+def _network(name: str, given: dict[str, Any]) -> npt.NDArray:
+    return pretrained.reconstruct(name, given["kspace"], given["mask"])
 
 
 def _choose(tuning: list[Scan]) -> dict[tuple[int, str], dict[Scan, dict[float, float]]]:
@@ -78,8 +78,10 @@ def _choose(tuning: list[Scan]) -> dict[tuple[int, str], dict[Scan, dict[float, 
         image = scan.read()
         for factor in FACTORS:
             target, kspace, mask = _case(scan, image, factor, slices=1)
+            given = {"kspace": kspace, "mask": mask}
             for prior, weights in WEIGHTS.items():
-                curve = {weight: metrics.psnr(target, _sensed(kspace, mask, weight, prior)) for weight in weights}
+                results = {weight: _sensed(prior, given | {prior: weight}) for weight in weights}
+                curve = {weight: metrics.psnr(target, np.abs(result)) for weight, result in results.items()}
                 found.setdefault((factor, prior), {})[scan] = curve
     return found
 
@@ -96,7 +98,7 @@ BOARD = Board(
         "the same minutes give without any method: a coarser image. Compressed sensing: λ chosen among six on "
         "validation scans of the same kind, for each R. One network for both R."
     ),
-    metrics={"psnr": ("PSNR (dB)", ".2f", "up"), "ssim": ("SSIM", ".3f", "up"), "hfen": ("HFEN", ".3f", "down")},
+    metrics=METRICS,
     reference="zero-filled",
     measure=measure,
 )

@@ -1,5 +1,7 @@
 """The board of tissue segmentation: what a scan has been through before the shipped U-Net sees it; the mixture."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from medsr_course import runtime
@@ -15,7 +17,7 @@ from medsr_course.tasks import segmentation
 SCALE = 4
 SLICES = 24  # a block of neighbours, from 45 % of the way up
 NETWORK = "unet-tissue"
-FORMS = {  # name → title, and how the block comes back from its coarse version
+FORMS: dict[str, tuple[str, Callable]] = {  # name → title, and how the block comes back from its coarse version
     "lr": ("U-Net on LR, pixels as blocks", lambda coarse: interpolation.nearest(coarse, SCALE)),
     "zip": ("U-Net on ZIP", lambda coarse: interpolation.zero_fill(coarse, SCALE)),
     "srresnet": ("U-Net on SRResNet ×4", lambda coarse: pretrained.super_resolve("srresnet-x4", coarse)),
@@ -42,7 +44,7 @@ def _of_scan(scan: Scan) -> list[Row]:
     block = whole[part]
     network = pretrained.network(NETWORK)
     coarse = acquisition.kspace_crop(block, SCALE)
-    found = {}  # name → title, labels, seconds
+    found: dict[str, tuple] = {}  # name → title, labels, seconds
     for name, (title, restore) in FORMS.items():
         restored = restore(coarse)
         found[name] = title, *timed(lambda stack=restored: label(network, stack, unit=unit))
@@ -52,7 +54,7 @@ def _of_scan(scan: Scan) -> list[Row]:
         truth, found["hr"] = every[part], ("U-Net on HR", fine, None)
         inside = np.isin(every, (*segmentation.BRAIN, segmentation.IGNORED))
         mask, field = inside[part], segmentation.bias_field(whole, inside)[part]
-    else:  # nobody labelled these: the reference is what the network says of the fine scan
+    else:  # nobody labelled these: the reference is what the network finds in the fine scan
         truth, mask = fine, np.isin(fine, segmentation.BRAIN)
         field = segmentation.bias_field(block, mask)
     mixed, seconds = timed(lambda: segmentation.mixture(block, mask, field=field, components=3, beta=0.5))
@@ -60,29 +62,20 @@ def _of_scan(scan: Scan) -> list[Row]:
     counted = truth != segmentation.IGNORED
     true_volume = segmentation.volumes_ml(truth, spacing=spacing)
     parameters = pretrained.card(NETWORK)["parameters"]
-    rows = []
+    rows: list[Row] = []
     for name, (title, labels, seconds) in found.items():
         overlap = {k: segmentation.dice(truth, labels, k) for k in segmentation.BRAIN}
         volume = segmentation.volumes_ml(np.where(counted, labels, 0), spacing=spacing)
-        rows.append(
-            {
-                "method": name,
-                "title": title,
-                "data": scan.group.replace("real MR", "real"),
-                "setting": "T1w, ×4 in the slice",
-                "subject": scan.subject,
-                "contrast": scan.contrast,
-                "dice": float(np.mean(list(overlap.values()))),
-                "dice_csf": overlap[1],
-                "dice_grey": overlap[2],
-                "dice_white": overlap[3],
-                "hd95_white": segmentation.hausdorff95(truth, labels, 3, spacing=spacing),
-                "volume_grey": 100 * abs(volume[2] / true_volume[2] - 1) if true_volume[2] else None,
-                "flicker": 100 * segmentation.flicker(np.where(counted, labels, 0)),
-                "parameters": 0 if name == "mixture" else parameters,
-                "seconds_per_megavoxel": None if seconds is None else 1e6 * seconds / block.size,
-            }
-        )
+        row: Row = {"method": name, "title": title, "data": scan.group.replace("real MR", "real")}
+        row |= {"setting": "T1w, ×4 in the slice", "subject": scan.subject, "contrast": scan.contrast}
+        row |= {"dice": float(np.mean(list(overlap.values())))}
+        row |= {"dice_csf": overlap[1], "dice_grey": overlap[2], "dice_white": overlap[3]}
+        row["hd95_white"] = segmentation.hausdorff95(truth, labels, 3, spacing=spacing)
+        row["volume_grey"] = 100 * abs(volume[2] / true_volume[2] - 1) if true_volume[2] else None
+        row["flicker"] = 100 * segmentation.flicker(np.where(counted, labels, 0))
+        row["parameters"] = 0 if name == "mixture" else parameters
+        row["seconds_per_megavoxel"] = None if seconds is None else 1e6 * seconds / block.size
+        rows.append(row)
     return rows
 
 

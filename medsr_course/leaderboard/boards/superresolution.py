@@ -3,7 +3,8 @@
 Rows are kept in the cache: a second run measures only what is new.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ MODULES = (  # what a row depends on
 )
 PLAIN = ("zip", *(f"{name}{BEST}" for name, f in FILTERS.items() if not f.rician))
 STRICT = ("zip", *(f"{name}{BEST}" for name in FILTERS))
+ENDS = (("", ""), ("", "_low"), ("", "_high"), ("least_", ""))  # of the columns of a gain
 
 
 class SuperResolution(Board):
@@ -38,11 +40,7 @@ class SuperResolution(Board):
     conditions = ("scale", "noise")
     files = (".csv", "-means.csv", "-tests.csv", ".md", ".png")
     stem = "leaderboard"
-    over = {
-        "gain": ("ZIP", ("zip",)),
-        "over_best": ("plain filters", PLAIN),
-        "over_strict": ("all filters", STRICT),
-    }
+    over = {"gain": ("ZIP", ("zip",)), "over_best": ("plain filters", PLAIN), "over_strict": ("all filters", STRICT)}
     compared = {"psnr": "", "psnr_head": "_head"}
     counts_reference = True
 
@@ -54,19 +52,17 @@ class SuperResolution(Board):
 
     def about(self, request: Request, rows: Iterable[Row]) -> str:
         people: dict[str, dict[str, None]] = {kind: {} for kind in GROUPS}
-        contrasts = {}
+        contrasts: dict[str, None] = {}
         for row in rows:
             people[self.group(row)][row["subject"]] = None
             contrasts |= {row["contrast"]: None} if self.group(row) == COHORT else {}
-        told = []
+        told = [f"{kind}: {', '.join(people[kind])}" for kind in GROUPS[1:] if people[kind]]
+        if request.data == "all" and not told:
+            told = ["no real scans are here, so that this is the cohort alone"]
         if count := len(people[COHORT]):
-            told.append(
-                f"{count} test subject{'s' * (count > 1)} of the synthetic cohort (generator version "
-                f"{phantom.VERSION}, seed {request.seed}, {request.subjects} made) in {', '.join(contrasts)}"
-            )
-        told += [f"{kind}: {', '.join(people[kind])}" for kind in GROUPS[1:] if people[kind]]
-        if request.data == "all" and not any(people[kind] for kind in GROUPS[1:]):
-            told.append("no real scans are here, so that this is the cohort alone")
+            version = f"generator version {phantom.VERSION}, seed {request.seed}, {request.subjects} made"
+            cohort = f"{count} test subject{'s' * (count > 1)} of the synthetic cohort ({version})"
+            told.insert(0, f"{cohort} in {', '.join(contrasts)}")
         return "; ".join(told) + "."
 
     def tables(self, rows: list[Row]) -> list[markdown.Table]:
@@ -78,19 +74,16 @@ class SuperResolution(Board):
 
     def write_more(self, rows: list[Row], folder: Path, note: str) -> None:
         figure(self, rows, folder / f"{self.stem}.png")
-        gains = [f"{key}{end}" for key in self.over for end in self.compared.values()]
-        flat = []
-        for line in summary(rows):
-            for key in gains:
-                values = ["" if v is None else float(v) for v in line[key] or (None, None, None)]
-                line |= dict(zip((key, f"{key}_low", f"{key}_high"), values, strict=True))
-            flat.append(line)
-        columns = ["group", *self.conditions, "method", "subjects", "scans", *self.metrics]
-        columns += ["seconds_per_megavoxel", "parameters"]
-        columns += [column for key in gains for column in (key, f"{key}_low", f"{key}_high", f"least_{key}")]
-        tables.write(folder / f"{self.stem}-means.csv", flat, columns, note)
-        columns = ["group", *self.conditions, "method", "reference", "subjects", "mean_gain"]
-        tables.write(folder / f"{self.stem}-tests.csv", tests(rows), [*columns, "p", "p_holm", "smallest_p"], note)
+        lines, gains = summary(rows), [f"{key}{end}" for key in self.over for end in self.compared.values()]
+        for line, key in product(lines, gains):
+            ends = (key, f"{key}_low", f"{key}_high")
+            line |= dict(zip(ends, line[key] or (None, None, None), strict=True))
+        start = ["group", *self.conditions, "method"]
+        columns = [*start, "subjects", "scans", *self.metrics, "seconds_per_megavoxel", "parameters"]
+        columns += [f"{a}{key}{b}" for key in gains for a, b in ENDS]
+        tables.write(folder / f"{self.stem}-means.csv", lines, columns, note)
+        columns = [*start, "reference", "subjects", "mean_gain", "p", "p_holm", "smallest_p"]
+        tables.write(folder / f"{self.stem}-tests.csv", tests(rows), columns, note)
 
 
 def measure(request: Request) -> list[Row]:
@@ -99,53 +92,38 @@ def measure(request: Request) -> list[Row]:
     measured, tuning = scans.find(request)
     request.announce(BOARD.about(request, [_label(scan) for scan in measured]))
     filters = [name for name in names if name in FILTERS and 2 in request.scales]
-    jobs: list[tuple[Scan, str, str, int, int]] = []
-    for scan in [*(tuning if filters else []), *(scan for scan in measured if scan not in tuning or not filters)]:
-        jobs += [(scan, "sweep", name, 2, noise) for name in filters for noise in _noises(2, scan) if noise]
-        jobs += [(scan, "row", *job) for job in _jobs(scan, names, request.scales) if scan in measured]
-    for scan in measured:
-        jobs += [(scan, "filter", name, 2, noise) for name in filters for noise in _noises(2, scan) if noise]
-
-    rows: list[Row] = []
-    swept: dict[tuple, dict[Scan, dict[float, float]]] = {}
+    plain = [methods.get(name) for name in names if name not in FILTERS]
     benches: dict[Scan, _Bench] = {}
-    last = None
-    for scan, what, name, scale, noise in runtime.progress(jobs, "leaderboard", unit="row"):
-        if last and scan is not last:
-            benches[last].forget_image()
-        last = scan
-        if scan not in benches:
-            benches[scan] = _Bench(scan, request.fresh)
-        bench = benches[scan]
-        if what == "sweep":
-            found = bench.sweep(name, noise)
-            swept.setdefault((name, noise), {})[scan] = {strength: full for strength, (full, _) in found.items()}
-        elif what == "row":
-            rows.append(bench.row(name, scale, noise))
-        else:
-            rows.append(bench.row(name, scale, noise, scans.choose(scan, swept[name, noise])))
+    swept: dict[tuple, dict[Scan, dict[float, float]]] = {}
+    for scan in runtime.progress(tuning if filters else [], "strengths of filters", unit="scan"):
+        benches[scan] = bench = _Bench(scan, request.fresh)
+        for name, noise in product(filters, _noises(2, scan)[1:]):
+            curve = {strength: full for strength, (full, _) in bench.sweep(name, noise).items()}
+            swept.setdefault((name, noise), {})[scan] = curve
+        bench.forget()
+    rows: list[Row] = []
+    for scan in runtime.progress(measured, "leaderboard", unit="scan"):
+        bench = benches.get(scan) or _Bench(scan, request.fresh)
+        for scale, method in product(request.scales, plain):
+            if method.can(scale):
+                noises = _noises(scale, scan) if method.learned or method.name == "zip" else (0,)
+                rows += [bench.row(method.name, scale, noise) for noise in noises]
+        for name, noise in product(filters, _noises(2, scan)[1:]):
+            rows.append(bench.row(name, 2, noise, scans.choose(scan, swept[name, noise])))
             rows.append(bench.best_row(name, noise))
+        bench.forget()
     place = {name: k for k, name in enumerate(methods.order())}
 
-    def order(row):
+    def order(row: Row) -> tuple:
         scan = GROUPS.index(BOARD.group(row)), row["data"], row["subject"], CONTRASTS.index(row["contrast"])
         return row["scale"], row["noise"], *scan, place[row["method"]]
 
     return sorted(rows, key=order)
 
 
-def _jobs(scan: Scan, names: list[str], wanted: Iterable[int]) -> Iterator[tuple[str, int, int]]:
-    """Method, scale and noise of the rows of a scan, filters left out."""
-    for scale in wanted:
-        for noise in _noises(scale, scan):
-            for method in (methods.get(name) for name in names if name not in FILTERS):
-                if method.can(scale) and (noise == 0 or method.name == "zip" or method.learned):
-                    yield method.name, scale, noise
-
-
 def _noises(scale: int, scan: Scan) -> tuple[int, ...]:
-    """Added noise in %. None for CT: its noise is not that of a magnitude image."""
-    return (0,) if scan.contrast == "CT" else NOISES.get(scale, (0,))
+    """Noise in %, first none. No noise is added to CT: its own is not that of a magnitude image."""
+    return (0,) if scan.contrast == "CT" else NOISES[scale]
 
 
 def _label(scan: Scan) -> Row:
@@ -153,42 +131,38 @@ def _label(scan: Scan) -> Row:
 
 
 class _Bench:
-    """Measures on one scan; what filters share is done once."""
+    """Measures on one scan; what several methods need is made once."""
 
     def __init__(self, scan: Scan, fresh: bool) -> None:
-        self.scan, self._image = scan, scan.read()
-        self._options = {"contrast": scan.contrast, "pixel_size": volumes.pixel_size(self._image)}
-        self._pairs: dict[tuple, tuple] = {}
-        self._smooth: dict[tuple, tuple] = {}
-        voxels = np.ascontiguousarray(volumes.axial_slices(self._image)).tobytes()
-        depends = (ROWS_VERSION, cache.code(MODULES), *self._options.values(), scan.subject)
-        self._kept = cache.Kept(depends, voxels, fresh=fresh)
+        image = scan.read()
+        self.scan, self._image = scan, image
+        self._options = {"contrast": scan.contrast, "pixel_size": volumes.pixel_size(image)}
+        about = repr((ROWS_VERSION, cache.code(MODULES), self._options, scan.subject)).encode()
+        self._kept = cache.Kept(about + np.ascontiguousarray(volumes.axial_slices(image)).tobytes(), fresh)
+        self._made: dict[tuple, Any] = {}
 
-    def forget_image(self) -> None:
-        self._image, self._pairs, self._smooth = None, {}, {}
+    def forget(self) -> None:
+        """Let go of the image and what was made of it."""
+        self._image, self._made = None, {}
 
     def row(self, name: str, scale: int, noise: int, strength: float | str = "") -> Row:
-        """The row of a method, or of a filter at a strength."""
+        """Returns the row of a method, or of a filter at a strength."""
+        method = None if name in FILTERS else methods.get(name)
 
         def measure() -> Row:
             target, coarse = self._pair(scale, noise)
-            if name in FILTERS:
-                result, seconds = self._filtered(name, noise, strength)
-            else:
-                method = methods.get(name)
-                if method.learned:
-                    method(coarse[:1], scale)  # a session is made at the first call
-                result, seconds = timed(method, coarse, scale)
+            if method and method.learned:
+                method(coarse[:1], scale)  # a session is made at the first call
+            result, seconds = timed(method, coarse, scale) if method else self._filtered(name, noise, strength)
             values = superresolution.scores(target, result, coarse, **self._options)
             return values | {"seconds_per_megavoxel": seconds / (target.size / 1e6)}
 
         values = self._kept.get(f"{methods.identity(name)} x{scale} {noise}% {strength}", measure)
-        parameters = 0 if name in FILTERS else methods.get(name).parameters
-        about = {"method": name, "scale": scale, "noise": noise, "strength": strength, "parameters": parameters}
-        return values | about | _label(self.scan)
+        about = {"method": name, "scale": scale, "noise": noise, "strength": strength}
+        return values | about | _label(self.scan) | {"parameters": method.parameters if method else 0}
 
     def sweep(self, name: str, noise: int) -> dict[float, tuple[float, float]]:
-        """PSNR full and inside the head of a filter, by strength."""
+        """Returns strength → PSNR, full and inside the head, of a filter."""
         strengths = FILTERS[name].strengths
 
         def measure() -> list[list[float]]:
@@ -199,26 +173,26 @@ class _Bench:
         return dict(zip(strengths, self._kept.get(f"sweep {name} {strengths} {noise}%", measure), strict=True))
 
     def best_row(self, name: str, noise: int) -> Row:
-        """Row of a filter at the strength that its own truth says is best; inside the head, at the best there."""
+        """Returns the row of a filter at the strength that its own truth shows best; in the head, at the best there."""
         swept = self.sweep(name, noise)
         row = self.row(name, 2, noise, max(swept, key=lambda strength: swept[strength][0]))
         return row | {"method": name + BEST, "psnr_head": max(head for _, head in swept.values())}
 
     def _pair(self, scale: int, noise: int) -> tuple[npt.NDArray, npt.NDArray]:
-        if (scale, noise) not in self._pairs:
-            if self._image is None:
-                self._image = self.scan.read()
-            self._pairs = {(scale, noise): superresolution.pair(self._image, scale, noise=noise, key=self.scan.key)}
-        return self._pairs[scale, noise]
+        if (scale, noise) not in self._made:
+            self._image = self._image or self.scan.read()
+            pair = superresolution.pair(self._image, scale, noise=noise, key=self.scan.key)
+            self._made[scale, noise] = pair
+        return self._made[scale, noise]
 
     def _filtered(self, name: str, noise: int, strength: Any) -> tuple[npt.NDArray, float]:
         """Result of a filter after zero-filling, and the seconds it took."""
         _, coarse = self._pair(2, noise)
         used, sigma = FILTERS[name], noise_sigma(coarse, noise).ravel()
         key = used.apply, noise, strength
-        if key not in self._smooth:
-            self._smooth[key] = timed(lambda: used.apply(zero_fill(coarse, 2), sigma, strength))
-        smooth, seconds = self._smooth[key]
+        if key not in self._made:
+            self._made[key] = timed(lambda: used.apply(zero_fill(coarse, 2), sigma, strength))
+        smooth, seconds = self._made[key]
         return used.finish(smooth, sigma), seconds
 
 
@@ -227,8 +201,8 @@ BOARD = SuperResolution(
     title="Super-resolution",
     intro="![Gain over zero-filling by method, with 95 % intervals](leaderboard.png)",
     metrics={
-        "psnr": ("PSNR (dB)", ".2f", "up"),
-        "psnr_head": ("PSNR inside the head (dB)", ".2f", "up"),
+        "psnr": ("PSNR", ".2f", "up"),
+        "psnr_head": ("in head", ".2f", "up"),
         "ssim": ("SSIM", ".4f", "up"),
         "hfen": ("HFEN", ".3f", "down"),
         "low_band": ("low band", ".4f", "down"),
@@ -239,11 +213,7 @@ BOARD = SuperResolution(
 
 
 def summary(rows: list[Row]) -> list[Row]:
-    """Returns :func:`statistics.means` as a list: ``gain`` over ZIP and, with noise, ``over_best``, ``over_strict``.
-
-    The latter two are over the best of ZIP and the plain filters at their best for the scan, or of all filters, the
-    Rician one among them. All of these also inside the head: ``gain_head``, ``least_gain_head``, …
-    """
+    """Returns :func:`statistics.means` as a list: gains over what :attr:`SuperResolution.over` names."""
     lines = [line for group in statistics.means(BOARD, rows).values() for line in group]
     return [line | {"title": methods.title(line["method"])} for line in lines]
 

@@ -1,59 +1,53 @@
 """The board of chapter 10: thin slices from thick ones."""
 
+from functools import partial
+
 import numpy as np
+import numpy.typing as npt
 
 from medsr_course import runtime
 from medsr_course.leaderboard import scans
 from medsr_course.leaderboard.board import Board, Entry, Row
-from medsr_course.leaderboard.scans import CT, Request, Scan
+from medsr_course.leaderboard.scans import CT, Request
 from medsr_course.networks import pretrained
 from medsr_course.physics import metrics
 from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution, thick_slices
 
-SLAB, ITERATIONS, ROWS = thick_slices.STANDARD, 16, 64
+SLAB, ROWS = thick_slices.STANDARD, 64
+BACK_PROJECT = partial(thick_slices.back_project, slab=SLAB, iterations=16)
 CLASSICAL = (
-    Entry("cubic", "Cubic", lambda thick: thick_slices.cubic(thick, SLAB.spacing)),
-    Entry(
-        "back-projection",
-        "Cubic + back-projection",
-        lambda thick: thick_slices.back_project(thick, SLAB, ITERATIONS),
-    ),
-    Entry("smoothest", "Smoothest explanation", lambda thick: thick_slices.smooth(thick, SLAB)),
+    Entry("cubic", "Cubic", partial(thick_slices.cubic, spacing=SLAB.spacing)),
+    Entry("back-projection", "Cubic + back-projection", BACK_PROJECT),
+    Entry("smoothest", "Smoothest explanation", partial(thick_slices.smooth, slab=SLAB)),
 )
 
 
 def measure(request: Request) -> list[Row]:
     """Rows of all methods on all MR scans; the middle :data:`ROWS` rows of each axial slice."""
     measured, _ = scans.find(request, real=("real-scans",))
-    entries = [*CLASSICAL, *map(_network, pretrained.names("slices"))]
+    entries = list(CLASSICAL)
+    for name in pretrained.names("slices"):
+        card = pretrained.card(name)
+        apply = partial(pretrained.thin_slices, name)
+        entries.append(Entry(name, card["title"].split(",")[0], apply, card["parameters"]))
     rows = []
     for scan in runtime.progress([scan for scan in measured if scan.group != CT], "thin slices", unit="scan"):
-        rows += _of_scan(scan, entries)
+        image = scan.read()
+        thin = thick_slices.trim(volumes.to_stack(image).astype(np.float32), SLAB.spacing)
+        thin = thin[:, max(0, (thin.shape[1] - ROWS) // 2) :][:, :ROWS]
+        thick = thick_slices.thicken(thin, SLAB)
+        scores = partial(_scores, thin, volumes.pixel_size(image))
+        for entry in entries:
+            entry.apply(thick[:8])  # a session is made at the first call
+            rows.append(entry.row(scan, "×4", thick, scores, thin.size))
     return rows
 
 
-def _network(name: str) -> Entry:
-    card = pretrained.card(name)
-    title = card["title"].split(",")[0]
-    return Entry(name, title, lambda thick: pretrained.thin_slices(name, thick), card["parameters"])
-
-
-def _of_scan(scan: Scan, entries: list[Entry]) -> list[Row]:
-    image = scan.read()
-    thin = thick_slices.trim(volumes.to_stack(image).astype(np.float32), SLAB.spacing)
-    thin = thin[:, max(0, (thin.shape[1] - ROWS) // 2) :][:, :ROWS]
-    thick = thick_slices.thicken(thin, SLAB)
-    label = {"data": scan.group, "setting": "×4", "subject": scan.subject, "contrast": scan.contrast}
-
-    def scores(result):
-        # SSIM seen from the front, where the steps are.
-        ssim = float(metrics.ssim(thin.swapaxes(0, 1), result.swapaxes(0, 1)))
-        return superresolution.psnrs(thin, result, pixel_size=volumes.pixel_size(image)) | {"ssim": ssim}
-
-    for entry in entries:
-        entry.apply(thick[:8])  # a session is made at the first call
-    return [entry.row(label, thick, scores, thin.size) for entry in entries]
+def _scores(thin: npt.NDArray, pixel_size: float, result: npt.NDArray) -> Row:
+    # SSIM seen from the front, where the steps are.
+    ssim = float(metrics.ssim(thin.swapaxes(0, 1), result.swapaxes(0, 1)))
+    return superresolution.psnrs(thin, result, pixel_size=pixel_size) | {"ssim": ssim}
 
 
 BOARD = Board(
