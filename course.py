@@ -5,9 +5,11 @@
 
 Needs nothing but Python's standard library; the Makefile calls it, Windows runs it directly. It makes
 ``.venv`` beside this file, installs the versions pinned in ``requirements.lock``, and remembers that it
-did, so that the next call starts at once.
+did, so that the next call starts at once. Exit codes: 0 success, 1 something to mend, 2 wrong usage, 130 interrupted.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
 import shlex
@@ -21,6 +23,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin", "python" + (".exe" if os.name == "nt" else ""))
 LOCK = os.path.join(ROOT, "requirements.lock")
 STAMP = os.path.join(VENV, "medsr-installed")
+TURN = os.path.join(ROOT, ".setup.lock")
 OLDEST, NEWEST = (3, 11), (3, 13)
 NEEDED_GIB = 5
 
@@ -72,12 +75,12 @@ def test(arguments):
 def book(arguments):
     """Execute the notebooks and build the website to book/_build/html."""
     profile = os.environ.get("PROFILE") or "lesson"  # make exports it empty where it is not given
-    return run_python(os.path.join("book", "build.py"), "--profile", profile, *arguments)
+    return run_python("-m", "book.build", "--profile", profile, *arguments)
 
 
 def bench(arguments):
     """Measure speed on this machine, to results/bench.csv."""
-    return run_python(os.path.join("tools", "bench.py"), *arguments)
+    return run_python("-m", "tools.bench", *arguments)
 
 
 def weights(arguments):
@@ -98,13 +101,18 @@ def wheels(arguments):
 
 def run_python(*words):
     """Run the environment's Python from the course's root; Ctrl-C goes to the child alone."""
-    environment = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1")
-    process = subprocess.Popen([PYTHON] + list(words), cwd=ROOT, env=environment)
+    process = subprocess.Popen([PYTHON] + list(words), cwd=ROOT, env=environment(JUPYTER_PREFER_ENV_PATH="1"))
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
             time.sleep(0.1)  # the child got the signal too and is closing
+
+
+def environment(without=(), **more):
+    """The variables for a Python of .venv: without those that would have it load packages from elsewhere."""
+    foreign = {"PYTHONPATH", "PYTHONHOME", *without}
+    return {**{name: value for name, value in os.environ.items() if name not in foreign}, **more}
 
 
 # --- setting up -----------------------------------------------------------------------------------
@@ -129,6 +137,46 @@ def set_up():
     state = fingerprint()
     if stamp() == state:
         return
+    with turn():
+        if stamp() != state:  # another set-up may have done it while this one waited
+            install(state)
+
+
+@contextlib.contextmanager
+def turn():
+    """Let one set-up at a time into this checkout: two would write over each other's files in .venv."""
+    try:
+        file = open(TURN, "a+b")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise SetupError(f"{TURN} cannot be written ({error.strerror}): is {ROOT} writable?") from None
+    with file:  # closing it lets go, and so does the end of the process, however it ends
+        if not taken(file):
+            print("another set-up is at work in this folder: waiting for it …", flush=True)
+            while not taken(file):
+                time.sleep(0.5)
+        yield
+
+
+def taken(file):
+    """Take the lock on an open file; False where another process has it."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # A disk that knows no locks goes without one.
+        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+    return True
+
+
+def install(state):
+    """Make .venv, install the lock into it, and write down that this was done."""
     began = time.time()
     check_disk(ROOT, NEEDED_GIB)
     if not environment_works():
@@ -139,7 +187,6 @@ def set_up():
     pip(PYTHON, "install", "--no-compile", "--quiet", "--no-deps", "--no-build-isolation", "-e", ROOT)
     step(3, "compiling, so that later starts are quick")
     # Not `pip --compile`: it uses one core, and PYTHONDONTWRITEBYTECODE may be set.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     subprocess.call(
         [
             PYTHON,
@@ -151,13 +198,16 @@ def set_up():
             "0",
             os.path.join(VENV, "Lib" if os.name == "nt" else "lib"),
         ],
-        env=environment,
+        env=environment(without=["PYTHONDONTWRITEBYTECODE"]),
         stdout=subprocess.DEVNULL,
     )
     step(4, "registering the kernel")
     kernel = ["-m", "ipykernel", "install", "--sys-prefix", "--name", "python3"]
     made = subprocess.run(
-        [PYTHON] + kernel + ["--display-name", "Python 3 (medsr course)"], capture_output=True, text=True
+        [PYTHON] + kernel + ["--display-name", "Python 3 (medsr course)"],
+        capture_output=True,
+        text=True,
+        env=environment(),
     )
     if made.returncode:
         raise SetupError("the Jupyter kernel could not be registered: " + last_line(made.stderr))
@@ -189,7 +239,7 @@ def environment_works():
         return False
     question = "import pip, sys; print(sys.prefix, *sys.version_info[:2], sep='|')"
     try:
-        answer = subprocess.run([PYTHON, "-c", question], capture_output=True, text=True, timeout=60)
+        answer = subprocess.run([PYTHON, "-c", question], capture_output=True, text=True, timeout=60, env=environment())
         prefix, major, minor = answer.stdout.strip().split("|")
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return False
@@ -221,7 +271,7 @@ def check_disk(folder, gib):
 def pip(python, *words):
     """Run pip with its progress shown; turn its failures into one line."""
     command = [python, "-m", "pip", "--disable-pip-version-check", words[0], "--retries", "2"] + list(words[1:])
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment())
     told = []
     for line in process.stderr:
         told.append(line.strip())

@@ -1,4 +1,4 @@
-"""Sphinx settings of the website. ``build.py`` assembles the source folder; Sphinx executes nothing."""
+"""Sphinx settings of the website. ``book.build`` assembles the source folder; Sphinx executes nothing."""
 
 import os
 
@@ -20,7 +20,7 @@ exclude_patterns = ["_build", "generated", "**.ipynb_checkpoints"]
 bibtex_bibfiles = ["references.bib"]
 
 nb_execution_mode = "off"
-nb_ipywidgets_js = {}  # the default loads two scripts from a CDN
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # the default loads two scripts from a CDN
 nb_merge_streams = True
 nb_render_markdown_format = "myst"  # tables and math in outputs too
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]

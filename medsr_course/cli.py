@@ -1,17 +1,32 @@
 """The command ``medsr``: doctor, run, leaderboard, data."""
 
 import json
+import logging
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medsr_course import __version__, runtime
 from medsr_course.runtime import CourseError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medsr_course.teaching.notebooks import Executed
+
+EXIT_CODES = """\b
+Exit codes:
+  0    success
+  1    something that can be mended, or a chapter or claim that failed
+  2    wrong usage
+  130  interrupted; the same command goes on from there"""
+
 app = typer.Typer(
     help="The course *Deep learning for medical super-resolution imaging* on the command line.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,8 +36,8 @@ data_app = typer.Typer(help="Data sets: list, download, generate, verify, free."
 app.add_typer(data_app, name="data")
 
 
-def main():
-    """Entry point: a mistake the reader can mend is one or two lines and exit code 1."""
+def main() -> None:
+    """Entry point: a mistake the reader can mend is one or two lines and exit code 1; see :data:`EXIT_CODES`."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a pipe in a legacy code page must not stop on "✓"
             stream.reconfigure(errors="replace")
@@ -37,14 +52,25 @@ def main():
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False):
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Tell on stderr what is downloaded, made, kept and found again.")
+    ] = False,
+) -> None:
     if version:
         print(__version__)
         raise typer.Exit
+    if verbose:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"))
+        logger = logging.getLogger("medsr_course")
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
 
 
 @app.command()
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False):
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Tell what this machine has, what works, and what to do about what does not."""
     from medsr_course import doctor as examination
 
@@ -67,50 +93,31 @@ def run(
     profile: Annotated[str, typer.Option(help="smoke, lesson or full")] = "lesson",
     output: Annotated[Path, typer.Option(help="Folder for notebooks, claims.json and timings.json.")] = Path("out"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Execute even where a valid executed copy is kept.")] = False,
-):
+) -> None:
     """Execute chapters; exit 1 when one fails, or a claim fails or is missing."""
-    import shutil
+    from rich import progress
 
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
+    from medsr_course.teaching import notebooks
+
+    failed, bad = False, []
+    console = _console()
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
     )
-
-    from medsr_course.teaching import claims, notebooks
-
-    chosen = notebooks.select(chapter or ())
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CourseError(f"cannot make {output} ({error.strerror}): choose another --output") from None
-    rows, timings, failed = [], [], []
-    console = Console(highlight=False, markup=False)
-    columns = [
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-    ]
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("", total=len(chosen))
-        for number, source in chosen.items():
-            bar.update(task, description=source.stem)
-            done = notebooks.execute(number, profile, fresh=fresh)
-            shutil.copyfile(done.path, output / source.name)
-            rows += claims.collect(done.path, source)
-            timings.append({"chapter": number, "seconds": done.seconds, "peak_mib": done.peak_mib})
-            if done.error:
-                failed.append(number)
-            _write_json(output / "claims.json", rows)
-            _write_json(output / "timings.json", timings)
-            console.print(_summary(done, [r for r in rows if r["chapter"] == number]))
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        for at in notebooks.run(chapter or (), profile, output, fresh=fresh):
+            if at.done is None:
+                bar.update(task, description=at.source.stem, total=at.total)
+                continue
+            failed |= bool(at.done.error)
+            bad += [row for row in at.claims if row["ok"] is False]
+            console.print(_summary(at.done, at.claims))
             bar.advance(task)
-    bad = [row for row in rows if row["ok"] is False]
     for row in bad:
         outcome = row["why"] or f"{row['value']:.3g}"
         console.print(f"✗ {row['chapter']} {row['claim']}: {outcome} ({row['bound'] or row['kind']})", soft_wrap=True)
@@ -118,18 +125,19 @@ def run(
         raise typer.Exit(1)
 
 
-def _summary(done, rows):
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False)
+
+
+def _summary(done: "Executed", rows: Sequence[Mapping[str, Any]]) -> str:
     held = sum(row["ok"] is True for row in rows)
     open_ = sum(row["ok"] is None for row in rows)
     text = f"{done.chapter}  {done.seconds:6.1f} s  {done.peak_mib:6.0f} MiB  {held}/{len(rows) - open_} claims hold"
     text += f", {open_} not measured here" if open_ else ""
     text += "  (kept copy)" if done.reused else ""
     return text + (f"\n    stopped: {done.error}" if done.error else "")
-
-
-def _write_json(path, value):
-    with runtime.atomic_write(path) as part:
-        part.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 @app.command()
@@ -144,9 +152,8 @@ def leaderboard(
     cohort_seed: Annotated[int, typer.Option(help="Seed of the cohort.")] = 0,
     subjects: Annotated[int, typer.Option(min=6, max=1000, help="Cohort size; every sixth is a test subject.")] = 24,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
-):
+) -> None:
     """Every method on the same scans: a table, paired tests and a figure; goes on where it was interrupted."""
-    from rich.console import Console
     from rich.table import Table
 
     from medsr_course.leaderboard import boards, engine
@@ -158,7 +165,7 @@ def leaderboard(
     if not set(scales) <= set(SCALES):
         raise CourseError(f"--scale {scales[0] if scales[0] not in SCALES else scales[-1]}: choose 2 or 4")
     wanted = [name.strip() for name in methods.split(",") if name.strip()]
-    console = Console(highlight=False, markup=False)
+    console = _console()
     request = Request(
         data, scales, wanted, cohort_seed, subjects, fresh, lambda line: console.print(line, soft_wrap=True)
     )
@@ -174,7 +181,7 @@ def leaderboard(
 
 
 @data_app.command("list")
-def data_list():
+def data_list() -> None:
     """What data there is, under which licence, and what of it is here."""
     from medsr_course.scans import datasets
 
@@ -189,7 +196,7 @@ def data_get(
     force: Annotated[bool, typer.Option("--force", help="Download again what is here already.")] = False,
     sha256: Annotated[str | None, typer.Option(help="Checksum, where the catalogue has none.")] = None,
     accept_unverified: Annotated[bool, typer.Option("--accept-unverified", help="Go without a checksum.")] = False,
-):
+) -> None:
     """Download a data set; goes on where an earlier download stopped."""
     from medsr_course.scans import catalogue
 
@@ -201,7 +208,7 @@ def data_make(
     name: Annotated[str, typer.Argument(help="cohort")],
     subjects: Annotated[int, typer.Option(min=1, max=1000, help="How many subjects.")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of the cohort.")] = 0,
-):
+) -> None:
     """Generate the synthetic cohort; makes what is missing."""
     import time
 
@@ -221,7 +228,7 @@ def data_make(
 @data_app.command("check")
 def data_check(
     name: Annotated[str | None, typer.Argument(help="One data set; all present when none is named.")] = None,
-):
+) -> None:
     """Verify what is in the cache against checksums."""
     from medsr_course.scans import datasets
 
@@ -236,7 +243,7 @@ def data_check(
 @data_app.command("clean")
 def data_clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-):
+) -> None:
     """Free the cache: downloads, cohorts, executed notebooks, measured rows, unfinished trainings and benchmarks."""
     import shutil
 

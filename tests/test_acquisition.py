@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from medsr_course.physics import acquisition, grid, interpolation
+from medsr_course.physics import acquisition, grid, interpolation, noise
 
 OPERATORS = {
     "kspace_crop": (acquisition.kspace_crop, acquisition.kspace_crop_adjoint),
@@ -116,8 +116,8 @@ def test_cropping_divides_noise_by_the_scale(scale):
 
 def test_percent_noise_is_percent_of_each_slice():
     stack = np.stack([np.full((64, 64), 100.0), np.full((64, 64), 1000.0)])
-    np.testing.assert_allclose(acquisition.noise_sigma(stack, 3).ravel(), [3, 30])
-    noisy = acquisition.add_complex_noise(stack, 3, np.random.default_rng(0)) - stack
+    np.testing.assert_allclose(noise.noise_sigma(stack, 3).ravel(), [3, 30])
+    noisy = noise.add_complex_noise(stack, 3, np.random.default_rng(0)) - stack
     for part in (noisy.real, noisy.imag):
         np.testing.assert_allclose(part.std(axis=(1, 2)), [3, 30], rtol=0.05)
 
@@ -127,29 +127,29 @@ def test_rician_moments(ratio):
     sigma, n = 2.0, 400_000
     rng = np.random.default_rng(int(10 * ratio))
     m = np.abs(ratio * sigma + sigma * (rng.standard_normal(n) + 1j * rng.standard_normal(n)))
-    assert np.isclose(m.mean(), acquisition.rician_mean(ratio * sigma, sigma), rtol=4e-3)
-    assert np.isclose(m.std(), acquisition.rician_std(ratio * sigma, sigma), rtol=6e-3)
+    assert np.isclose(m.mean(), noise.rician_mean(ratio * sigma, sigma), rtol=4e-3)
+    assert np.isclose(m.std(), noise.rician_std(ratio * sigma, sigma), rtol=6e-3)
     assert np.isclose((m**2).mean(), (ratio * sigma) ** 2 + 2 * sigma**2, rtol=6e-3)
 
 
 def test_rician_limits():
-    assert np.isclose(acquisition.rician_mean(0, 3), 3 * np.sqrt(np.pi / 2))
-    assert np.isclose(acquisition.rician_std(0, 3), 3 * np.sqrt(2 - np.pi / 2))
-    assert np.isclose(acquisition.rician_mean(300, 3), 300, rtol=1e-4)
-    assert np.isclose(acquisition.rician_std(300, 3), 3, rtol=1e-3)
+    assert np.isclose(noise.rician_mean(0, 3), 3 * np.sqrt(np.pi / 2))
+    assert np.isclose(noise.rician_std(0, 3), 3 * np.sqrt(2 - np.pi / 2))
+    assert np.isclose(noise.rician_mean(300, 3), 300, rtol=1e-4)
+    assert np.isclose(noise.rician_std(300, 3), 3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("amplitude", [0, 1.5, 40])
 def test_rician_density_is_scipys(amplitude):
     m = np.linspace(-1, 50, 400)
     expected = stats.rice.pdf(m, amplitude / 2, scale=2)
-    np.testing.assert_allclose(acquisition.rician_pdf(m, amplitude, 2), expected, atol=1e-12)
+    np.testing.assert_allclose(noise.rician_pdf(m, amplitude, 2), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("counts", [2, 50])
 def test_poisson_variance_is_the_mean(counts):
     image = np.full((1, 300, 300), 80.0)
-    noisy = acquisition.add_poisson_noise(image, counts, np.random.default_rng(0))
+    noisy = noise.add_poisson_noise(image, counts, np.random.default_rng(0))
     assert np.isclose(noisy.mean(), 80, rtol=0.01)
     in_counts = noisy * counts / 80
     assert np.isclose(in_counts.var(), in_counts.mean(), rtol=0.02)
@@ -158,8 +158,8 @@ def test_poisson_variance_is_the_mean(counts):
 
 def test_poisson_refuses_negative_and_survives_empty():
     with pytest.raises(ValueError, match="negative"):
-        acquisition.add_poisson_noise(np.array([[[-1.0, 1.0]]]), 10, np.random.default_rng(0))
-    assert acquisition.add_poisson_noise(np.zeros((1, 4, 4)), 10, np.random.default_rng(0)).max() == 0
+        noise.add_poisson_noise(np.array([[[-1.0, 1.0]]]), 10, np.random.default_rng(0))
+    assert noise.add_poisson_noise(np.zeros((1, 4, 4)), 10, np.random.default_rng(0)).max() == 0
 
 
 def test_default_blur_is_as_wide_as_the_scale():

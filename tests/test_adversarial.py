@@ -102,10 +102,10 @@ def test_encoders_take_any_size(architecture):
 @pytest.mark.parametrize("name", ["features-tissue", "features-judge"])
 def test_feature_networks_ship_with_a_card(name):
     card = pretrained.card(name)
-    assert card["task"] == "features"
+    assert card.task == "features"
     assert name in training.recipes()
     assert name not in pretrained.names()
-    row = card["metrics"]["cohort test"]
+    row = card.metrics["cohort test"]
     assert row["right answers (%)"] > 1.5 * row["always the commonest answer (%)"]
     with pytest.raises(pretrained.WeightError, match="no super-resolution"):
         pretrained.super_resolve(name, np.zeros((1, 8, 8)))
@@ -113,8 +113,8 @@ def test_feature_networks_ship_with_a_card(name):
 
 def test_teacher_and_judge_differ():
     teacher, judge = (pretrained.card(n) for n in ("features-tissue", "features-judge"))
-    assert teacher["architecture"] != judge["architecture"]
-    assert teacher["question"] != judge["question"]
+    assert teacher.architecture != judge.architecture
+    assert teacher.usage["question"] != judge.usage["question"]
     users = [r.players for r in training.recipes().values() if getattr(r, "players", None)]
     assert users
     assert all(players["features"] != "features-judge" for players in users)

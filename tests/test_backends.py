@@ -64,13 +64,14 @@ for name in sorted(set(models.ARCHITECTURES) - set(models.superresolution.ARCHIT
         found[name + " trained"] = np.concatenate([w.ravel() for w in model.get_weights()])
 for name in pretrained.names():
     card = pretrained.card(name)
-    factor = card["scale"] if card.get("input") == "zip" else 1
-    x = np.random.default_rng(0).random((1, 12 * factor, 13 * factor, 2 if card.get("noise_map") else 1))
+    use = card.usage
+    factor = use["scale"] if use["input"] == "zip" else 1
+    x = np.random.default_rng(0).random((1, 12 * factor, 13 * factor, 2 if use["noise_map"] else 1))
     found["shipped " + name] = pretrained.load(name).predict_on_batch(x.astype("f4"))
     found["onnx " + name] = pretrained.network(name)(x.astype("f4"))
     stack = np.random.default_rng(1).random((1, 9, 10))
-    options = pretrained.consistency(card)
-    found["image " + name] = pretrained.enhance(pretrained.load(name), stack, card["scale"], **options)
+    options = pretrained.usage(card)
+    found["image " + name] = pretrained.super_resolve_with(pretrained.load(name), stack, **options)
 np.savez(sys.argv[1], **found)
 """
 

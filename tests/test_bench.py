@@ -4,24 +4,20 @@ import csv
 
 import numpy as np
 import pytest
-from conftest import load_tool, require
+from conftest import require
 
 from medsr_course import runtime
 from medsr_course.networks import models, training
 from medsr_course.physics import acquisition
 from medsr_course.scans import volumes
-
-
-@pytest.fixture
-def bench():
-    return load_tool("bench")
+from tools import bench, bench_recipes
 
 
 @pytest.fixture
 def recipes(monkeypatch, tmp_path):
     monkeypatch.setenv("MEDSR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MEDSR_PROGRESS", "0")
-    return load_tool("bench_recipes")
+    return bench_recipes
 
 
 def rows(path):
@@ -30,7 +26,7 @@ def rows(path):
 
 
 @pytest.fixture
-def parts(bench, monkeypatch):
+def parts(monkeypatch):
     def first(options):
         yield "one", 1.23456, "s"
         yield "one / two", 2, "×"
@@ -57,7 +53,7 @@ def test_every_row_says_what_where_and_when(parts, tmp_path):
         assert row["date"].count("-") == 2
 
 
-def test_the_page_names_machine_and_day_of_each_section(bench):
+def test_the_page_names_machine_and_day_of_each_section():
     where = {"machine": "M", "commit": "c", "date": "2000-01-01"}
     rows = [
         {"part": part, "what": f"what {part}", "value": "1.5", "unit": "×", **where, "date": f"2000-01-0{k}"}
@@ -104,13 +100,13 @@ def test_a_part_without_its_data_is_left_out(parts, tmp_path, monkeypatch, capsy
     assert "there are no scans here" in capsys.readouterr().err
 
 
-def test_unknown_parts_are_refused(bench, capsys):
+def test_unknown_parts_are_refused(capsys):
     with pytest.raises(SystemExit):
         bench.main(["--only", "nonsense"])
     assert "recipes" in capsys.readouterr().err
 
 
-def test_pytorch_is_said_to_be_missing(bench, parts, monkeypatch, tmp_path, capsys):
+def test_pytorch_is_said_to_be_missing(parts, monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("MEDSR_TORCH_PYTHON", raising=False)
     monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setitem(bench.PARTS, "training", lambda options: iter([]))
@@ -118,7 +114,7 @@ def test_pytorch_is_said_to_be_missing(bench, parts, monkeypatch, tmp_path, caps
     assert "MEDSR_TORCH_PYTHON" in capsys.readouterr().out
 
 
-def test_a_python_without_pytorch_is_an_error_in_one_line(bench, monkeypatch):
+def test_a_python_without_pytorch_is_an_error_in_one_line(monkeypatch):
     import sys
 
     monkeypatch.setenv("MEDSR_TORCH_PYTHON", sys.executable)
@@ -128,7 +124,7 @@ def test_a_python_without_pytorch_is_an_error_in_one_line(bench, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_the_network_in_pytorch_is_the_same(bench):
+def test_the_network_in_pytorch_is_the_same():
     found = bench.torch_python() and bench.torch_run(
         "float32", bench.argparse.Namespace(steps=1), slices=np.random.default_rng(0).random((2, 9, 11, 2), np.float32)
     )

@@ -6,7 +6,7 @@ from conftest import taught
 from scipy import ndimage
 
 from medsr_course import resources
-from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.physics import acquisition, interpolation, metrics, noise
 from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "05_interpolation_fourier_wavelets.ipynb"
@@ -87,7 +87,7 @@ def test_half_a_voxel_aside(head):
 
 def test_noise_turns_the_order_round(head):
     low = acquisition.kspace_crop(head, 2)
-    noisy = acquisition.add_complex_noise(low, 10, np.random.default_rng(0)).real
+    noisy = noise.add_complex_noise(low, 10, np.random.default_rng(0)).real
 
     def lead(stack):  # of linear over zero-filling
         return metrics.psnr(head, interpolation.linear(stack, 2)) - metrics.psnr(

@@ -6,7 +6,7 @@ from conftest import taught
 
 from medsr_course import resources
 from medsr_course.networks import pretrained
-from medsr_course.physics import acquisition, grid
+from medsr_course.physics import grid, noise
 from medsr_course.tasks import denoising
 from medsr_course.teaching import claims, exercises, quizzes
 
@@ -18,11 +18,12 @@ WANTED = ("Cloud", "squeeze", "tiles", "my_dncnn", "blind_spot", "at_hidden", "a
 def chapter():
     """Functions and classes that the chapter itself defines, by name, without running the rest of it."""
     from medsr_course.networks import models
-    from medsr_course.networks.pretrained.denoising import clean
+    from medsr_course.networks.pretrained import denoise_with
 
     keras = models.keras
-    space = {"np": np, "keras": keras, "layers": keras.layers, "ops": keras.ops, "SEED": 0, "clean": clean}
-    space |= {"denoising": denoising, "grid": grid, "pretrained": pretrained}
+    space = {"np": np, "keras": keras, "layers": keras.layers, "ops": keras.ops, "SEED": 0}
+    space |= {"denoise_with": denoise_with, "denoising": denoising, "grid": grid, "pretrained": pretrained}
+    space |= {"from_squares": noise.from_squares}
     return taught("07", space, WANTED)
 
 
@@ -56,9 +57,9 @@ def test_my_dncnn_is_that_of_the_package(chapter):
 
 def test_an_untrained_network_leaves_the_image_alone(chapter, given):
     model = chapter["my_dncnn"](8, 3)
-    assert np.array_equal(chapter["clean"](model.predict_on_batch, given.noisy), given.noisy)
+    assert np.array_equal(chapter["denoise_with"](model.predict_on_batch, given.noisy), given.noisy)
     model.set_weights([np.full_like(w, 0.1) for w in model.get_weights()])
-    assert not np.allclose(chapter["clean"](model.predict_on_batch, given.noisy), given.noisy)
+    assert not np.allclose(chapter["denoise_with"](model.predict_on_batch, given.noisy), given.noisy)
 
 
 def test_the_cloud_draws_in_training_only_and_knows_its_divergence(chapter):
@@ -115,7 +116,7 @@ def test_repaired_takes_the_bias_of_squares_off(chapter, given):
 
     made = chapter["repaired"](Knows)(given)
     np.testing.assert_allclose(made, given.target, atol=0.05)
-    bias = acquisition.rician_mean(given.target, given.sigma) - given.target
+    bias = noise.rician_mean(given.target, given.sigma) - given.target
     assert bias.max() > 1  # without it
 
 

@@ -94,6 +94,25 @@ def test_output_that_cannot_be_written(tmp_path):
     assert "--output" in one_line_error(medsr("run", "05", "--output", str(tmp_path / "file" / "out")))
 
 
+def test_help_tells_the_exit_codes():
+    done = medsr("--help")
+    assert done.returncode == 0
+    told = [line.split(maxsplit=1)[0] for line in done.stdout.split("Exit codes:")[1].strip().splitlines()]
+    assert told == ["0", "1", "2", "130"]
+    assert medsr("run", "--nonsense").returncode == 2
+
+
+def test_verbose_tells_what_is_made_and_found_again(tmp_path):
+    words = ("data", "make", "cohort", "--subjects", "1")
+    told = medsr("--verbose", *words, MEDSR_CACHE=str(tmp_path), MEDSR_PROGRESS="0")
+    assert told.returncode == 0
+    assert "medsr_course.scans" in told.stderr
+    assert str(tmp_path) in told.stderr
+    silent = medsr(*words, MEDSR_CACHE=str(tmp_path))
+    assert "already" in silent.stdout
+    assert silent.stderr == ""
+
+
 def test_data_list_names_licences():
     done = medsr("data", "list")
     assert done.returncode == 0, done.stderr

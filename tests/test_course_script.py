@@ -4,12 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import types
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, load_tool
+from conftest import ROOT
+
+import course as script
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -17,13 +21,14 @@ Usage = namedtuple("Usage", "total used free")
 @pytest.fixture
 def course(tmp_path, monkeypatch):
     """The script, as if its checkout were an empty folder."""
-    module = load_tool("course", folder=".")
+    module = script
     for name, value in {
         "ROOT": str(tmp_path),
         "VENV": str(tmp_path / ".venv"),
         "PYTHON": str(tmp_path / ".venv" / "bin" / "python"),
         "LOCK": str(tmp_path / "requirements.lock"),
         "STAMP": str(tmp_path / ".venv" / "medsr-installed"),
+        "TURN": str(tmp_path / ".setup.lock"),
     }.items():
         monkeypatch.setattr(module, name, value)
     (tmp_path / "requirements.lock").write_text("nothing")
@@ -113,9 +118,8 @@ def test_no_network_for_real(course, tmp_path):
     )
     environment.pop("PIP_FIND_LINKS", None)
     code = (
-        f"import importlib.util as u; s = u.spec_from_file_location('c', {str(ROOT / 'course.py')!r}); "
-        "m = u.module_from_spec(s); s.loader.exec_module(m); "
-        "import sys\ntry:\n m.pip(sys.executable, 'download', '-d', '.', 'surely-not-there')\n"
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nimport course as m\n"
+        "try:\n m.pip(sys.executable, 'download', '-d', '.', 'surely-not-there')\n"
         "except m.SetupError as e:\n print(e)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
@@ -148,6 +152,62 @@ def test_an_interrupted_set_up_is_not_taken_for_a_finished_one(course, monkeypat
     assert "goes on from here" in capsys.readouterr().err
 
 
+def test_two_set_ups_at_once_install_once(course, monkeypatch, tmp_path, capsys):
+    inside, most = [], []
+
+    def pip(*words):
+        inside.append(words)
+        most.append(len(inside))
+        time.sleep(0.3)
+        inside.remove(words)
+
+    monkeypatch.setattr(course, "pip", pip)
+    monkeypatch.setattr(course, "make_environment", lambda: (tmp_path / ".venv").mkdir(exist_ok=True))
+    monkeypatch.setattr(course.subprocess, "call", lambda *a, **k: 0)
+    monkeypatch.setattr(course.subprocess, "run", lambda *a, **k: types.SimpleNamespace(returncode=0, stderr=""))
+    threads = [threading.Thread(target=course.set_up) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1]  # the lock's packages and the course, each once
+    assert course.stamp() == course.fingerprint()
+    assert capsys.readouterr().out.count("waiting") == 1
+
+
+def test_a_killed_set_up_leaves_no_lock_behind(course, tmp_path):
+    code = (
+        f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\nimport course\n"
+        f"course.TURN = {course.TURN!r}\nwith course.turn():\n print('in', flush=True)\n os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "in\n"
+    with course.turn():
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(course, monkeypatch, capsys):
+    monkeypatch.setattr(course, "TURN", os.path.join(course.ROOT, "nowhere", ".setup.lock"))
+    assert course.main(["lab"]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "writable" in line
+
+
+def test_packages_of_the_readers_own_path_do_not_come_in(course, monkeypatch, tmp_path):
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    for name in ("numpy.py", "pip.py", "sitecustomize.py"):
+        (foreign / name).write_text("raise SystemExit(9)")
+    monkeypatch.setenv("PYTHONPATH", str(foreign))
+    monkeypatch.setenv("PYTHONHOME", str(foreign))
+    monkeypatch.setattr(course, "PYTHON", sys.executable)
+    monkeypatch.setattr(course, "VENV", sys.prefix)
+    assert course.run_python("-c", "import numpy, os; assert 'PYTHONPATH' not in os.environ") == 0
+    assert course.environment_works()
+    course.pip(sys.executable, "list")
+    assert os.environ["PYTHONPATH"] == str(foreign)
+
+
 def test_lab_arguments_are_passed_on(course, monkeypatch):
     monkeypatch.setenv("LAB_ARGS", '--no-browser --port=8899 --x="a b"')
     said = []
@@ -176,9 +236,8 @@ def test_make_without_variables_asks_for_the_defaults(tmp_path):
     """Make hands on variables that nobody set as empty ones."""
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     (tmp_path / "course.py").write_text(
-        "import importlib.util as u, sys\n"
-        f"s = u.spec_from_file_location('c', {str(ROOT / 'course.py')!r}); m = u.module_from_spec(s)\n"
-        "s.loader.exec_module(m); m.set_up = lambda: None; m.run_python = lambda *words: print(*words) or 0\n"
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nimport course as m\n"
+        "m.set_up = lambda: None; m.run_python = lambda *words: print(*words) or 0\n"
         "sys.exit(m.main(sys.argv[1:]))\n"
     )
     unset = ("PROFILE", "NAME", "LAB_ARGS", "TEST_ARGS", "MAKEFLAGS", "MAKELEVEL")  # the tests run under make, too

@@ -5,7 +5,7 @@ import pytest
 
 from medsr_course import runtime
 from medsr_course.networks import pretrained
-from medsr_course.physics import acquisition, metrics
+from medsr_course.physics import metrics, noise
 from medsr_course.tasks import denoising
 
 SMALL = {"filters": 6, "depth": 3}
@@ -50,20 +50,20 @@ def test_same_key_same_noise(head):
 def test_unbiased_turns_the_rician_mean_round():
     signal = np.concatenate([np.linspace(0.2, 11.9, 200), np.linspace(12, 200, 50)])
     for sigma in (1.0, 0.03):
-        back = denoising.unbiased(acquisition.rician_mean(sigma * signal, sigma), sigma)
+        back = noise.unbiased(noise.rician_mean(sigma * signal, sigma), sigma)
         np.testing.assert_allclose(back, sigma * signal, rtol=2e-4, atol=2e-3 * sigma)
-    assert denoising.unbiased(1.0, 1.0) == 0  # less than noise alone has on average
+    assert noise.unbiased(1.0, 1.0) == 0  # less than noise alone has on average
     # The rule for squares is another one: on a mean of magnitudes it takes off too much.
-    wrong = denoising.from_squares(acquisition.rician_mean(signal, 1.0) ** 2, 1.0)
+    wrong = noise.from_squares(noise.rician_mean(signal, 1.0) ** 2, 1.0)
     assert np.abs(wrong - signal)[signal < 3].max() > 0.15
 
 
 def test_from_squares_is_unbiased_for_any_signal():
     rng = np.random.default_rng(0)
     for signal in (0.5, 1.0, 4.0):
-        noise = rng.standard_normal((2, 400_000))
-        mean_square = ((signal + noise[0]) ** 2 + noise[1] ** 2).mean()
-        assert abs(denoising.from_squares(mean_square, 1.0) - signal) < 0.02
+        channels = rng.standard_normal((2, 400_000))
+        mean_square = ((signal + channels[0]) ** 2 + channels[1] ** 2).mean()
+        assert abs(noise.from_squares(mean_square, 1.0) - signal) < 0.02
         assert abs(np.sqrt(mean_square) - signal) > 0.1  # without the correction
 
 
@@ -212,12 +212,12 @@ NAMES = pretrained.names("denoising")
 
 
 def test_there_is_one_for_each_kind():
-    assert {pretrained.card(name)["kind"] for name in NAMES} == set(denoising.KINDS)
+    assert {pretrained.card(name).usage["kind"] for name in NAMES} == set(denoising.KINDS)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_networks_denoise_any_unit_and_size(head, name):
-    kind = pretrained.card(name)["kind"]
+    kind = pretrained.card(name).usage["kind"]
     given = denoising.pair(head, 6, kind)
     made = pretrained.denoise(name, given.noisy)
     assert made.shape == head.shape
@@ -229,18 +229,18 @@ def test_shipped_networks_denoise_any_unit_and_size(head, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_onnx_equals_keras(head, name):
     pytest.importorskip("keras")
-    kind = pretrained.card(name)["kind"]
+    kind = pretrained.card(name).usage["kind"]
     noisy = denoising.pair(head, 6, kind).noisy
     model, about = pretrained.load(name), pretrained.card(name)
-    from medsr_course.networks.pretrained.denoising import clean, how
+    from medsr_course.networks.pretrained import denoise_with, usage
 
-    by_keras = clean(model.predict_on_batch, noisy, **how(about))
+    by_keras = denoise_with(model.predict_on_batch, noisy, **usage(about))
     assert np.abs(by_keras - pretrained.denoise(name, noisy)).max() < 1e-4 * by_keras.max()
 
 
 def test_complex_images_keep_their_phase(head):
     phase = np.exp(0.9j)
-    given = acquisition.add_complex_noise(head * phase, 6, np.random.default_rng(0))
+    given = noise.add_complex_noise(head * phase, 6, np.random.default_rng(0))
     made = pretrained.denoise("dncnn-complex", given)
     assert made.dtype == np.complex64
     assert np.linalg.norm(made - head * phase) < 0.7 * np.linalg.norm(given - head * phase)

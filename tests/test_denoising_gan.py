@@ -1,5 +1,7 @@
 """A discriminator that sees the noisy image, too, and the noise power spectrum."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -124,18 +126,18 @@ def test_what_the_conditional_judge_looks_at():
 
 def test_the_card_tells_of_three_games():
     card = pretrained.card("dncnn-gan-magnitude")
-    start = pretrained.card(card["start"])
-    assert (card["architecture"], card["settings"]) == (start["architecture"], start["settings"])
-    assert card["task"] == "denoising"
+    start = pretrained.card(card.start)
+    assert (card.architecture, card.settings) == (start.architecture, start.settings)
+    assert card.task == "denoising"
     recipe = denoising_gan.RECIPES["dncnn-gan-magnitude"]
-    assert list(card["seeds"]) == [str(seed) for seed in recipe.seeds]
-    assert card["curve"] == card["seeds"][str(card["seed"])]["curve"]
-    for entry in card["seeds"].values():
-        assert np.shape(entry["curve"])[1] == len(card["curve_columns"])
+    assert list(card.seeds) == [str(seed) for seed in recipe.seeds]
+    assert card.curve == card.seeds[str(card.seed)]["curve"]
+    for entry in card.seeds.values():
+        assert np.shape(entry["curve"])[1] == len(card.curve_columns)
         assert entry["curve"][-1][0] == recipe.steps
         losses = [row["PSNR loss (dB)"] for row in entry["trade"].values()]
         assert 0.3 < np.mean(losses) < 2
-    sharp = card["perception"]["cohort test, T1w"]
+    sharp = card.perception["cohort test, T1w"]
     assert sharp["spectrum error"] < 0.5 * sharp["spectrum error, start"]
 
 
@@ -143,7 +145,7 @@ def test_against_itself_nothing_is_lost_or_won():
     name = "dncnn-magnitude"
     rng = np.random.default_rng(0)
     image = 100 * ndimage.gaussian_filter(rng.random((2, 48, 52)), (0, 2, 2)).astype(np.float32)
-    row = denoising_gan.trade(pretrained.network(name), {**pretrained.card(name), "start": name}, {"one": image})
+    row = denoising_gan.trade(pretrained.network(name), replace(pretrained.card(name), start=name), {"one": image})
     assert row["PSNR loss (dB)"] == 0
     assert row["spectrum error"] == row["spectrum error, start"] > 0
     assert row["perceptual distance"] == row["perceptual distance, start"] > 0

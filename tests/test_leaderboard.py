@@ -1,14 +1,16 @@
 """The leaderboard: right rows, right statistics, nothing measured twice, nothing half-written."""
 
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import ROOT, load_tool
+from conftest import ROOT
 from scipy import ndimage
 from test_cli import medsr, one_line_error
 
+from book import pages
 from medsr_course import runtime
 from medsr_course.leaderboard import engine, markdown, methods, scans, statistics, tables
 from medsr_course.leaderboard.boards import superresolution as board_module
@@ -36,7 +38,7 @@ def pretend(patch, cache):
     patch.setenv("MEDSR_PROGRESS", "0")
     calls = []
     files = {"tiny-x2.onnx": "a"}
-    card = {"scale": 2, "title": "tiny ×2", "parameters": 7, "data_consistency": "hard", "files": files}
+    card = replace(pretrained.card("espcn-x2"), name="tiny-x2", title="tiny ×2", parameters=7, files=files)
 
     def super_resolve(name, stack):
         calls.append(len(stack))
@@ -180,7 +182,7 @@ def test_without_the_cache_all_but_the_times_is_the_same(board, tmp_path, monkey
 def test_new_weights_are_measured_again_and_old_rows_stay(board, tmp_path):
     run(tmp_path / "out", names=["tiny-x2", "cubic"], scales=(2,))
     count = len(board["calls"])
-    board["card"]["files"]["tiny-x2.onnx"] = "b"
+    board["card"].files["tiny-x2.onnx"] = "b"
     kept = {p: json.loads(p.read_text()) for p in (tmp_path / "cache" / "leaderboard").iterdir()}
     run(tmp_path / "out", names=["tiny-x2", "cubic"], scales=(2,))
     assert len(board["calls"]) == 2 * count
@@ -330,23 +332,22 @@ def test_an_output_that_cannot_be_written(board, tmp_path):
 
 
 def test_the_site_shows_every_board(tmp_path, monkeypatch):
-    build = load_tool("build", "book")
-    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
     folder = tmp_path / "results"
     folder.mkdir()
     (tmp_path / "source").mkdir()
-    assert "Nothing has been measured" in build.leaderboards(tmp_path / "source")
+    assert "Nothing has been measured" in pages.leaderboards(tmp_path / "source")
     (folder / "leaderboard.md").write_text("# One\n\n![x](leaderboard.png)")
     (folder / "leaderboard.csv").write_text("a,b\n1,2\n")
     (folder / "leaderboard.png").write_bytes(b"")
     (folder / "leaderboard-denoising.md").write_text("# Two")
     (folder / "leaderboard-denoising.csv").write_text("a,b\n1,2\n")
-    page = build.leaderboards(tmp_path / "source")
+    page = pages.leaderboards(tmp_path / "source")
     assert page.index("## One") < page.index("](results/leaderboard.png)") < page.index("## Two")
     assert "{download}`leaderboard-denoising.csv <results/leaderboard-denoising.csv>`" in page.split("## Two")[1]
     assert "denoising" not in page.split("## Two")[0]
     assert (tmp_path / "source" / "results" / "leaderboard.png").exists()
-    assert "leaderboard" in build.contents()
+    assert "leaderboard" in pages.contents()
 
 
 @pytest.mark.browser

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from conftest import ROOT, load_tool
+from conftest import ROOT
 
-tool = load_tool("notebooks")
+from tools import notebooks as tool
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The registry of methods."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,9 @@ def shipped(monkeypatch):
         return interpolation.zero_fill(stack, 3) + 1
 
     monkeypatch.setattr(pretrained, "names", lambda: ["tiny-x3"])
-    monkeypatch.setattr(pretrained, "card", lambda name: {"scale": 3})
+    card = pretrained.card("espcn-x2")
+    card = replace(card, name="tiny-x3", usage=card.usage | {"scale": 3})
+    monkeypatch.setattr(pretrained, "card", lambda name: card)
     monkeypatch.setattr(pretrained, "super_resolve", super_resolve)
     return calls
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.physics import acquisition, interpolation, metrics, noise
 
 
 @pytest.fixture(scope="module")
@@ -109,24 +109,24 @@ def head():
 
 @pytest.mark.parametrize("percent", [0.5, 1, 3, 6])
 def test_background_noise_is_that_of_a_channel(head, percent):
-    found = metrics.background_noise(magnitude(head, 10 * percent))
+    found = noise.background_noise(magnitude(head, 10 * percent))
     assert found == pytest.approx(10 * percent, rel=0.03)
-    assert metrics.background_noise(1e-3 * magnitude(head, 10 * percent)) == pytest.approx(1e-3 * found, rel=1e-3)
+    assert noise.background_noise(1e-3 * magnitude(head, 10 * percent)) == pytest.approx(1e-3 * found, rel=1e-3)
 
 
 def test_background_noise_is_measured_in_the_background(head):
     """The signal's own texture and its ringing do not count."""
     textured = head * (1 + 0.2 * np.random.default_rng(1).standard_normal(head.shape))
-    assert metrics.background_noise(magnitude(textured, 20)) == pytest.approx(20, rel=0.03)
+    assert noise.background_noise(magnitude(textured, 20)) == pytest.approx(20, rel=0.03)
     low = acquisition.kspace_crop(head, 2)
-    assert metrics.background_noise(magnitude(low, 20)) == pytest.approx(20, rel=0.15)
+    assert noise.background_noise(magnitude(low, 20)) == pytest.approx(20, rel=0.15)
 
 
 def test_no_background_no_noise(head):
     noisy = magnitude(head, 30)
-    assert metrics.background_noise(np.where(head > 0, noisy, 0)) == 0  # set to zero, as after skull-stripping
-    assert metrics.background_noise(noisy[:, 40:60, 38:52]) == 0  # nothing but head
-    assert metrics.background_noise(np.zeros((2, 20, 20))) == 0
+    assert noise.background_noise(np.where(head > 0, noisy, 0)) == 0  # set to zero, as after skull-stripping
+    assert noise.background_noise(noisy[:, 40:60, 38:52]) == 0  # nothing but head
+    assert noise.background_noise(np.zeros((2, 20, 20))) == 0
 
 
 # ---------------------------------------------------------------- Fourier ring correlation
@@ -237,5 +237,5 @@ def test_noise_that_was_there_before_the_crop_is_part_of_the_picture():
     head = np.zeros((2, 128, 128))
     head[:, 40:88, 40:88] = 100
     noisy = np.abs(head + 4 * (rng.standard_normal(head.shape) + 1j * rng.standard_normal(head.shape)))
-    assert metrics.background_noise(noisy) == pytest.approx(4, rel=0.05)
-    assert metrics.background_noise(acquisition.kspace_crop(noisy, 2)) == 0
+    assert noise.background_noise(noisy) == pytest.approx(4, rel=0.05)
+    assert noise.background_noise(acquisition.kspace_crop(noisy, 2)) == 0

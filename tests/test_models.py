@@ -54,7 +54,7 @@ def test_any_height_and_width(name, scale):
 @pytest.mark.parametrize("name", EVERY)
 def test_untrained_network_is_zero_filling(name, scale):
     model, stack = build(name, scale), np.random.default_rng(0).random((2, 9, 12)).astype(np.float32)
-    out = pretrained.enhance(model, stack, scale, zero_filled=name in models.ON_ZIP)
+    out = pretrained.super_resolve_with(model, stack, scale, zero_filled=name in models.ON_ZIP)
     np.testing.assert_allclose(out, interpolation.zero_fill(stack, scale), atol=1e-6)
 
 

@@ -4,12 +4,12 @@ import json
 import os
 
 import pytest
-from conftest import load_tool
 
+from medsr_course import runtime
 from medsr_course.teaching import claims, notebooks
+from tools.notebooks import lint
 
 CHAPTERS = notebooks.chapters()
-lint = load_tool("notebooks").lint
 # A worker of its own for each chapter: what runs it twice finds the executed copy.
 EACH = pytest.mark.parametrize(
     "chapter", [pytest.param(c, marks=pytest.mark.xdist_group(f"chapter-{c}")) for c in CHAPTERS]
@@ -64,6 +64,70 @@ def loud_outputs(path):
             if output.get("name") == "stderr" or "Warning" in text:
                 found.append((k, text[:300]))
     return found
+
+
+@pytest.fixture
+def halves(tmp_path, monkeypatch):
+    """A course whose chapter 02 is in two halves, and what is executed of it, in order."""
+    for name in ("02b_more", "01_first", "02_half", "12_last", "A1_appendix"):
+        source = 'claims.check("c", 1, at_least=0)'
+        cells = [{"cell_type": "code", "metadata": {"tags": ["claim"]}, "source": source, "outputs": []}]
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
+    executed = []
+
+    def execute(chapter, profile, fresh):
+        executed.append(chapter)
+        return notebooks.Executed(chapter, notebooks.chapters()[chapter], 1.0, 2.0, "", False)
+
+    monkeypatch.setattr(notebooks, "folder", lambda: tmp_path)
+    monkeypatch.setattr(notebooks, "execute", execute)
+    return executed
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        (["02"], ["02", "02b"]),
+        (["2"], ["02", "02b"]),
+        (["02b"], ["02b"]),
+        (["2b"], ["02b"]),
+        (["12", "1"], ["01", "12"]),
+        (["A1"], ["A1"]),
+        ([], ["01", "02", "02b", "12", "A1"]),
+    ],
+)
+def test_a_number_asks_for_both_halves_of_a_chapter(halves, wanted, chosen):
+    assert list(notebooks.select(wanted)) == chosen
+
+
+@pytest.mark.parametrize("wrong", ["3", "02a", "2c", "002", "", "[0-9]"])
+def test_a_chapter_that_is_not_there_is_named(halves, wrong):
+    with pytest.raises(runtime.CourseError, match=r"there is no chapter .*; there are: 01, 02, 02b, 12, A1"):
+        notebooks.select(["1", wrong])
+
+
+def test_a_run_tells_where_it_stands_and_keeps_whole_tables(halves, tmp_path):
+    out = tmp_path / "out"
+    told = []
+    for at in notebooks.run(["02"], "smoke", out):
+        told.append((at.chapter, at.total, at.done is not None, len(at.claims)))
+    assert told == [("02", 2, False, 0), ("02", 2, True, 1), ("02b", 2, False, 0), ("02b", 2, True, 1)]
+    assert halves == ["02", "02b"]
+    rows = json.loads((out / "claims.json").read_text(encoding="utf-8"))
+    assert [(row["chapter"], row["claim"], row["ok"]) for row in rows] == [("02", "c", False), ("02b", "c", False)]
+    timings = json.loads((out / "timings.json").read_text(encoding="utf-8"))
+    assert [row["chapter"] for row in timings] == ["02", "02b"]
+    assert sorted(p.name for p in out.glob("*.ipynb")) == ["02_half.ipynb", "02b_more.ipynb"]
+
+
+def test_two_runs_do_not_write_into_one_folder(halves, tmp_path):
+    first = notebooks.run(["01"], "smoke", tmp_path / "out")
+    next(first)
+    with pytest.raises(runtime.CourseError, match="another run writes into .*--output"):
+        next(notebooks.run(["12"], "smoke", tmp_path / "out"))
+    assert not (tmp_path / "out" / "claims.json").exists()
+    list(first)
+    assert len(list(notebooks.run(["12"], "smoke", tmp_path / "out"))) == 2
 
 
 def test_an_executed_copy_belongs_to_the_data_it_saw(tmp_path, monkeypatch):

@@ -11,11 +11,11 @@ import time
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import load_tool
 
 from medsr_course.runtime import CourseError
 from medsr_course.scans import phantom
 from medsr_course.scans.phantom import cohort, fields, scanner, signal, template, warp
+from tools import cohort_report
 
 SEED, INDEX = 0, 2  # a whole head with lesions
 
@@ -310,13 +310,12 @@ def test_template_is_on_the_grid():
 
 
 def test_report_measures_what_it_says():
-    report = load_tool("cohort_report")
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:128, :128]
     disc = (np.hypot(y - 64, x - 64) < 50).astype(float)
     noisy = np.stack([disc + 0.05 * rng.standard_normal(disc.shape) * disc for _ in range(10)])
-    values = report.residual_statistics(noisy)
+    values = cohort_report.residual_statistics(noisy)
     assert values["kurtosis"] == pytest.approx(3, abs=0.6)  # Gaussian
     assert 0.25 < values["quiet"] < 0.5
     white = rng.standard_normal((10, 128, 128))
-    assert np.abs(report.log_spectrum(white)).max() < 0.1  # flat
+    assert np.abs(cohort_report.log_spectrum(white)).max() < 0.1  # flat

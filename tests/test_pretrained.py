@@ -8,7 +8,7 @@ import pytest
 
 from medsr_course import resources
 from medsr_course.networks import pretrained, training
-from medsr_course.physics import acquisition, grid, interpolation, metrics
+from medsr_course.physics import acquisition, grid, interpolation, metrics, noise
 from medsr_course.scans import volumes
 
 NAMES = pretrained.names()
@@ -31,19 +31,19 @@ def test_there_is_the_network_of_chapter_00():
 def test_card_says_what_a_reader_must_know(name):
     card = pretrained.card(name)
     for key in ("recipe", "data", "seed", "steps", "curve", "metrics", "intended_use", "not_for", "licence"):
-        assert card[key] not in (None, "", [], {}), key
-    assert set(card["files"]) == {f"{name}.weights.h5", f"{name}.onnx"}
+        assert getattr(card, key) not in (None, "", [], {}), key
+    assert set(card.files) == {f"{name}.weights.h5", f"{name}.onnx"}
     assert resources.path("weights", f"{name}.weights.h5").stat().st_size < 2e6
-    assert card["recipe"].endswith(name)
+    assert card.recipe.endswith(name)
     assert name in training.recipes()
-    assert not {"sub-66", "sub-71"} & set(card["trained_on"].get("ds002748", []))
+    assert not {"sub-66", "sub-71"} & set(card.trained_on.get("ds002748", []))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_onnx_equals_keras(name, coarse):
     card = pretrained.card(name)
     model = pretrained.load(name)
-    by_keras = pretrained.enhance(model.predict_on_batch, coarse, card["scale"], **pretrained.consistency(card))
+    by_keras = pretrained.super_resolve_with(model.predict_on_batch, coarse, **pretrained.usage(card))
     by_onnx = pretrained.super_resolve(name, coarse)
     np.testing.assert_allclose(by_onnx, by_keras, atol=1e-5 * coarse.max())
 
@@ -51,7 +51,7 @@ def test_onnx_equals_keras(name, coarse):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("h", "w"), [(32, 32), (31, 27), (5, 8), (1, 1)])
 def test_any_size_and_the_measured_part_stays(name, h, w):
-    scale = pretrained.card(name)["scale"]
+    scale = pretrained.card(name).usage["scale"]
     stack = np.random.default_rng(0).random((2, h, w)) * 900
     out = pretrained.super_resolve(name, stack)
     assert out.shape == (2, scale * h, scale * w)
@@ -172,7 +172,7 @@ def test_batches_are_bounded(monkeypatch):
         seen.append(batch.shape)
         return np.repeat(np.repeat(0 * batch, 2, axis=1), 2, axis=2)
 
-    pretrained.enhance(network, np.random.default_rng(0).random((5, 8, 8)), 2)
+    pretrained.super_resolve_with(network, np.random.default_rng(0).random((5, 8, 8)), 2)
     side = 8 + 2 * pretrained.EDGE
     assert seen == [(1, side, side, 1)] * 5
 
@@ -205,24 +205,26 @@ def off_measurement(out, stack):
 
 def test_soft_consistency_weighs_both_by_their_variance(noisy):
     stack, sigma = noisy
-    none, hard = (pretrained.enhance(nearest, stack, 2, mode) for mode in (None, "hard"))
+    none, hard = (pretrained.super_resolve_with(nearest, stack, 2, mode) for mode in (None, "hard"))
     unit = grid.intensity(stack)[1]
     assert off_measurement(hard, stack) < 1e-5
     assert off_measurement(none, stack) > 0.1
-    measured = metrics.background_noise(stack) / unit
+    measured = noise.background_noise(stack) / unit
     assert measured == pytest.approx(sigma / unit, rel=0.05)
     for own in (0.003, 0.03, 0.3):
-        soft = pretrained.enhance(nearest, stack, 2, "soft", own_error=own)
+        soft = pretrained.super_resolve_with(nearest, stack, 2, "soft", own_error=own)
         kept = measured**2 / (measured**2 + own**2)
         np.testing.assert_allclose(soft, hard + kept * (none - hard), atol=1e-4 * unit)
 
 
 def test_soft_consistency_between_its_two_ends(noisy):
     stack, _ = noisy
-    none, hard = (pretrained.enhance(nearest, stack, 2, mode) for mode in (None, "hard"))
-    soft = pretrained.enhance(nearest, stack, 2, "soft", own_error=1e-6)  # σ is large beside the network's error
+    none, hard = (pretrained.super_resolve_with(nearest, stack, 2, mode) for mode in (None, "hard"))
+    soft = pretrained.super_resolve_with(
+        nearest, stack, 2, "soft", own_error=1e-6
+    )  # σ is large beside the network's error
     np.testing.assert_allclose(soft, none, atol=1e-3)
-    soft = pretrained.enhance(nearest, stack, 2, "soft", own_error=1e3)
+    soft = pretrained.super_resolve_with(nearest, stack, 2, "soft", own_error=1e3)
     np.testing.assert_allclose(soft, hard, atol=1e-3)
 
 
@@ -230,13 +232,13 @@ def test_soft_consistency_between_its_two_ends(noisy):
 def test_soft_is_hard_where_no_noise_is_known(noisy, own_error):
     stack, _ = noisy
     for clean in (np.where(stack > 200, stack, 0), stack - 1000, np.tile(stack[:, 40:60, 40:60], (1, 2, 2))):
-        soft = pretrained.enhance(nearest, clean, 2, "soft", own_error=own_error)
-        np.testing.assert_array_equal(soft, pretrained.enhance(nearest, clean, 2, "hard"))
+        soft = pretrained.super_resolve_with(nearest, clean, 2, "soft", own_error=own_error)
+        np.testing.assert_array_equal(soft, pretrained.super_resolve_with(nearest, clean, 2, "hard"))
 
 
 def test_an_unknown_consistency_is_refused(noisy):
     with pytest.raises(ValueError, match="hard, soft") as caught:
-        pretrained.enhance(nearest, noisy[0], 2, "Hard")
+        pretrained.super_resolve_with(nearest, noisy[0], 2, "Hard")
     assert "\n" not in str(caught.value)
 
 
@@ -251,7 +253,7 @@ def test_networks_on_zip_get_the_zero_filled_image(shape):
         seen.append(batch)
         return 0.1 * batch
 
-    out = pretrained.enhance(network, stack, 3, None, zero_filled=True)
+    out = pretrained.super_resolve_with(network, stack, 3, None, zero_filled=True)
     zipped = interpolation.zero_fill(stack, 3)
     np.testing.assert_allclose(out, 1.1 * zipped, rtol=1e-4, atol=1e-3)
     edge, (_, h, w) = 3 * pretrained.EDGE, zipped.shape
@@ -259,7 +261,7 @@ def test_networks_on_zip_get_the_zero_filled_image(shape):
     np.testing.assert_allclose(inner, zipped, rtol=1e-4, atol=1e-3)
     for name in models.ON_ZIP:
         model = models.build(name, scale=3)
-        np.testing.assert_allclose(pretrained.enhance(model, stack, 3, zero_filled=True), zipped, atol=1e-3)
+        np.testing.assert_allclose(pretrained.super_resolve_with(model, stack, 3, zero_filled=True), zipped, atol=1e-3)
 
 
 def test_a_noise_map_is_the_measured_noise(noisy):
@@ -271,9 +273,9 @@ def test_a_noise_map_is_the_measured_noise(noisy):
         seen.append(batch)
         return 0 * nearest(batch)
 
-    pretrained.enhance(network, stack, 2, noise_map=True)
+    pretrained.super_resolve_with(network, stack, 2, noise_map=True)
     assert seen[0].shape[-1] == 2
-    np.testing.assert_allclose(seen[0][..., 1] * unit, metrics.background_noise(stack), rtol=1e-5)
+    np.testing.assert_allclose(seen[0][..., 1] * unit, noise.background_noise(stack), rtol=1e-5)
 
 
 def test_a_swapped_weight_is_refused(tmp_path, monkeypatch):

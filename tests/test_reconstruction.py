@@ -222,7 +222,7 @@ def networks():
 def run(model, kspace, mask, iterations=1, hidden=0, **options):
     from medsr_course.networks.models.reconstruction import block_of, trust_of
 
-    return pretrained.unroll(
+    return pretrained.reconstruct_with(
         block_of(model).predict_on_batch,
         kspace,
         mask,
@@ -332,7 +332,7 @@ def test_shipped_networks_run_without_keras_and_keep_the_unit(name, brain, rng, 
 
 
 def settings(name):
-    return pretrained.card(name)["settings"]
+    return pretrained.card(name).settings
 
 
 @pytest.mark.parametrize("name", SHIPPED[:1])

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from medsr_course.networks import pretrained
-from medsr_course.networks.pretrained.segmentation import label
+from medsr_course.networks.pretrained import segment_with
 from medsr_course.tasks import segmentation
 
 
@@ -251,7 +251,7 @@ def test_it_learns_discs(discs):
     before, *_, after = training.fit(model, batches, 60, loss=overlap_loss, learning_rate=1e-2, every=10)
     assert after[1] < 0.5 * before[1]
     images = np.stack(discs[0]).astype("f4")
-    found = label(model.predict_on_batch, images, unit=1.0)
+    found = segment_with(model.predict_on_batch, images, unit=1.0)
     assert segmentation.dice(np.stack(discs[1]), found, 1) > 0.8
 
 
@@ -264,27 +264,27 @@ def test_label_is_softmax_and_argmax_at_any_unit():
 
     network.seen = []
     stack = np.random.default_rng(1).random((3, 8, 9)).astype("f4")
-    p = label(network, 700 * stack, probabilities=True)
+    p = segment_with(network, 700 * stack, probabilities=True)
     assert np.allclose(p.sum(-1), 1, atol=1e-5)
-    assert np.array_equal(p.argmax(-1), label(network, stack))
+    assert np.array_equal(p.argmax(-1), segment_with(network, stack))
     assert network.seen[0] == pytest.approx(network.seen[1], rel=1e-5)
-    assert label(network, np.zeros((1, 8, 9))).shape == (1, 8, 9)
+    assert segment_with(network, np.zeros((1, 8, 9))).shape == (1, 8, 9)
     for wrong in (stack[0], stack * 1j, np.full_like(stack, np.nan), stack[:0]):
         with pytest.raises(ValueError, match=r"expected|NaN"):
-            label(network, wrong)
+            segment_with(network, wrong)
 
 
 @pytest.mark.parametrize("name", pretrained.names("segmentation"))
 def test_shipped(name):
     """ONNX and Keras say the same; the card says what it is."""
     card = pretrained.card(name)
-    assert len(card["classes"]) == card["settings"]["classes"]
+    assert len(card.usage["classes"]) == card.settings["classes"]
     x = np.random.default_rng(0).random((2, 45, 52)).astype("f4")
     fast = pretrained.segment(name, x, probabilities=True)
-    slow = label(pretrained.load(name), x, probabilities=True)
-    assert fast.shape == (2, 45, 52, len(card["classes"]))
+    slow = segment_with(pretrained.load(name), x, probabilities=True)
+    assert fast.shape == (2, 45, 52, len(card.usage["classes"]))
     assert np.abs(fast - slow).max() < 1e-4
-    assert pretrained.segment(name, x).max() < len(card["classes"])
+    assert pretrained.segment(name, x).max() < len(card.usage["classes"])
 
 
 def test_only_segmentation_networks_segment():

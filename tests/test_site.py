@@ -1,15 +1,16 @@
 """The website: built with warnings as errors, asks nobody for anything, readable everywhere."""
 
-import importlib.util
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
+from book import build, pages
 from medsr_course import resources
 from medsr_course.runtime import CourseError
 from medsr_course.teaching import exercises, notebooks
@@ -23,7 +24,8 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 SAMPLES = {
     "markdown": "# 00 · Sampler\n\n$x_k = \\sum_n X_n$ and `a_name_that_is_far_too_long_for_the_width_of_a_phone`\n\n"
     "$$\\mathrm{PSNR} = 10\\log_{10}\\frac{R^2}{\\mathrm{MSE}} \\quad\\text{and much more of a formula than fits}$$",
-    "figure": "from medsr_course import claims, exercises, figures, quizzes, runtime, viewers\n"
+    "figure": "from medsr_course import runtime\n"
+    "from medsr_course.teaching import claims, exercises, figures, quizzes, viewers\n"
     "import numpy as np\nruntime.start('smoke', 0)\na, b = np.ones((60, 50)), np.zeros((60, 50))\n"
     "figures.show({'one': a, 'two': b, 'three': a, 'four': b}, 'Four panels.', window=(0, 1), pixel_size=1)",
     "viewer": "viewers.compare({'white': a, 'black': b}, caption='Drag.', window=(0, 1), pixel_size=1)",
@@ -36,20 +38,13 @@ SAMPLES = {
 }
 
 
-def load_build():
-    spec = importlib.util.spec_from_file_location("medsr_book_build", BOOK / "build.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """Folder of the built site: chapter 00 is a sampler that a kernel ran, the others are not executed."""
     import nbformat
     from nbclient import NotebookClient
 
-    build, folder = load_build(), tmp_path_factory.mktemp("site")
+    folder = tmp_path_factory.mktemp("site")
     cells = [
         nbformat.v4.new_markdown_cell(text) if name == "markdown" else nbformat.v4.new_code_cell(text)
         for name, text in SAMPLES.items()
@@ -86,15 +81,15 @@ def visit(chromium, site):
     assert problems == []
 
 
-def pages(site):
+def html_files(site):
     names = [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html"))]
     return [name for name in names if not name.startswith("_static")]
 
 
 @pytest.mark.browser
 def test_no_page_asks_another_server_for_anything_or_is_wider_than_a_phone(site, visit):
-    assert {"index.html", "search.html", "solutions.html"} <= set(pages(site))
-    for name in pages(site):
+    assert {"index.html", "search.html", "solutions.html"} <= set(html_files(site))
+    for name in html_files(site):
         page = visit(name, **PHONE)  # which fails afterwards on any request that leaves the site
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
 
@@ -160,7 +155,7 @@ def test_quizzes_answer(visit):
 @pytest.mark.browser
 def test_solutions_are_there_and_folded(visit):
     page = visit("solutions.html")
-    listed = [path.stem.split("_")[0] for path in load_build().chapters()]
+    listed = [path.stem.split("_")[0] for path in pages.chapters()]
     names = [name for name in exercises.names() if name.split("-")[0] in listed]
     for name in names:
         assert page.get_by_role("heading", name=re.compile(re.escape(name))).count() == 1
@@ -173,29 +168,25 @@ def test_solutions_are_there_and_folded(visit):
 
 
 def test_contents_are_the_notebooks_in_their_order():
-    build = load_build()
-    assert build.chapters() == list(notebooks.chapters().values())
+    assert pages.chapters() == list(notebooks.chapters().values())
 
 
 def test_the_map_knows_every_chapter_and_says_what_is_planned():
-    build = load_build()
-    drawn = build.course_map(build.chapters())
+    drawn = pages.course_map(pages.chapters())
     for chapter, path in notebooks.chapters().items():
-        assert f"[{build.title(path)}](notebooks/{path.name})" in drawn, chapter
+        assert f"[{pages.title(path)}](notebooks/{path.name})" in drawn, chapter
     assert drawn.count("(planned)") == 21 - len(notebooks.chapters())
     for line in drawn.splitlines():
         assert line.endswith("*(planned)*</span>") or "](notebooks/" in line or not line.startswith("- ")
 
 
 def test_a_chapter_that_is_listed_and_missing_is_named(monkeypatch):
-    build = load_build()
-    monkeypatch.setattr(build, "contents", lambda: ["how-to-use", "notebooks/77_nothing"])
+    monkeypatch.setattr(pages, "contents", lambda: ["how-to-use", "notebooks/77_nothing"])
     with pytest.raises(CourseError, match=r"77_nothing\.ipynb"):
-        build.chapters()
+        pages.chapters()
 
 
 def test_copies_for_the_site_hold_no_foreign_script_and_no_record_of_the_machine():
-    build = load_build()
     cell = {"cell_type": "code", "metadata": {"tags": ["claim"], "papermill": {"duration": 1}}, "source": "1"}
     injected = cell | {"metadata": {"tags": ["injected-parameters"]}}
     script = cell | {"outputs": [{"data": {"application/javascript": f"script.src = '{build.CDN}'"}}]}
@@ -209,11 +200,11 @@ def test_copies_for_the_site_hold_no_foreign_script_and_no_record_of_the_machine
 def test_the_landing_page_opens_on_coarse_against_network():
     images = "".join(f'<img alt="{name}">' for name in ("coarse", "ZIP", "network", "truth"))
     viewer = f'<figure data-config="{{&quot;start&quot;: [1, 3]}}">{images}</figure>'
-    assert "&quot;start&quot;: [0, 2]}" in load_build()._before_and_after(viewer)
+    assert "&quot;start&quot;: [0, 2]}" in pages._before_and_after(viewer)
 
 
 def test_every_page_is_in_the_contents():
-    listed = set(load_build().contents()) | {"index", "solutions", "results"}
+    listed = set(pages.contents()) | {"index", "solutions", "results"}
     assert {path.stem for path in BOOK.glob("*.md")} <= listed
     assert yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))["root"] == "index"
 
@@ -221,21 +212,57 @@ def test_every_page_is_in_the_contents():
 def test_the_page_of_cards_has_every_network_and_what_was_measured(monkeypatch):
     from medsr_course.networks import pretrained
 
-    about = {"title": "Sharp", "steps": 1, "seconds": 2, "seed": 0, "data": ["heads"], "licence": "MIT"}
-    about |= {"recipe": "make", "intended_use": "x", "not_for": "patients"}
+    about = {"intended_use": "x", "not_for": "patients", "version": "1.2"}
+    dice, sharp = pretrained.card("unet-tissue"), pretrained.card("espcn-x2")
     gain = {"zip (dB)": 30.0, "gain (dB)": 1.0, "gain_head (dB)": 0.5}
+    twin = {"metrics": {"cohort": {"gain (dB)": 0.75}}}
     cards = {
-        "dice": about | {"task": "segmentation", "metrics": {"cohort": {"Dice": 0.9}, "real": {"found (%)": 50}}},
-        "sharp": about | {"metrics": {"cohort": gain}, "twin": {"metrics": {"cohort": {"gain (dB)": 0.75}}}},
+        "dice": replace(dice, name="dice", metrics={"cohort": {"Dice": 0.9}, "real": {"found (%)": 50}}, **about),
+        "sharp": replace(sharp, name="sharp", metrics={"cohort": gain}, twin=twin, **about),
     }
     monkeypatch.setattr(pretrained, "names", lambda task: list(cards))
     monkeypatch.setattr(pretrained, "card", cards.get)
-    page = load_build().networks()
+    page = pages.networks()
     assert page.index("(`sharp`)") < page.index("(`dice`)")
     assert "| cohort | 30.00 | +1.00 | +0.50 | +0.75 |" in page
     assert "| cohort | 0.9 |  |" in page
     assert "| real |  | 50 |" in page
     assert page.count("**Not for**: patients") == 2
+    assert page.count(" 1.2 (sha256 ") == 2
+
+
+HOSTILE = "<script>alert(1)</script> [x](y) {raw}`html` | **b** $x$ ![i](j)"
+
+
+def rendered(markdown):
+    """HTML as MyST makes it of a page."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable("table").render(markdown)
+
+
+def test_names_cards_and_tables_are_text_on_a_page_and_never_markup(tmp_path, monkeypatch):
+    from medsr_course.networks import pretrained
+
+    words = {"title": HOSTILE, "licence": HOSTILE, "data": [HOSTILE], "intended_use": HOSTILE, "not_for": HOSTILE}
+    card = words | {"task": HOSTILE, "steps": 1, "seconds": 2, "seed": 0, "recipe": "make"}
+    monkeypatch.setattr(pretrained, "names", lambda task: ["bad"])
+    monkeypatch.setattr(pretrained, "card", lambda name: card | {"metrics": {HOSTILE: {HOSTILE: HOSTILE}}})
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    monkeypatch.setattr(pages, "BOOK", tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "source").mkdir()
+    quoted = '"' + HOSTILE + '"'
+    (tmp_path / "results" / "a<b>*c*.csv").write_text(f"# {HOSTILE}\n{quoted},n\n{quoted},1\n")
+    (tmp_path / "course.csv").write_text(f"part,number,slug,title,summary\n{quoted},98,x,{quoted},{quoted}\n")
+    made = [pages.networks(), pages.results(tmp_path / "source"), pages.course_map([])]
+    for page in made:
+        html = rendered(page).replace("*(planned)*", "")
+        assert "&lt;script&gt;" in html
+        assert not re.search("<(script|a href=.y|img|strong>b)", html), html
+        assert not re.search(r"(?<!\\)[{$]", page)  # neither a role nor a formula of MyST
+    assert rendered(made[1]).count("<td>") == 2
+    assert "<h2>A&lt;b&gt;*c*</h2>" in rendered(made[1])
 
 
 def screenshot(locator):

@@ -484,18 +484,20 @@ def test_a_recipe_makes_both_files_and_the_card(toy, tmp_path):
     import hashlib
     import json
 
+    from medsr_course.networks.pretrained import Card
+
     about = training.train_weight("toy-x2", tmp_path / "weights")
     assert sorted(p.name for p in (tmp_path / "weights").iterdir()) == [
         "toy-x2.json",
         "toy-x2.onnx",
         "toy-x2.weights.h5",
     ]
-    card = json.loads((tmp_path / "weights" / "toy-x2.json").read_text(encoding="utf-8"))
-    assert card == json.loads(json.dumps(about))
-    assert card["recipe"] == "make weights NAME=toy-x2"
-    assert card["precision"] in ("float32", "mixed_bfloat16")
-    assert card["curve"][-1][0] == card["steps"] == 6
-    for file, checksum in card["files"].items():
+    card = Card.from_json((tmp_path / "weights" / "toy-x2.json").read_text(encoding="utf-8"))
+    assert json.loads(card.to_json()) == json.loads(about.to_json())
+    assert card.recipe == "make weights NAME=toy-x2"
+    assert card.precision in ("float32", "mixed_bfloat16")
+    assert card.curve[-1][0] == card.steps == 6
+    for file, checksum in card.files.items():
         assert hashlib.sha256((tmp_path / "weights" / file).read_bytes()).hexdigest() == checksum
     assert not list((tmp_path / "cache").rglob("*.npz"))  # a finished training leaves no checkpoint
 

@@ -1,23 +1,17 @@
 """The viewers in a real browser: what is dragged really changes the picture."""
 
+import ast
 import base64
 import io
 
 import numpy as np
 import pytest
+from conftest import code_cells
 from PIL import Image
 
-from medsr_course.teaching import viewers
+from medsr_course.teaching import notebooks, viewers
 
 WHITE, BLACK = np.ones((40, 60)), np.zeros((40, 60))
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    """HTML of what the viewers display, in order."""
-    outputs = []
-    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: outputs.append(bundle["text/html"]))
-    return outputs
 
 
 @pytest.fixture
@@ -54,9 +48,9 @@ def share_white(page):
 
 
 @pytest.mark.browser
-def test_dragging_the_divider_moves_the_border_between_the_images(shown, open_page):
-    viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
-    page = open_page(shown[0])
+def test_dragging_the_divider_moves_the_border_between_the_images(open_page):
+    viewer = viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    page = open_page(viewer.html)
     assert share_white(page) == pytest.approx(0.5, abs=0.02)
     box = page.locator(".medsr-stage").bounding_box()
     middle = box["y"] + box["height"] / 2
@@ -70,9 +64,9 @@ def test_dragging_the_divider_moves_the_border_between_the_images(shown, open_pa
 
 
 @pytest.mark.browser
-def test_a_finger_moves_the_divider(shown, open_page):
-    viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
-    page = open_page(shown[0], viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+def test_a_finger_moves_the_divider(open_page):
+    viewer = viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    page = open_page(viewer.html, viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
     box = page.locator(".medsr-stage").bounding_box()
     session = page.context.new_cdp_session(page)
@@ -85,9 +79,9 @@ def test_a_finger_moves_the_divider(shown, open_page):
 
 
 @pytest.mark.browser
-def test_the_keyboard_moves_the_divider_and_zooms(shown, open_page):
-    viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
-    page = open_page(shown[0])
+def test_the_keyboard_moves_the_divider_and_zooms(open_page):
+    viewer = viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    page = open_page(viewer.html)
     page.get_by_label("Divider").focus()
     page.keyboard.press("Home")
     assert share_white(page) < 0.03
@@ -107,9 +101,9 @@ def test_the_keyboard_moves_the_divider_and_zooms(shown, open_page):
 
 
 @pytest.mark.browser
-def test_the_drop_downs_choose_the_images(shown, open_page):
-    viewers.compare({"white": WHITE, "black": BLACK, "mid": 0.5 * WHITE}, caption="c", window=(0, 1))
-    page = open_page(shown[0])
+def test_the_drop_downs_choose_the_images(open_page):
+    viewer = viewers.compare({"white": WHITE, "black": BLACK, "mid": 0.5 * WHITE}, caption="c", window=(0, 1))
+    page = open_page(viewer.html)
     row = int(0.8 * len(grey(page)))
     assert grey(page)[row, -20] == pytest.approx(128, abs=2)  # the last image is on the right
     page.get_by_label("Left image", exact=True).select_option("black")
@@ -119,11 +113,11 @@ def test_the_drop_downs_choose_the_images(shown, open_page):
 
 
 @pytest.mark.browser
-def test_zoom_and_pan_show_single_pixels_sharp(shown, open_page):
+def test_zoom_and_pan_show_single_pixels_sharp(open_page):
     image = np.zeros((16, 16))
     image[::2, ::2] = 1
-    viewers.compare({"a": image, "b": image}, caption="c", window=(0, 1), pixel_size=1.0)
-    page = open_page(shown[0])
+    viewer = viewers.compare({"a": image, "b": image}, caption="c", window=(0, 1), pixel_size=1.0)
+    page = open_page(viewer.html)
     assert page.locator(".medsr-scale").inner_text() == "2 mm"
     before = grey(page)
     for _ in range(4):
@@ -146,12 +140,12 @@ def test_zoom_and_pan_show_single_pixels_sharp(shown, open_page):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("grid", viewers.GRIDS)
-def test_a_coarse_image_lies_over_the_fine_one_as_its_grid_says(shown, open_page, grid):
+def test_a_coarse_image_lies_over_the_fine_one_as_its_grid_says(open_page, grid):
     fine, coarse = np.zeros((40, 40)), np.zeros((10, 10))
     fine[20, 20] = 1
     coarse[5, 5] = 1  # sample 5 of the coarse grid is sample 20 of the fine one
-    viewers.compare({"fine": fine, "coarse": coarse}, caption="c", window=(0, 1), grid=grid)
-    page = open_page(shown[0])
+    viewer = viewers.compare({"fine": fine, "coarse": coarse}, caption="c", window=(0, 1), grid=grid)
+    page = open_page(viewer.html)
     page.add_style_tag(content=".medsr-divider, .medsr-name { display: none } body { background: #000 }")
 
     def centre(position):
@@ -166,15 +160,17 @@ def test_a_coarse_image_lies_over_the_fine_one_as_its_grid_says(shown, open_page
 
 
 @pytest.mark.browser
-def test_the_slider_shows_the_frame_it_names(shown, open_page):
+def test_the_slider_shows_the_frame_it_names(open_page):
     import matplotlib.pyplot as plt
 
     plt.close("all")  # what other tests left open
-    viewers.slider({"0 %": BLACK, "5 %": 0.5 * WHITE, "10 %": WHITE}, caption="c", window=(0, 1), label="Noise σ")
+    levels = viewers.slider(
+        {"0 %": BLACK, "5 %": 0.5 * WHITE, "10 %": WHITE}, caption="c", window=(0, 1), label="Noise σ"
+    )
     figures = [plt.subplots(figsize=(3, 2))[0] for _ in range(2)]
-    viewers.slider(dict(zip("ab", figures, strict=True)), caption="c", start="b")
+    lettered = viewers.slider(dict(zip("ab", figures, strict=True)), caption="c", start="b")
     assert plt.get_fignums() == []
-    page = open_page(shown[0] + shown[1])
+    page = open_page(levels.html + lettered.html)
     slider = page.get_by_label("Noise σ")
     slider.focus()
     for expected, name in ((128, "5 %"), (255, "10 %")):
@@ -185,32 +181,56 @@ def test_the_slider_shows_the_frame_it_names(shown, open_page):
 
 
 @pytest.mark.browser
-def test_many_viewers_on_a_page_do_not_disturb_each_other(shown, open_page):
-    for _ in range(2):
-        viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
-    page = open_page(shown[0] + shown[1])
+def test_many_viewers_on_a_page_do_not_disturb_each_other(open_page):
+    two = [viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1)) for _ in range(2)]
+    page = open_page(two[0].html + two[1].html)
     page.get_by_label("Divider").nth(1).press("End")
     assert share_white(page) == pytest.approx(0.5, abs=0.02)
     assert page.locator(".medsr-live").count() == 2
 
 
 @pytest.mark.browser
-def test_without_scripts_the_images_stand_side_by_side(shown, open_page):
-    viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
-    page = open_page(shown[0], script=False)
+def test_without_scripts_the_images_stand_side_by_side(open_page):
+    viewer = viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    page = open_page(viewer.html, script=False)
     boxes = [page.get_by_role("img", name=name).bounding_box() for name in ("white", "black")]
     assert boxes[0]["y"] == boxes[1]["y"]
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
 
 
-def test_images_go_through_one_window_and_are_flipped(shown):
+def test_images_go_through_one_window_and_are_flipped():
     image = np.array([[0.0, 1.0], [2.0, np.nan]])
-    viewers.compare({"a <b>": image, "b": image}, caption="1 < 2", window=(0, 2))
-    assert "a &lt;b&gt;" in shown[0]
-    assert "1 &lt; 2" in shown[0]
-    picture = shown[0].split("base64,")[1].split('"')[0]
+    shown = viewers.compare({"a <b>": image, "b": image}, caption="1 < 2", window=(0, 2))
+    assert "a &lt;b&gt;" in shown.html
+    assert "1 &lt; 2" in shown.html
+    picture = shown.html.split("base64,")[1].split('"')[0]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))))
     assert pixels.tolist() == [[255, 0], [0, 128]]
+
+
+def test_a_viewer_is_shown_once_as_html_and_in_words(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    viewer = viewers.compare({"white": WHITE, "black": BLACK}, caption="c", window=(0, 1))
+    assert shown == []
+    viewer._ipython_display_()
+    assert shown == [{"text/html": viewer.html, "text/plain": "Viewer: c"}]
+    assert "<figure" not in repr(viewer)
+
+
+def calls(tree):
+    found = (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [name for name in found if name in ("viewers.compare", "viewers.slider")]
+
+
+def test_every_viewer_of_a_chapter_is_shown():
+    """A viewer that is neither a cell's last line nor given to ``display`` would be made and not seen."""
+    for chapter in notebooks.chapters():
+        for source in code_cells(chapter):
+            tree = ast.parse(source)
+            given = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "display"]
+            last = [tree.body[-1]] if tree.body and isinstance(tree.body[-1], ast.Expr) else []
+            assert len(calls(tree)) == sum(len(calls(node)) for node in given + last), (chapter, source)
 
 
 def test_wrong_arguments_are_named():

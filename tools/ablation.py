@@ -1,6 +1,6 @@
 """Which lever makes a network trained on synthetic images work on real ones? Trains one small network per row.
 
-    python tools/ablation.py [--steps 1500] [--only ROW …]
+    python -m tools.ablation [--steps 1500] [--only ROW …]
 
 Every row changes one thing of the same recipe (ESPCN ×2, without added noise) and is measured on cohort subjects it
 never saw and on the development scans; results/ablation.csv keeps the rows, so that an interrupted run goes on.

@@ -1,6 +1,6 @@
 """Measure what a reader waits for here, beside what else a person would use, to results/bench.csv and bench.md.
 
-    python tools/bench.py [--only PART …] [--repeats 3] [--minutes 10] [--slices 24]
+    python -m tools.bench [--only PART …] [--repeats 3] [--minutes 10] [--slices 24]
 
 Parts: start-up, cohort, methods, training, inference, volume, recipes (three trainings of --minutes each; ours,
 keras.io, keras.io-pairs name them singly). Rows of parts that are not run stay as they are; each part is written as
@@ -167,7 +167,7 @@ def inference_speed(options):
 WHOLE_VOLUME = """
 import sys, time
 import numpy as np
-from medsr_course import pretrained
+from medsr_course.networks import pretrained
 
 n, h, w = map(int, sys.argv[2:])
 y, x = np.mgrid[:h, :w]
@@ -177,7 +177,7 @@ for image in stack:
     noise = 5 * rng.standard_normal((2, h, w))
     image[:] = np.hypot(500 * (np.hypot(y - h / 2, x - w / 2) < w / 3) + noise[0], noise[1])
 began = time.perf_counter()
-pretrained.enhance(pretrained.session(sys.argv[1]), stack, 2, "soft", noise_map=True)
+pretrained.super_resolve_with(pretrained.session(sys.argv[1]), stack, 2, "soft", noise_map=True)
 spent = time.perf_counter() - began
 try:  # of this process alone; what getrusage says includes its parent's before it became this one
     with open("/proc/self/status") as file:
@@ -208,7 +208,7 @@ def recipe(name):
     """PSNR after --minutes of processor time, see ``bench_recipes``."""
 
     def rows(options):
-        import bench_recipes
+        from tools import bench_recipes
 
         yield from bench_recipes.run(name, options.minutes)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from medsr_course import runtime
 from medsr_course.networks import models, pretrained, training
-from medsr_course.networks.training import loop
+from medsr_course.networks.training import learning, loop
 from medsr_course.networks.training import superresolution as recipes
 from medsr_course.physics import acquisition, grid, interpolation
 from medsr_course.scans import volumes
@@ -202,10 +202,10 @@ def run(name, minutes):
     slices, weights, _ = training.material(SHARE)
     if name == "ours":
         model, recipe, steps, used = train_ours(slices, weights, 60 * minutes, folder)
-        options = pretrained.consistency(recipes.usage(recipe))
+        options = pretrained.usage(learning.card_of({"task": "super-resolution", "usage": recipes.usage(recipe)}))
 
         def apply(coarse):
-            return pretrained.enhance(model.predict_on_batch, coarse, SCALE, **options)
+            return pretrained.super_resolve_with(model.predict_on_batch, coarse, **options)
     else:
         degradation = None
         if name == "keras.io, our pairs":

@@ -1,4 +1,4 @@
-"""How far does the synthetic cohort resemble real scans? ``python tools/cohort_report.py``
+"""How far does the synthetic cohort resemble real scans? ``python -m tools.cohort_report``
 
 Compares the cohort with the development scans (skull-stripped T1w of OpenNeuro ds002748, and one stroke
 patient in T1w, T2w and FLAIR) and writes ``results/cohort-report.md``, ``results/cohort-report.csv`` and
@@ -176,7 +176,7 @@ def report(rows, options):
         "each of T2w and FLAIR). PSNR rows say instead whether the means differ by at most 1 dB, and by how much. "
         "Bold: more than 0.2 apart. PDw is compared with all real scans.",
         "",
-        "Made by `python tools/cohort_report.py`, {date}, commit {commit}, {system} {machine}, Python {python}.".format(
+        "Made by `python -m tools.cohort_report`, {date}, commit {commit}, {system} {machine}, Python {python}.".format(
             **resources.provenance()
         ),
         "",

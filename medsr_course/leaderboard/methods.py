@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medsr_course.networks import pretrained
+from medsr_course.physics.noise import from_squares
 from medsr_course.runtime import CourseError
 from medsr_course.tasks import denoising, superresolution
 from medsr_course.tasks.superresolution import Method
@@ -40,8 +41,7 @@ def get(name: str) -> Method:
     def apply(stack: npt.NDArray, scale: int) -> npt.NDArray:
         return pretrained.super_resolve(name, stack)
 
-    about = card.get("title", name), apply, (int(card["scale"]),)
-    return Method(name, *about, learned=True, parameters=card.get("parameters", 0))
+    return Method(name, card.title, apply, (card.usage["scale"],), learned=True, parameters=card.parameters)
 
 
 def identity(name: str) -> str:
@@ -49,10 +49,9 @@ def identity(name: str) -> str:
     if name in FILTERS or not get(name).learned:
         return name
     card = pretrained.card(name)
-    weights = card["files"].get(f"{name}.onnx", card["files"])
     folder = Path(pretrained.__file__).parent
     code = b"".join((folder / file).read_bytes() for file in ("common.py", "superresolution.py"))
-    return f"{name} {weights} {pretrained.consistency(card)} {hashlib.sha256(code).hexdigest()[:12]}"
+    return f"{name} {card.checksum} {pretrained.usage(card)} {hashlib.sha256(code).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Filter:
 
     def finish(self, smooth: npt.NDArray, sigma: npt.NDArray) -> npt.NDArray:
         """Returns what :attr:`apply` gave, with the Rician mean taken off where this filter does so."""
-        return denoising.from_squares(smooth**2, np.reshape(sigma, (-1, 1, 1))) if self.rician else smooth
+        return from_squares(smooth**2, np.reshape(sigma, (-1, 1, 1))) if self.rician else smooth
 
 
 _gaussian = partial(denoising.gaussian, edge="reflect")

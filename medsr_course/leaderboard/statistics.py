@@ -41,8 +41,8 @@ def differences(board: Board, rows: Iterable[Row], reference: Collection[str], m
 def means(board: Board, rows: Iterable[Row]) -> dict[tuple, list[Row]]:
     """Returns means over subjects, a subject's scans averaged first, and differences to what the board counts from.
 
-    (group, conditions …) → list of dict, one per method: ``group``, the conditions, ``method, title, subjects, scans``; a
-    mean (or None) for every metric; ``parameters`` and the median ``seconds_per_megavoxel`` (None if unknown); and for
+    (group, conditions …) → list of dict, one per method: ``group``, the conditions, ``method, title, subjects, scans``;
+    a mean (or None) for every metric; ``parameters`` and the median ``seconds_per_megavoxel`` (None if unknown); for
     each of :attr:`Board.over` the paired difference, say ``difference``, as :func:`interval` (None where it was not
     measured, and for the reference itself unless the board counts it), and ``least_difference``, of one scan.
     """

@@ -1,16 +1,21 @@
-"""Forward models of acquisition, their adjoints, and noise: what a scanner does to an object.
+"""Forward models of acquisition and their adjoints: what a scanner does to an object, noise apart.
 
 Stacks are ``(n, h, w)`` arrays (any leading axes do), real, signed or complex. Operators are linear and
-never take a magnitude; noise functions say what they return.
+never take a magnitude; noise is in :mod:`medsr_course.physics.noise`.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
 from medsr_course.physics import grid
+from medsr_course.types import Array, Stack
 
 
-def kspace_crop(stack, scale):
-    """Keep the central 1/scale of k-space along both image axes: a slice measured ``scale`` × coarser.
+def kspace_crop(stack: Stack, scale: int) -> Stack:
+    r"""Keep the central 1/scale of k-space along both image axes: a slice measured ``scale`` × coarser.
+
+    :math:`y = \frac1s F_{h/s,\,w/s}^H\, C\, F_{h,w}\, x` with unitary transforms F and C, which picks the coefficients.
 
     Parameters
     ----------
@@ -37,76 +42,78 @@ def kspace_crop(stack, scale):
     return grid.crop_axis(out, grid.cropped_size(w, scale), -1)
 
 
-def kspace_crop_adjoint(stack, scale):
-    """Adjoint of :func:`kspace_crop`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``."""
+def kspace_crop_adjoint(stack: Stack, scale: int) -> Stack:
+    """Adjoint of :func:`kspace_crop`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``.
+
+    >>> kspace_crop_adjoint(np.ones((1, 1, 1)), 2)  # ⟨crop x, 1⟩ is the mean of x
+    array([[[0.25, 0.25],
+            [0.25, 0.25]]])
+    """
     h, w = np.shape(stack)[-2:]
     out = grid.crop_axis_adjoint(stack, grid.padded_size(h, scale), -2)
     return grid.crop_axis_adjoint(out, grid.padded_size(w, scale), -1)
 
 
-def block_average(stack, scale):
-    """Mean over ``scale × scale`` blocks: a detector of square pixels (CT, projection X-ray).
+def block_average(stack: Stack, scale: int) -> Stack:
+    r"""Mean over ``scale × scale`` blocks: a detector of square pixels (CT, projection X-ray).
 
+    :math:`y_{ij} = s^{-2} \sum_{a,b=0}^{s-1} x_{si+a,\,sj+b}`.
     The samples lie at the *centres* of the blocks, (scale − 1)/2 HR pixels from the rule of
     :mod:`medsr_course.physics.grid`: never compare the two without shifting one.
+
+    >>> block_average(np.arange(8.0).reshape(1, 2, 4), 2)
+    array([[[2.5, 4.5]]])
     """
     *lead, h, w = np.shape(stack)
     a, b = grid.cropped_size(h, scale), grid.cropped_size(w, scale)
     return np.reshape(stack, (*lead, a, scale, b, scale)).mean(axis=(-3, -1))
 
 
-def block_average_adjoint(stack, scale):
-    """Adjoint of :func:`block_average`."""
+def block_average_adjoint(stack: Stack, scale: int) -> Stack:
+    """Adjoint of :func:`block_average`: each value spread over its block, divided by ``scale²``.
+
+    >>> block_average_adjoint(np.array([[[4.0]]]), 2)
+    array([[[1., 1.],
+            [1., 1.]]])
+    """
     spread = np.repeat(np.repeat(stack, scale, axis=-2), scale, axis=-1)
     return spread / scale**2
 
 
-def to_kspace(image):
-    """Unitary, centred 2-D Fourier transform over the last two axes (k = 0 in the middle)."""
+def to_kspace(image: Array) -> Array:
+    r"""Unitary, centred 2-D Fourier transform over the last two axes (k = 0 in the middle).
+
+    :math:`\hat x_k = (hw)^{-1/2} \sum_n x_n\, e^{-2\pi i\, k \cdot n}`, n and k counted from the middle, ``size // 2``.
+
+    >>> to_kspace(np.ones((3, 3))).real.round(6)
+    array([[0., 0., 0.],
+           [0., 3., 0.],
+           [0., 0., 0.]])
+    """
     return _centred(np.fft.fft2, image)
 
 
-def from_kspace(kspace):
-    """Inverse, and adjoint, of :func:`to_kspace`."""
+def from_kspace(kspace: Array) -> Array:
+    """Inverse, and adjoint, of :func:`to_kspace`.
+
+    >>> bool(np.allclose(from_kspace(to_kspace(np.eye(4))), np.eye(4)))
+    True
+    """
     return _centred(np.fft.ifft2, kspace)
 
 
-def _centred(transform, x):
+def _centred(transform: Callable, x: Array) -> Array:
     axes = (-2, -1)
     return np.fft.fftshift(transform(np.fft.ifftshift(x, axes=axes), norm="ortho"), axes=axes)
-
-
-def noise_sigma(stack, percent):
-    """Standard deviation that "p % noise" stands for: p % of the 99.5th percentile of each slice.
-
-    Returns an array that broadcasts against ``stack``.
-    """
-    level = np.percentile(np.abs(stack), 99.5, axis=(-2, -1), keepdims=True)
-    return level * (percent / 100)
-
-
-def add_complex_noise(stack, percent, rng):
-    """Complex Gaussian noise of "p %" in each of the two channels.
-
-    Take the magnitude of the result for a magnitude (Rician) image.
-
-    Parameters
-    ----------
-    stack : array (..., h, w)
-    percent : float
-        See :func:`noise_sigma`.
-    rng : numpy.random.Generator
-    """
-    sigma = noise_sigma(stack, percent)
-    shape = np.shape(stack)
-    return stack + sigma * (rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
 
 
 # ---------------------------------------------------------------- image-domain degradations
 
 
-def blur_decimate(stack, scale, *, fwhm=None):
-    """Gaussian blur, then every ``scale``-th sample: the degradation of many papers.
+def blur_decimate(stack: Stack, scale: int, *, fwhm: float | None = None) -> Stack:
+    r"""Gaussian blur, then every ``scale``-th sample: the degradation of many papers.
+
+    :math:`y_{ij} = (g_\sigma * x)_{si,\,sj}` with :math:`\sigma = \mathrm{FWHM} / \sqrt{8 \ln 2}`.
 
     Parameters
     ----------
@@ -121,14 +128,22 @@ def blur_decimate(stack, scale, *, fwhm=None):
     -------
     array (..., h / scale, w / scale)
         Sample 0 stays in place; the mean is kept only approximately, because decimation aliases.
+
+    >>> blur_decimate(np.ones((1, 4, 4)), 2).round(6)
+    array([[[1., 1.],
+            [1., 1.]]])
     """
     h, w = np.shape(stack)[-2:]
     grid.cropped_size(h, scale), grid.cropped_size(w, scale)
     return _blur(stack, scale if fwhm is None else fwhm)[..., ::scale, ::scale]
 
 
-def blur_decimate_adjoint(stack, scale, *, fwhm=None):
-    """Adjoint of :func:`blur_decimate`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``."""
+def blur_decimate_adjoint(stack: Stack, scale: int, *, fwhm: float | None = None) -> Stack:
+    """Adjoint of :func:`blur_decimate`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``; it keeps the sum.
+
+    >>> float(blur_decimate_adjoint(np.eye(2)[None], 2).sum().round(6))
+    2.0
+    """
     stack = np.asarray(stack)
     *lead, h, w = stack.shape
     spread = np.zeros((*lead, grid.padded_size(h, scale), grid.padded_size(w, scale)), stack.dtype)
@@ -136,7 +151,7 @@ def blur_decimate_adjoint(stack, scale, *, fwhm=None):
     return _blur(spread, scale if fwhm is None else fwhm)
 
 
-def _blur(stack, fwhm):
+def _blur(stack: Stack, fwhm: float) -> Stack:
     """Periodic Gaussian blur over the last two axes; symmetric, hence its own adjoint."""
     from scipy import ndimage
 
@@ -144,9 +159,10 @@ def _blur(stack, fwhm):
     return ndimage.gaussian_filter(stack, sigma, mode="wrap", axes=(-2, -1), truncate=6)
 
 
-def bicubic_decimate(stack, scale, *, antialias=True):
-    """Bicubic shrinking (Keys 1981, a = −1/2) as photographs are shrunk, borders mirrored.
+def bicubic_decimate(stack: Stack, scale: int, *, antialias: bool = True) -> Stack:
+    r"""Bicubic shrinking (Keys 1981, a = −1/2) as photographs are shrunk, borders mirrored.
 
+    :math:`y = B_h\, x\, B_w^T`, the rows of B shifted samples of the cubic kernel, each of sum 1.
     ``antialias=True`` stretches the kernel by ``scale``, as MATLAB's ``imresize`` and Pillow do;
     ``False`` takes four neighbours only, as OpenCV's ``INTER_CUBIC`` does, and aliases.
 
@@ -162,20 +178,27 @@ def bicubic_decimate(stack, scale, *, antialias=True):
     array (..., h / scale, w / scale)
         Samples lie at the centres of ``scale × scale`` blocks, (scale − 1)/2 HR pixels from the rule
         of :mod:`medsr_course.physics.grid`: never compare the two without shifting one.
+
+    >>> bicubic_decimate(np.full((1, 2, 4), 3.0), 2).round(6)
+    array([[[3., 3.]]])
     """
     h, w = np.shape(stack)[-2:]
     rows, columns = (_bicubic_matrix(n, scale, antialias) for n in (h, w))
     return rows @ np.asarray(stack) @ columns.T
 
 
-def bicubic_decimate_adjoint(stack, scale, *, antialias=True):
-    """Adjoint of :func:`bicubic_decimate`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``."""
+def bicubic_decimate_adjoint(stack: Stack, scale: int, *, antialias: bool = True) -> Stack:
+    """Adjoint of :func:`bicubic_decimate`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``; it keeps the sum.
+
+    >>> float(bicubic_decimate_adjoint(np.eye(2)[None], 2).sum().round(6))
+    2.0
+    """
     h, w = np.shape(stack)[-2:]
     rows, columns = (_bicubic_matrix(grid.padded_size(n, scale), scale, antialias) for n in (h, w))
     return rows.T @ np.asarray(stack) @ columns
 
 
-def _bicubic_matrix(size, scale, antialias):
+def _bicubic_matrix(size: int, scale: int, antialias: bool) -> Array:
     """Weights (size / scale, size) of bicubic shrinking along one axis; each row sums to 1."""
     small = grid.cropped_size(size, scale)
     stretch = scale if antialias else 1
@@ -193,89 +216,15 @@ def _bicubic_matrix(size, scale, antialias):
     return matrix
 
 
-# ---------------------------------------------------------------- noise and its statistics
-
-
-def rician_pdf(magnitude, amplitude, sigma):
-    r"""Density of a magnitude M when amplitude A is measured with σ in each complex channel.
-
-    :math:`p(M) = \frac{M}{\sigma^2}\, e^{-(M^2 + A^2)/2\sigma^2}\, I_0(MA/\sigma^2)` (Rice 1944;
-    Gudbjartsson & Patz 1995, eq. 1); with A = 0 the Rayleigh density.
-
-    Parameters
-    ----------
-    magnitude, amplitude : array
-        Non-negative, one unit; broadcast against each other.
-    sigma : float
-        Same unit, above 0.
-
-    >>> round(float(rician_pdf(1.0, 0.0, 1.0)), 4)
-    0.6065
-    """
-    from scipy.special import i0e
-
-    m, a = np.asarray(magnitude, float), np.asarray(amplitude, float)
-    density = m / sigma**2 * np.exp(-((m - a) ** 2) / (2 * sigma**2)) * i0e(m * a / sigma**2)
-    return np.where(m >= 0, density, 0)
-
-
-def rician_mean(amplitude, sigma):
-    r"""Mean of a Rician magnitude: :math:`\sigma\sqrt{\pi/2}` where there is no signal, A where A ≫ σ.
-
-    Gudbjartsson & Patz 1995 (Laguerre polynomial written with Bessel functions).
-
-    >>> round(float(rician_mean(0.0, 2.0)), 4)  # 2 √(π/2)
-    2.5066
-    """
-    from scipy.special import i0e, i1e
-
-    x = np.asarray(amplitude, float) ** 2 / (2 * sigma**2)
-    return sigma * np.sqrt(np.pi / 2) * ((1 + x) * i0e(x / 2) + x * i1e(x / 2))
-
-
-def rician_std(amplitude, sigma):
-    r"""Standard deviation of a Rician magnitude: :math:`\sigma\sqrt{2 - \pi/2}` for A = 0, σ for A ≫ σ."""
-    amplitude = np.asarray(amplitude, float)
-    return np.sqrt(np.maximum(2 * sigma**2 + amplitude**2 - rician_mean(amplitude, sigma) ** 2, 0))
-
-
-def add_poisson_noise(stack, counts, rng):
-    """Poisson noise of a counting detector (X-ray photons, PET or SPECT events).
-
-    Parameters
-    ----------
-    stack : array (..., h, w)
-        Non-negative intensities, any unit.
-    counts : float
-        Expected counts where a slice reaches its 99.5th percentile: the dose.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    float array (..., h, w)
-        In the unit of ``stack``: the counts, divided by counts per unit.
-
-    Raises
-    ------
-    ValueError
-        If ``stack`` has negative values (an image after a filter, say): nothing emits −3 photons.
-    """
-    stack = np.asarray(stack, float)
-    if stack.min() < 0:
-        raise ValueError("counts cannot be negative: pass an image without negative values")
-    level = np.percentile(stack, 99.5, axis=(-2, -1), keepdims=True)
-    per_unit = counts / np.where(level > 0, level, 1)
-    return rng.poisson(stack * per_unit) / per_unit
-
-
 # ------------------------------------------------------------------------------ receive coils
 
 
-def coil_sensitivities(shape, coils):
-    """How strongly, and with which phase, each of several coils around a slice hears each pixel.
+def coil_sensitivities(shape: tuple[int, int], coils: int) -> Array:
+    r"""How strongly, and with which phase, each of several coils around a slice hears each pixel.
 
     A simple model: ``coils`` loops evenly spread on a circle around the slice; magnitude as on the axis of
-    a loop, phase from the direction in which the loop lies (Roemer et al. 1990 treat the real thing).
+    a loop, phase from the direction in which the loop lies (Roemer et al. 1990 treat the real thing):
+    :math:`c_k(r) \propto (1 + |r - r_k|^2/a^2)^{-3/2}\, e^{i \arg(r - r_k)}`.
 
     Parameters
     ----------
@@ -288,6 +237,9 @@ def coil_sensitivities(shape, coils):
     complex128 array (coils, h, w)
         No unit; scaled so that the root of the sum of squares has a maximum of 1. It is not uniform: the
         middle is far from every coil.
+
+    >>> coil_sensitivities((8, 9), 4).shape
+    (4, 8, 9)
     """
     h, w = shape
     y, x = np.mgrid[:h, :w]
@@ -299,9 +251,10 @@ def coil_sensitivities(shape, coils):
     return heard / np.sqrt((np.abs(heard) ** 2).sum(axis=0)).max()
 
 
-def sum_of_squares(coil_images):
-    """Magnitude image from the images of several coils: the root of the sum of their squares.
+def sum_of_squares(coil_images: Array) -> Array:
+    r"""Magnitude image from the images of several coils: the root of the sum of their squares.
 
+    :math:`x = \sqrt{\sum_k |x_k|^2}`.
     Needs no sensitivities; keeps the shading of the coils and loses the phase (Roemer et al. 1990).
 
     Parameters
@@ -312,5 +265,8 @@ def sum_of_squares(coil_images):
     Returns
     -------
     array (h, w)
+
+    >>> sum_of_squares(np.array([[[3.0]], [[4j]]]))
+    array([[5.]])
     """
     return np.sqrt((np.abs(coil_images) ** 2).sum(axis=0))

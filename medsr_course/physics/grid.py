@@ -15,23 +15,34 @@ With the unitary DFT :math:`U_n` these are :math:`\sqrt{a/n}\,U_a^H C\,U_n` and
 import numpy as np
 from scipy import fft
 
+from medsr_course.physics import _checks
+from medsr_course.types import Array, ArrayLike, Stack
+
 IN_HEAD = 0.06  # in parts of the intensity scale: a pixel above it is taken to lie in the head
 
 
-def padded_size(size, scale):
-    """Number of samples after zero-filling by the integer ``scale``."""
+def padded_size(size: int, scale: int) -> int:
+    """Number of samples after zero-filling by the integer ``scale``: s·n.
+
+    >>> padded_size(5, 2)
+    10
+    """
     return size * _check_scale(scale)
 
 
-def cropped_size(size, scale):
-    """Number of samples after k-space cropping; ``ValueError`` where ``size`` is not divisible."""
+def cropped_size(size: int, scale: int) -> int:
+    """Number of samples after k-space cropping, n/s; ``ValueError`` where ``size`` is not divisible.
+
+    >>> cropped_size(10, 2)
+    5
+    """
     scale = _check_scale(scale)
     if size % scale:
         raise ValueError(f"a side of {size} is not divisible by {scale}: trim it at the high end first")
     return size // scale
 
 
-def trim(stack, scale):
+def trim(stack: Stack, scale: int) -> Stack:
     """Drop the last rows and columns of ``(..., h, w)`` until both sides divide by ``scale``.
 
     >>> trim(np.zeros((3, 7, 8)), 2).shape
@@ -41,8 +52,8 @@ def trim(stack, scale):
     return stack[..., : h - h % scale, : w - w % scale]
 
 
-def positions(size, scale):
-    """Coordinates, in LR samples, of the HR samples of a grid made finer by ``scale``.
+def positions(size: int, scale: int) -> Array:
+    """Coordinates i/s, in LR samples, of the HR samples of a grid made finer by ``scale``.
 
     >>> positions(2, 2)
     array([0. , 0.5, 1. , 1.5])
@@ -50,27 +61,43 @@ def positions(size, scale):
     return np.arange(padded_size(size, scale)) / scale
 
 
-def pad_axis(x, size, axis):
-    """Fourier interpolation of ``x`` to ``size`` ≥ its own samples along ``axis``."""
+def pad_axis(x: ArrayLike, size: int, axis: int) -> Array:
+    """Fourier interpolation of ``x`` to ``size`` ≥ its own samples along ``axis``.
+
+    >>> pad_axis(np.array([1.0, -1.0]), 4, 0).round(6) + 0.0  # half a wave at −N/2 and half at +N/2: a cosine
+    array([ 1.,  0., -1.,  0.])
+    """
     return _resize(x, size, axis, split=0.5)
 
 
-def pad_axis_adjoint(y, size, axis):
-    """Adjoint of :func:`pad_axis`: takes the padded array back to ``size`` samples."""
+def pad_axis_adjoint(y: ArrayLike, size: int, axis: int) -> Array:
+    """Adjoint of :func:`pad_axis`: takes the padded array back to ``size`` samples.
+
+    >>> pad_axis_adjoint(np.ones(4), 2, 0).round(6)
+    array([2., 2.])
+    """
     return _resize(y, size, axis, split=0.5, adjoint=True)
 
 
-def crop_axis(x, size, axis):
-    """Keep the ``size`` lowest frequencies of ``x`` along ``axis``."""
+def crop_axis(x: ArrayLike, size: int, axis: int) -> Array:
+    """Keep the ``size`` lowest frequencies of ``x`` along ``axis``.
+
+    >>> crop_axis(np.array([1.0, 0.0, -1.0, 0.0]), 2, 0).round(6)
+    array([ 1., -1.])
+    """
     return _resize(x, size, axis, split=1.0)
 
 
-def crop_axis_adjoint(y, size, axis):
-    """Adjoint of :func:`crop_axis`: takes the cropped array back to ``size`` samples."""
+def crop_axis_adjoint(y: ArrayLike, size: int, axis: int) -> Array:
+    """Adjoint of :func:`crop_axis`: takes the cropped array back to ``size`` samples.
+
+    >>> crop_axis_adjoint(np.ones(2), 4, 0).round(6)
+    array([0.5, 0.5, 0.5, 0.5])
+    """
     return _resize(y, size, axis, split=1.0, adjoint=True)
 
 
-def intensity(stack):
+def intensity(stack: ArrayLike) -> tuple[float, float]:
     """Offset and scale that bring a stack to a network's range: ``(stack − offset) / scale``.
 
     Magnitudes: 0 and the 99.5th percentile of the positive voxels. Signed data (HU): the 0.5th percentile, and
@@ -81,7 +108,18 @@ def intensity(stack):
     -------
     offset, scale : float
         Scale 0 for a stack of one value.
+
+    Raises
+    ------
+    ValueError
+        For a stack that is empty, complex, or holds NaN or infinite values.
+
+    >>> intensity(np.array([0.0, 4.0, 4.0])), intensity(np.array([-1000.0, -1000.0, 1000.0, 1000.0]))
+    ((0.0, 4.0), (-1000.0, 2000.0))
     """
+    stack = np.asarray(stack)
+    _checks.finite(stack, "the stack")
+    stack = stack.astype(np.uint8) if stack.dtype == bool else stack
     low, high = np.percentile(stack, [0.5, 99.5])
     if low < -0.1 * max(high, 0):
         return float(low), float(high - low)
@@ -89,7 +127,7 @@ def intensity(stack):
     return 0.0, float(np.percentile(positive, 99.5)) if positive.size else 0.0
 
 
-def _resize(x, size, axis, split, adjoint=False):
+def _resize(x: ArrayLike, size: int, axis: int, split: float, adjoint: bool = False) -> Array:
     """All four maps: they differ in which edge weight and normalisation they use."""
     x = np.asarray(x)
     n = x.shape[axis]
@@ -116,7 +154,7 @@ def _resize(x, size, axis, split, adjoint=False):
     return result.real.astype(np.result_type(x.dtype, np.float32), copy=False)
 
 
-def _check_scale(scale):
+def _check_scale(scale: int) -> int:
     if int(scale) != scale or scale < 1:
         raise ValueError(f"scale must be a whole number of at least 1, not {scale!r}")
     return int(scale)

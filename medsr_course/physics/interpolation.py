@@ -5,10 +5,14 @@ Every method takes ``(n, h, w)`` (any leading axes), signed or not, in any unit,
 lies at LR coordinate *i / scale*. All of them are linear, preserve constants and keep float32.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy import fft
 
 from medsr_course.physics import grid
+from medsr_course.types import Array, ArrayLike, Stack
 
 BORDERS = {"mirror": "reflect", "edge": "edge", "wrap": "wrap"}
 WINDOWS = ("hamming", "tukey", "fermi")
@@ -17,33 +21,57 @@ WINDOWS = ("hamming", "tukey", "fermi")
 # Functions of the distance t in LR samples. Their half width is their support.
 
 
-def box(t):
-    """Nearest neighbour: 1 within half a sample. At exactly ±½ two samples tie and share: ½ each."""
+def box(t: ArrayLike) -> Array:
+    """Nearest neighbour: 1 within half a sample. At exactly ±½ two samples tie and share: ½ each.
+
+    >>> box([0, 0.5, 0.6])
+    array([1. , 0.5, 0. ])
+    """
     t = np.abs(t)
     return np.where(np.isclose(t, 0.5), 0.5, np.where(t < 0.5, 1.0, 0.0))
 
 
-def tent(t):
-    """Linear interpolation."""
+def tent(t: ArrayLike) -> Array:
+    """Linear interpolation: 1 − |t| within one sample.
+
+    >>> tent([0, 0.25, 2])
+    array([1.  , 0.75, 0.  ])
+    """
     return np.clip(1 - np.abs(t), 0, None)
 
 
-def keys(t, a=-0.5):
-    """Cubic convolution (Keys 1981, eq. 15): a = −½ reproduces every parabola."""
+def keys(t: ArrayLike, a: float = -0.5) -> Array:
+    r"""Cubic convolution (Keys 1981, eq. 15): a = −½ reproduces every parabola.
+
+    :math:`(a+2)|t|^3 - (a+3)|t|^2 + 1` up to 1, then :math:`a(|t|^3 - 5|t|^2 + 8|t| - 4)` up to 2.
+
+    >>> keys([0, 0.5, 1.5])
+    array([ 1.    ,  0.5625, -0.0625])
+    """
     t = np.abs(t)
     near = (a + 2) * t**3 - (a + 3) * t**2 + 1
     far = a * (t**3 - 5 * t**2 + 8 * t - 4)
     return np.where(t < 1, near, np.where(t < 2, far, 0.0))
 
 
-def lanczos_kernel(t, lobes=3):
-    """The ideal sinc, faded out by the main lobe of a wider sinc (Duchon 1979)."""
+def lanczos_kernel(t: ArrayLike, lobes: int = 3) -> Array:
+    r"""The ideal sinc, faded out by the main lobe of a wider sinc (Duchon 1979): sinc(t)·sinc(t/lobes).
+
+    >>> lanczos_kernel([0, 1.5, 3]).round(3)
+    array([ 1.   , -0.135,  0.   ])
+    """
     t = np.asarray(t, float)
     return np.where(np.abs(t) < lobes, np.sinc(t) * np.sinc(t / lobes), 0.0)
 
 
-def spline_kernel(t):
-    """Cubic B-spline (Unser 1999). It smooths: :func:`spline` sharpens the samples first to make up for it."""
+def spline_kernel(t: ArrayLike) -> Array:
+    r"""Cubic B-spline (Unser 1999). It smooths: :func:`spline` sharpens the samples first to make up for it.
+
+    :math:`2/3 - t^2 + |t|^3/2` up to 1, then :math:`(2 - |t|)^3/6` up to 2.
+
+    >>> spline_kernel([0, 1, 2]).round(4)
+    array([0.6667, 0.1667, 0.    ])
+    """
     t = np.abs(t)
     return np.where(t < 1, 2 / 3 - t**2 + t**3 / 2, np.clip(2 - t, 0, None) ** 3 / 6)
 
@@ -51,7 +79,7 @@ def spline_kernel(t):
 KERNELS = {"nearest": (box, 1), "linear": (tent, 1), "cubic": (keys, 2), "lanczos": (lanczos_kernel, 3)}
 
 
-def taps(kernel, support, scale):
+def taps(kernel: Callable[[Array], Array], support: int, scale: int) -> Array:
     """Weights of the LR neighbours for each HR sample within one LR step.
 
     Parameters
@@ -78,8 +106,10 @@ def taps(kernel, support, scale):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def interpolate(stack, scale, kernel, support, border="mirror"):
-    """Interpolate both image axes by convolution with a kernel.
+def interpolate(
+    stack: Stack, scale: int, kernel: Callable[[Array], Array], support: int, border: str = "mirror"
+) -> Stack:
+    r"""Interpolate both image axes by convolution with a kernel: :math:`y_i = \sum_n x_n\, k(i/s - n)`.
 
     Parameters
     ----------
@@ -101,6 +131,9 @@ def interpolate(stack, scale, kernel, support, border="mirror"):
     ------
     ValueError
         For an unknown border or a scale that is no whole number.
+
+    >>> interpolate(np.array([[0.0, 4.0]]), 2, tent, 1, "edge")[0]
+    array([0., 2., 4., 4.])
     """
     if border not in BORDERS:
         raise ValueError(f"border must be one of {', '.join(BORDERS)}, not {border!r}")
@@ -109,7 +142,7 @@ def interpolate(stack, scale, kernel, support, border="mirror"):
     return _convolve_axis(out, weights, -1, BORDERS[border])
 
 
-def nearest(stack, scale, border="mirror", ties="mean"):
+def nearest(stack: Stack, scale: int, border: str = "mirror", ties: str = "mean") -> Stack:
     """Nearest neighbour.
 
     Parameters
@@ -121,6 +154,9 @@ def nearest(stack, scale, border="mirror", ties="mean"):
         them, so that the image stays in place (and ×2 becomes linear interpolation); ``"low"`` takes
         the lower neighbour: only values of the input occur, as label maps need, but the image moves by
         half an HR sample.
+
+    >>> nearest(np.array([[1, 5]]), 2, ties="low")[0]
+    array([1, 1, 5, 5])
     """
     if ties not in ("mean", "low"):
         raise ValueError(f"ties must be 'mean' or 'low', not {ties!r}")
@@ -131,7 +167,7 @@ def nearest(stack, scale, border="mirror", ties="mean"):
     return np.asarray(stack)[..., rows[:, None], columns]
 
 
-def linear(stack, scale, border="mirror"):
+def linear(stack: Stack, scale: int, border: str = "mirror") -> Stack:
     """Bilinear interpolation; see :func:`interpolate`.
 
     >>> linear(np.array([[0.0, 2.0], [0.0, 2.0]]), 2)[0]
@@ -140,22 +176,33 @@ def linear(stack, scale, border="mirror"):
     return interpolate(stack, scale, *KERNELS["linear"], border)
 
 
-def cubic(stack, scale, border="mirror"):
-    """Bicubic interpolation (Keys 1981, a = −½); see :func:`interpolate`."""
+def cubic(stack: Stack, scale: int, border: str = "mirror") -> Stack:
+    """Bicubic interpolation (Keys 1981, a = −½), kernel :func:`keys`; see :func:`interpolate`.
+
+    >>> cubic(np.array([[0.0, 1.0, 4.0, 9.0, 16.0]]), 2)[0, 2:6]  # a parabola stays one
+    array([1.  , 2.25, 4.  , 6.25])
+    """
     return interpolate(stack, scale, *KERNELS["cubic"], border)
 
 
-def lanczos(stack, scale, border="mirror"):
-    """Lanczos interpolation with three lobes (Duchon 1979); see :func:`interpolate`."""
+def lanczos(stack: Stack, scale: int, border: str = "mirror") -> Stack:
+    """Lanczos interpolation with three lobes (Duchon 1979), :func:`lanczos_kernel`; see :func:`interpolate`.
+
+    >>> lanczos(np.full((1, 3), 2.0), 2)[0].round(6)
+    array([2., 2., 2., 2., 2., 2.])
+    """
     return interpolate(stack, scale, *KERNELS["lanczos"], border)
 
 
-def spline(stack, scale, border="mirror"):
+def spline(stack: Stack, scale: int, border: str = "mirror") -> Stack:
     """Cubic B-spline interpolation, what SciPy, SPM and ITK call cubic (Unser 1999).
 
     A recursive filter first finds the coefficients whose B-splines pass through the samples: every
     sample has some influence everywhere, and the result is nearer to the sinc than four neighbours
-    allow. See :func:`interpolate`.
+    allow. Kernel :func:`spline_kernel`; see :func:`interpolate`.
+
+    >>> spline(np.array([[0.0, 3.0, 1.0]]), 2)[0, ::2].round(6) + 0.0  # the samples themselves
+    array([0., 3., 1.])
     """
     from scipy import ndimage
 
@@ -165,8 +212,8 @@ def spline(stack, scale, border="mirror"):
     stack = _floating(stack)
     if border == "edge":  # SciPy's filter repeats the last sample only approximately: give it room
         room = [(0, 0)] * (stack.ndim - 2) + [(12, 12)] * 2
-        inner = (..., *(slice(12 * scale, -12 * scale) for _ in range(2)))
-        return spline(np.pad(stack, room, mode="edge"), scale)[inner]
+        inner = slice(12 * scale, -12 * scale)
+        return spline(np.pad(stack, room, mode="edge"), scale)[..., inner, inner]
     coefficients = stack
     for axis in (-2, -1):
         if stack.shape[axis] > 1:
@@ -177,8 +224,10 @@ def spline(stack, scale, border="mirror"):
 # -- Fourier ---------------------------------------------------------------------------------------
 
 
-def zero_fill(stack, scale, window=None, strength=1.0):
-    """Zero-filling (ZIP): Fourier interpolation, the exact inverse of ``acquisition.kspace_crop``.
+def zero_fill(stack: Stack, scale: int, window: str | None = None, strength: float = 1.0) -> Stack:
+    r"""Zero-filling (ZIP): Fourier interpolation, the exact inverse of ``acquisition.kspace_crop``.
+
+    :math:`y = s\, F_{sh,\,sw}^H\, Z\, F_{h,w}\, x` with unitary transforms F and Z, which pads with zeros.
 
     Parameters
     ----------
@@ -194,6 +243,9 @@ def zero_fill(stack, scale, window=None, strength=1.0):
     -------
     array (..., scale·h, scale·w)
         Same unit, same mean.
+
+    >>> zero_fill(np.array([[1.0, -1.0]]), 2)[0].round(6) + 0.0
+    array([ 1.,  0., -1.,  0.])
     """
     if window is not None:
         stack = apply_window(stack, window, strength)
@@ -202,14 +254,18 @@ def zero_fill(stack, scale, window=None, strength=1.0):
     return grid.pad_axis(out, grid.padded_size(w, scale), -1)
 
 
-def zero_fill_adjoint(stack, scale):
-    """Adjoint of :func:`zero_fill` (without window): ``(..., h, w)`` to ``(..., h / scale, w / scale)``."""
+def zero_fill_adjoint(stack: Stack, scale: int) -> Stack:
+    """Adjoint of :func:`zero_fill` (without window): ``(..., h, w)`` to ``(..., h / scale, w / scale)``.
+
+    >>> zero_fill_adjoint(np.ones((2, 2)), 2)
+    array([[4.]])
+    """
     h, w = np.shape(stack)[-2:]
     out = grid.pad_axis_adjoint(stack, grid.cropped_size(h, scale), -2)
     return grid.pad_axis_adjoint(out, grid.cropped_size(w, scale), -1)
 
 
-def window_response(name, frequency, strength=1.0):
+def window_response(name: str, frequency: ArrayLike, strength: float = 1.0) -> Array:
     """Weight that a window gives to a frequency.
 
     Parameters
@@ -246,8 +302,12 @@ def window_response(name, frequency, strength=1.0):
     return (1 + np.exp(-edge / width)) / (1 + np.exp((f - edge) / width))
 
 
-def apply_window(stack, name, strength=1.0):
-    """Multiply k-space of ``(..., h, w)`` by :func:`window_response` along both axes; the mean stays."""
+def apply_window(stack: Stack, name: str, strength: float = 1.0) -> Stack:
+    """Multiply k-space of ``(..., h, w)`` by :func:`window_response` along both axes; the mean stays.
+
+    >>> apply_window(np.array([[1.0, -1.0]]), "hamming")
+    array([[ 0.08, -0.08]])
+    """
     out = _floating(stack)
     for axis in (-2, -1):
         n = out.shape[axis]
@@ -260,7 +320,7 @@ def apply_window(stack, name, strength=1.0):
 # -- wavelets --------------------------------------------------------------------------------------
 
 
-def wavelet_zero_pad(stack, scale, wavelet="bior4.4"):
+def wavelet_zero_pad(stack: Stack, scale: int, wavelet: str = "bior4.4") -> Stack:
     """Wavelet zero-padding: the image as approximation coefficients, all detail coefficients zero.
 
     With the details at zero an inverse wavelet transform inserts zeros and convolves with the synthesis
@@ -286,6 +346,9 @@ def wavelet_zero_pad(stack, scale, wavelet="bior4.4"):
     ------
     ValueError
         If ``scale`` is no power of two.
+
+    >>> wavelet_zero_pad(np.full((2, 2), 3.0), 2)[0].round(6)
+    array([3., 3., 3., 3.])
     """
     octaves = grid.padded_size(1, scale).bit_length() - 1
     if scale != 2**octaves:
@@ -297,7 +360,7 @@ def wavelet_zero_pad(stack, scale, wavelet="bior4.4"):
     return _like(out, stack)
 
 
-def wavelet_offset(wavelet):
+def wavelet_offset(wavelet: str) -> float:
     """How far one octave of uncorrected wavelet zero-padding moves an image, in fine samples.
 
     >>> round(wavelet_offset("haar"), 6)
@@ -309,11 +372,15 @@ def wavelet_offset(wavelet):
     return float((np.arange(128) @ response) / response.sum() - 32)
 
 
-def shift(stack, samples, axis):
-    """Move ``stack`` periodically by any number of samples towards higher indices (Fourier shift).
+def shift(stack: Stack, samples: float, axis: int) -> Stack:
+    r"""Move ``stack`` periodically by any number of samples towards higher indices.
 
-    Whole numbers are moved exactly. The coefficient at −N/2 of an even side stands for ±N/2 together and
-    gets their mean phase, cos(π·samples): the result of a real input is real.
+    By the Fourier shift, :math:`\hat y_k = \hat x_k\, e^{-2\pi i k d/N}`. Whole numbers are moved
+    exactly. The coefficient at −N/2 of an even side stands for ±N/2 together and gets their mean phase,
+    cos(π·samples): the result of a real input is real.
+
+    >>> shift(np.array([[1.0, 2.0, 3.0]]), 1, -1)
+    array([[3., 1., 2.]])
     """
     stack = _floating(stack)
     if abs(samples - round(samples)) < 1e-9:
@@ -326,7 +393,7 @@ def shift(stack, samples, axis):
     return _like(np.moveaxis(fft.ifft(spectrum), -1, axis), stack)
 
 
-def _synthesis(x, wavelet, axis):
+def _synthesis(x: Array, wavelet: str, axis: int) -> Array:
     import pywt
 
     # An orthonormal low-pass filter has gain √2 at frequency 0: undone, so that constants stay.
@@ -336,7 +403,7 @@ def _synthesis(x, wavelet, axis):
 # -- shared ----------------------------------------------------------------------------------------
 
 
-def _convolve_axis(x, weights, axis, mode):
+def _convolve_axis(x: Array, weights: Array, axis: int, mode: Any) -> Array:
     scale, width = weights.shape
     x = np.moveaxis(x, axis, -1)
     n, support = x.shape[-1], width // 2
@@ -350,12 +417,12 @@ def _convolve_axis(x, weights, axis, mode):
     return np.moveaxis(out, -1, axis)
 
 
-def _floating(stack):
+def _floating(stack: ArrayLike) -> Array:
     stack = np.asarray(stack)
     return stack if np.issubdtype(stack.dtype, np.inexact) else stack.astype(np.float64)
 
 
-def _like(result, stack):
+def _like(result: Array, stack: ArrayLike) -> Array:
     """Real where the input was real, and of its precision."""
     stack = _floating(stack)
     result = result if np.iscomplexobj(stack) else np.real(result)

@@ -2,20 +2,25 @@
 
 All functions take ``(n, h, w)`` stacks (a single ``(h, w)`` image counts as one slice), target first,
 in any intensity unit. Subjects, not slices, are the unit of every mean: see :func:`bootstrap_interval`.
+What cannot be measured (NaN, an empty mask, a range that is not above 0) is refused with a ``ValueError``.
 """
 
 import numpy as np
 from scipy import ndimage
 
+from medsr_course.physics import _checks
+from medsr_course.types import Array, ArrayLike, Mask, Rng, Stack
 
-def psnr(target, image, *, data_range=None, mask=None):
+
+def psnr(target: Stack, image: Stack, *, data_range: float | None = None, mask: Mask | None = None) -> float:
     r"""Peak signal-to-noise ratio in dB over the whole stack, :math:`10\log_{10}(R^2/\mathrm{MSE})`.
 
     Parameters
     ----------
     target, image : array (n, h, w)
     data_range : float, optional
-        R; by default the target stack's maximum (as fastMRI does). For CT pass 400 (HU).
+        R; by default the target stack's maximum (as fastMRI does). For CT pass 400 (HU): a maximum is no range where
+        values are negative.
     mask : bool array (n, h, w), optional
         Where to measure the error, e.g. :func:`head_mask`; the range stays the whole target's.
 
@@ -24,24 +29,46 @@ def psnr(target, image, *, data_range=None, mask=None):
     """
     target, image = _pair(target, image)
     error = (target - image) ** 2
-    mse = error.mean() if mask is None else error[np.reshape(mask, error.shape)].mean()
+    if mask is not None:
+        mask = np.asarray(mask, bool)
+        if np.squeeze(mask).shape != np.squeeze(error).shape:
+            raise ValueError(f"the mask {mask.shape} and the images {error.shape} differ in shape")
+        error = error[mask.reshape(error.shape)]
+        if not error.size:
+            raise ValueError("the mask is empty: there is nothing to measure")
+    mse = error.mean()
     if mse == 0:
         return float("inf")
     return float(10 * np.log10(_range(target, data_range) ** 2 / mse))
 
 
-def ssim(target, image, *, data_range=None):
-    """Mean structural similarity over slices: scikit-image's 7×7 window (Wang et al. 2004)."""
+def ssim(target: Stack, image: Stack, *, data_range: float | None = None) -> float:
+    r"""Mean structural similarity over slices: scikit-image's 7×7 window (Wang et al. 2004), 1 for equal images.
+
+    :math:`\frac{(2\mu_x\mu_y + c_1)(2\sigma_{xy} + c_2)}{(\mu_x^2 + \mu_y^2 + c_1)(\sigma_x^2 + \sigma_y^2 + c_2)}` in
+    each window, :math:`c_i = (k_i R)^2`, R as in :func:`psnr`. Both sides need 7 pixels at least.
+
+    >>> x = np.random.default_rng(0).random((1, 16, 16))
+    >>> round(ssim(x, x), 6), ssim(x, 1 - x) < 0
+    (1.0, True)
+    """
     from skimage.metrics import structural_similarity
 
-    target, image = _pair(target, image)
+    target, image = _stacks(target, image, 7)
     span = _range(target, data_range)
     return float(np.mean([structural_similarity(t, x, data_range=span) for t, x in zip(target, image, strict=True)]))
 
 
-def hfen(target, image):
-    """High-frequency error norm ‖LoG(x − y)‖ / ‖LoG(y)‖, 15×15, σ = 1.5 px (Ravishankar & Bresler 2011)."""
-    target, image = _pair(target, image)
+def hfen(target: Stack, image: Stack) -> float:
+    """High-frequency error norm ‖LoG(x − y)‖ / ‖LoG(y)‖, 15×15, σ = 1.5 px (Ravishankar & Bresler 2011).
+
+    >>> x = np.random.default_rng(0).random((1, 16, 16))
+    >>> hfen(x, x), round(hfen(x, np.zeros_like(x)), 6)
+    (0.0, 1.0)
+    """
+    target, image = _stacks(target, image)
+    if np.ptp(target, axis=(1, 2)).max() == 0:
+        raise ValueError("every slice of the target has one value: without detail there is no HFEN")
 
     def log(stack):  # slice by slice: σ = 0 along the first axis would add the blurred image itself
         return np.stack([ndimage.gaussian_laplace(image, sigma=1.5, truncate=7 / 1.5) for image in stack])
@@ -49,15 +76,23 @@ def hfen(target, image):
     return float(np.linalg.norm(log(image - target)) / np.linalg.norm(log(target)))
 
 
-def low_band_residual(measured, image, scale):
-    """‖crop(image) − measured‖ / ‖measured‖: how far an image contradicts its own low-resolution input."""
+def low_band_residual(measured: Stack, image: Stack, scale: int) -> float:
+    """‖crop(image) − measured‖ / ‖measured‖: how far an image contradicts its own low-resolution input.
+
+    >>> low_band_residual(np.full((1, 2, 2), 2.0), np.full((1, 4, 4), 3.0), 2)
+    0.5
+    """
     from medsr_course.physics.acquisition import kspace_crop
 
-    measured = np.asarray(measured, np.float64)
-    return float(np.linalg.norm(kspace_crop(image, scale) - measured) / np.linalg.norm(measured))
+    _checks.finite(image, "the image")
+    measured, again = _pair(measured, kspace_crop(image, scale), "what was measured", "the cropped image")
+    size = np.linalg.norm(measured)
+    if size == 0:
+        raise ValueError("what was measured is 0 everywhere: nothing to compare with")
+    return float(np.linalg.norm(again - measured) / size)
 
 
-def head_mask(target, pixel_size=1.0):
+def head_mask(target: Stack, pixel_size: float = 1.0) -> Mask:
     """Voxels of the head: Otsu threshold over the stack, holes filled slice by slice, dilated by 2 mm.
 
     Parameters
@@ -69,59 +104,30 @@ def head_mask(target, pixel_size=1.0):
     Returns
     -------
     bool array (n, h, w)
+        True everywhere for a stack of one value, in which nothing tells a head from air.
+
+    >>> head = np.zeros((1, 16, 16)); head[:, 5:11, 5:11] = 9
+    >>> int(head_mask(head).sum())  # 6 × 6 pixels, and two more around them
+    88
     """
     from skimage.filters import threshold_otsu
 
+    stack = _checks.stack(target, "the target")
     target = np.asarray(target)
-    stack = target if target.ndim == 3 else target[None]
+    if stack.min() == stack.max():
+        return np.ones(target.shape, bool)
+    stack = stack if target.dtype == bool else target.reshape(stack.shape)
     inside = stack > threshold_otsu(stack)
-    reach = int(np.ceil(2 / pixel_size))
+    reach = int(np.ceil(2 / _checks.positive(pixel_size, "pixel_size")))
     yy, xx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = (yy**2 + xx**2) * pixel_size**2 <= 2**2
     mask = np.stack([ndimage.binary_dilation(ndimage.binary_fill_holes(s), disc) for s in inside])
     return mask.reshape(target.shape)
 
 
-def background_noise(stack):
-    """Standard deviation of the noise in each complex channel, measured where a magnitude image has no signal.
-
-    There the magnitude of complex Gaussian noise has the Rayleigh distribution, whose median is σ·√(2 ln 2)
-    (Gudbjartsson & Patz 1995). Background: where the smoothed image is below a quarter of the 99.5th percentile, and
-    at least 3 pixels from anything brighter.
-
-    Parameters
-    ----------
-    stack : array (n, h, w)
-        Magnitudes.
-
-    Returns
-    -------
-    float
-        In the unit of ``stack``. 0 where less than 0.5 % of the pixels are background, where the background was set to
-        zero, and where it is not Rayleigh's: its quartiles lie 0.77 medians apart, those of an image that was averaged
-        or made coarser after its magnitude was taken much less. Such noise is part of the picture.
-
-    >>> rng = np.random.default_rng(0)
-    >>> head = np.zeros((1, 64, 64)); head[:, 20:44, 20:44] = 100
-    >>> noisy = np.abs(head + 3 * (rng.standard_normal(head.shape) + 1j * rng.standard_normal(head.shape)))
-    >>> bool(abs(background_noise(noisy) - 3) < 0.2)
-    True
-    """
-    stack = np.abs(np.asarray(stack, np.float32))
-    level = np.percentile(stack[stack > 0], 99.5) if (stack > 0).any() else 0.0
-    # Smoothed, so that a single bright pixel of noise does not count as signal.
-    signal = ndimage.gaussian_filter(stack, (0, 1.5, 1.5)) > 0.25 * level
-    near = ndimage.binary_dilation(signal, np.ones((1, 3, 3), bool), iterations=3)
-    background = stack[~near]
-    if background.size < 0.005 * stack.size:
-        return 0.0
-    low, middle, high = np.percentile(background, [25, 50, 75])
-    if high - low < 0.55 * middle:
-        return 0.0
-    return float(middle / np.sqrt(2 * np.log(2)))
-
-
-def bootstrap_interval(values, *, level=0.95, resamples=10_000, rng=None):
+def bootstrap_interval(
+    values: ArrayLike, *, level: float = 0.95, resamples: int = 10_000, rng: Rng | None = None
+) -> tuple[float, float, float]:
     """Mean over subjects and its percentile-bootstrap interval.
 
     For a paired comparison pass the differences, one per subject.
@@ -129,31 +135,46 @@ def bootstrap_interval(values, *, level=0.95, resamples=10_000, rng=None):
     Returns
     -------
     mean, low, high : float
+
+    >>> bootstrap_interval([2.0, 2.0, 2.0])
+    (2.0, 2.0, 2.0)
     """
-    values = np.asarray(values, float)
+    values = _checks.finite(values, "the list of values")
+    if values.ndim != 1 or not 0 < level < 1:
+        raise ValueError(f"expected one value per subject, and a level between 0 and 1; got {values.shape}, {level!r}")
     rng = rng or np.random.default_rng(0)
     picks = rng.integers(0, values.size, (resamples, values.size))
     low, high = np.quantile(values[picks].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
     return float(values.mean()), float(low), float(high)
 
 
-def _pair(target, image):
-    target, image = np.asarray(target, np.float64), np.asarray(image, np.float64)
+def _pair(target: ArrayLike, image: ArrayLike, *names: str) -> tuple[Array, Array]:
+    """Two float64 arrays of one shape, finite."""
+    one, other = names or ("target", "image")
+    target, image = _checks.finite(target, one), _checks.finite(image, other)
     if target.shape != image.shape:
-        raise ValueError(f"target {target.shape} and image {image.shape} differ in shape: crop or resample one")
-    if target.ndim == 2:
-        target, image = target[None], image[None]
+        raise ValueError(f"{one} {target.shape} and {other} {image.shape} differ in shape: crop or resample one")
     return target, image
 
 
-def _range(target, data_range):
-    return float(target.max()) if data_range is None else float(data_range)
+def _stacks(target: Array, image: Array, least: int = 1) -> tuple[Stack, Stack]:
+    """Two stacks of one shape, sides ``least`` at least."""
+    target, image = _pair(target, image)
+    return _checks.stack(target, "target", least), _checks.stack(image, "image", least)
+
+
+def _range(target: Array, data_range: float | None) -> float:
+    if data_range is not None:
+        return _checks.positive(data_range, "data_range")
+    if target.max() <= 0 or target.min() < -target.max():
+        raise ValueError("the target's maximum is no range for values below 0: pass data_range, e.g. 400 for CT in HU")
+    return float(target.max())
 
 
 # ---------------------------------------------------------------- resolution
 
 
-def frc(first, second, *, pixel_size=1.0, taper=0.0):
+def frc(first: Stack, second: Stack, *, pixel_size: float = 1.0, taper: float = 0.0) -> tuple[Array, Array]:
     r"""Fourier ring correlation: how well two images agree at each spatial frequency.
 
     :math:`\mathrm{FRC}(k) = \sum \mathrm{Re}(F_1 F_2^*) / \sqrt{\sum |F_1|^2 \sum |F_2|^2}`, sums over a ring
@@ -175,8 +196,13 @@ def frc(first, second, *, pixel_size=1.0, taper=0.0):
         Cycles per mm, from 0 to Nyquist.
     correlation : array (k,)
         −1 … 1; 0 in rings where one image holds no energy.
+
+    >>> x = np.random.default_rng(0).random((8, 8))
+    >>> frc(x, x)[1]
+    array([1., 1., 1., 1., 1.])
     """
-    first, second = _pair(first, second)
+    first, second = _stacks(first, second)
+    _checks.positive(pixel_size, "pixel_size")
     h, w = first.shape[-2:]
     if taper:
         from scipy.signal.windows import tukey
@@ -198,7 +224,7 @@ def frc(first, second, *, pixel_size=1.0, taper=0.0):
     return np.arange(n // 2 + 1) / (n * pixel_size), correlation
 
 
-def crossing(frequency, curve, level):
+def crossing(frequency: ArrayLike, curve: ArrayLike, level: float) -> float:
     """First frequency at which a curve falls below ``level`` (linear between samples); NaN if it never does.
 
     Usual levels: 0.5 for an MTF ("MTF50") or an FRC against the truth, 1/7 for an FRC between two halves
@@ -207,7 +233,7 @@ def crossing(frequency, curve, level):
     >>> float(crossing([0, 1, 2], [1.0, 0.8, 0.0], 0.4))
     1.5
     """
-    frequency, curve = np.asarray(frequency, float), np.asarray(curve, float)
+    frequency, curve = _pair(frequency, curve, "frequency", "curve")
     below = np.flatnonzero(curve < level)
     if below.size == 0:
         return float("nan")
@@ -218,11 +244,12 @@ def crossing(frequency, curve, level):
     return float(frequency[i - 1] + part * (frequency[i] - frequency[i - 1]))
 
 
-def edge_spread(image, *, oversample=4):
-    """Edge-spread function of an image of one straight, slightly slanted edge (ISO 12233).
+def edge_spread(image: Array, *, oversample: int = 4) -> tuple[Array, Array]:
+    r"""Edge-spread function of an image of one straight, slightly slanted edge (ISO 12233).
 
     Each row crosses a slanted edge at another sub-pixel position; sorted by their distance from the edge,
-    the pixels of all rows together sample it ``oversample`` times finer than the grid does.
+    the pixels of all rows together sample it ``oversample`` times finer than the grid does:
+    :math:`\mathrm{ESF}(d) = \overline{x(r)}` over the pixels at distance d.
 
     Parameters
     ----------
@@ -243,8 +270,16 @@ def edge_spread(image, *, oversample=4):
     ------
     ValueError
         If no edge crosses all rows (or columns) of the image.
+
+    >>> y, x = np.mgrid[:32, :32]
+    >>> position, spread = edge_spread(np.clip(x - 16 - y / 10, -0.5, 0.5))
+    >>> float(spread[0].round(2)), float(spread[-1].round(2))
+    (-0.5, 0.5)
     """
-    image = np.asarray(image, float)
+    image = _checks.stack(image, "the image", 6)
+    if len(image) != 1:
+        raise ValueError(f"expected one image (h, w), got {len(image)} slices")
+    image = image[0]
     vertical, horizontal = (np.abs(np.diff(image.mean(axis=1 - axis))).sum() for axis in (0, 1))
     if vertical > horizontal:
         image = image.T
@@ -265,8 +300,8 @@ def edge_spread(image, *, oversample=4):
         raise ValueError("the edge leaves the image: cut out a wider region or a less slanted edge")
     # As many rows as take the edge across whole pixels, so that every sub-pixel phase counts alike.
     whole = int(h * abs(line[0]))
-    rows = slice(0, round(whole / abs(line[0])) if whole else h)
-    image, centre = image[rows], centre[rows]
+    h = round(whole / abs(line[0])) if whole else h
+    image, centre = image[:h], centre[:h]
     distance = (np.arange(w) - centre[:, None]) / np.hypot(1, line[0])
     # Only distances that every row reaches: further out few rows would fill a bin.
     reach = int(min(-distance[:, 0].max(), distance[:, -1].min()) * oversample)
@@ -279,8 +314,10 @@ def edge_spread(image, *, oversample=4):
     return position, np.interp(position, position[filled], total[filled] / count[filled])
 
 
-def edge_mtf(position, spread, *, pixel_size=1.0):
-    """Modulation transfer function from an edge-spread function: its derivative, Fourier-transformed.
+def edge_mtf(position: ArrayLike, spread: ArrayLike, *, pixel_size: float = 1.0) -> tuple[Array, Array]:
+    r"""Modulation transfer function from an edge-spread function: its derivative, Fourier-transformed.
+
+    :math:`\mathrm{MTF}(f) = |\mathcal F(\mathrm{ESF}')(f)| / |\mathcal F(\mathrm{ESF}')(0)|`.
 
     Parameters
     ----------
@@ -296,8 +333,15 @@ def edge_mtf(position, spread, *, pixel_size=1.0):
         Cycles per mm, from 0 to 1 / pixel_size (twice Nyquist).
     mtf : array (k,)
         1 at frequency 0. The smoothing by bins and finite differences is divided out.
+
+    >>> position = np.arange(-32, 33) / 4
+    >>> float(edge_mtf(position, 1.0 * (position > 0))[1].min().round(3))  # a perfectly sharp edge
+    1.0
     """
-    position, spread = np.asarray(position, float), np.asarray(spread, float)
+    position, spread = _pair(position, spread, "position", "spread")
+    pixel_size = _checks.positive(pixel_size, "pixel_size")
+    if spread.ndim != 1 or spread.size < 3 or spread[0] == spread[-1]:
+        raise ValueError("spread must rise or fall over three samples at least: there is no edge")
     step = position[1] - position[0]
     line = np.diff(spread)
     middle = position[:-1] + step / 2
@@ -312,7 +356,7 @@ def edge_mtf(position, spread, *, pixel_size=1.0):
 # ---------------------------------------------------------------- contrast
 
 
-def cnr(image, region, background, *, noise=None):
+def cnr(image: Array, region: Mask, background: Mask, *, noise: float | None = None) -> float:
     r"""Contrast-to-noise ratio :math:`|\bar x_A - \bar x_B| / \sigma`.
 
     Parameters
@@ -329,20 +373,27 @@ def cnr(image, region, background, *, noise=None):
     >>> cnr(x, x > 4, x < 4)
     5.0
     """
-    image = np.asarray(image, float)
-    a, b = image[np.asarray(region, bool)], image[np.asarray(background, bool)]
+    image, region, background = (
+        _checks.finite(image, "the image"),
+        np.asarray(region, bool),
+        np.asarray(background, bool),
+    )
+    if not image.shape == region.shape == background.shape:
+        raise ValueError(f"image {image.shape}, region {region.shape}, background {background.shape} differ in shape")
+    a, b = image[region], image[background]
     if not a.size or not b.size:
         raise ValueError("a region is empty: there is nothing to measure")
     if noise is None:
         noise = np.sqrt((a.var() + b.var()) / 2)
-    return float(abs(a.mean() - b.mean()) / noise) if noise > 0 else float("inf")
+    contrast = abs(a.mean() - b.mean())
+    return float(contrast / noise) if noise > 0 else float("inf") if contrast else 0.0
 
 
 # ---------------------------------------------------------------- spectrum
 
 
-def spectrum(image):
-    """Amplitude of a stack at each spatial frequency, on square rings: k-space is cropped in squares, too.
+def spectrum(image: Stack) -> tuple[Array, Array]:
+    r"""Amplitude of a stack at each spatial frequency, on square rings: k-space is cropped in squares, too.
 
     Parameters
     ----------
@@ -353,10 +404,13 @@ def spectrum(image):
     frequency : array (k,)
         Larger of the two frequencies, cycles per pixel, 0 to 0.5.
     amplitude : array (k,)
-        Root mean square of the Fourier coefficients of that ring (unitary transform), over all slices.
+        Root mean square of the Fourier coefficients of that ring (unitary transform), over all slices:
+        :math:`\sqrt{\overline{|\hat x_k|^2}}`.
+
+    >>> spectrum(np.ones((4, 4)))[1]
+    array([4., 0., 0.])
     """
-    image = np.asarray(image, np.float64)
-    image = image if image.ndim == 3 else image[None]
+    image = _checks.stack(image, "the image", 2)
     h, w = image.shape[-2:]
     power = (np.abs(np.fft.fft2(image, norm="ortho")) ** 2).mean(axis=0)
     radius = np.maximum(np.abs(np.fft.fftfreq(h))[:, None], np.abs(np.fft.fftfreq(w)))
@@ -365,7 +419,7 @@ def spectrum(image):
     return np.arange(n + 1) / (2 * n), np.sqrt(np.bincount(ring, power.ravel()) / np.bincount(ring))
 
 
-def noise_power_spectrum(realisations, *, pixel_size=1.0):
+def noise_power_spectrum(realisations: Stack, *, pixel_size: float = 1.0) -> tuple[Array, Array]:
     r"""How the noise of an image is spread over spatial frequencies, from repeated images of one object.
 
     :math:`\mathrm{NPS}(f) = \frac{a^2}{hw} \frac{1}{n-1} \sum_i |\mathcal F(x_i - \bar x)|^2`, mean over the ring of
@@ -392,9 +446,9 @@ def noise_power_spectrum(realisations, *, pixel_size=1.0):
     >>> bool(np.allclose(power, 9 * 0.25, rtol=0.15)), float(frequency[-1])
     (True, 1.0)
     """
-    x = np.asarray(realisations, np.float64)
-    if x.ndim != 3 or len(x) < 2:
-        raise ValueError(f"expected at least two realisations (n, h, w), got shape {x.shape}")
+    x, pixel_size = _checks.stack(realisations, "the stack", 2), _checks.positive(pixel_size, "pixel_size")
+    if len(x) < 2:
+        raise ValueError(f"expected at least two realisations (n, h, w), got shape {np.shape(realisations)}")
     n, h, w = x.shape
     power = (np.abs(np.fft.fft2(x - x.mean(axis=0))) ** 2).sum(axis=0) / (n - 1) * pixel_size**2 / (h * w)
     radius = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.fftfreq(w))
@@ -404,7 +458,7 @@ def noise_power_spectrum(realisations, *, pixel_size=1.0):
     return rings / (size * pixel_size), (np.bincount(ring, power.ravel()) / np.bincount(ring))[rings]
 
 
-def spectrum_error(target, image, scale):
+def spectrum_error(target: Stack, image: Stack, scale: int) -> float:
     """How wrong the amplitudes beyond the measured band are: Σ|A − A_target| / Σ A_target over its rings.
 
     1 for an image with nothing there, as zero-filling makes it; 0 where every frequency is as strong as it should be,
@@ -420,8 +474,11 @@ def spectrum_error(target, image, scale):
     >>> spectrum_error(x, np.zeros_like(x), 2)
     1.0
     """
-    target, image = _pair(target, image)
+    target, image = _stacks(target, image, 2)
     frequency, wanted = spectrum(target)
     found = spectrum(image)[1]
     beyond = frequency > 0.5 / scale * 1.02  # the edge itself is shared by both sides
-    return float(np.abs(found - wanted)[beyond].sum() / wanted[beyond].sum())
+    total = wanted[beyond].sum()
+    if total <= 1e-12 * wanted.sum():
+        raise ValueError(f"the target holds nothing beyond the band measured at scale {scale!r}: no error to tell")
+    return float(np.abs(found - wanted)[beyond].sum() / total)

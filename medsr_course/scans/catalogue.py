@@ -180,13 +180,15 @@ def verify(name):
 
 
 @contextlib.contextmanager
-def locked(path):
+def locked(path, busy=""):
     """Let one process at a time into a block; the lock falls when its holder ends, however it ends.
 
     Parameters
     ----------
     path : Path
         A file made for the purpose; it stays behind, empty.
+    busy : str
+        The message of the CourseError raised where another process is inside; by default this one waits.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -197,10 +199,11 @@ def locked(path):
             while True:
                 try:
                     file.seek(0)
-                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # gives up after ten seconds
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK if busy else msvcrt.LK_LOCK, 1)
                     break
-                except OSError:
-                    continue
+                except OSError:  # LK_LOCK gives up after ten seconds
+                    if busy:
+                        raise CourseError(busy) from None
             try:
                 yield
             finally:
@@ -209,7 +212,10 @@ def locked(path):
         else:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+            except BlockingIOError:
+                raise CourseError(busy) from None
             yield  # closing the file lets go
 
 

@@ -7,7 +7,7 @@ A stack ``(n, h, w)`` is noisy in one of two ways, :data:`KINDS`:
 * ``"rician"`` – the magnitude of a complex image: never negative, and too bright on average, the more so the darker.
 
 "p %" of noise is complex Gaussian with σ = p % of a slice's 99.5th percentile in each channel
-(:func:`acquisition.noise_sigma`). Filters are told the true σ, which is generous.
+(:func:`noise.noise_sigma`). Filters are told the true σ, which is generous.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ import numpy as np
 
 from medsr_course import runtime
 from medsr_course.physics import metrics
-from medsr_course.physics.acquisition import add_complex_noise, noise_sigma, rician_mean
+from medsr_course.physics.noise import add_complex_noise, noise_sigma, unbiased
 from medsr_course.scans import volumes
 
 KINDS = ("gaussian", "rician")
@@ -87,51 +87,6 @@ def pair(image, percent, kind="rician", *, key=0, slices=10):
     noisy = add_complex_noise(target, percent, runtime.rng("denoising", key, round(percent * 1000)))
     noisy = noisy.real if kind == "gaussian" else np.abs(noisy)
     return Pair(target, noisy.astype(np.float32), noise_sigma(target, percent).astype(np.float32), kind, size)
-
-
-# ---------------------------------------------------------------- the bias of magnitudes
-
-
-def unbiased(mean, sigma):
-    r"""The signal behind a mean magnitude: :func:`acquisition.rician_mean` turned round (Koay & Basser 2006).
-
-    A filter that averages magnitudes comes close to their mean, not to the signal: in air σ√(π/2) instead of 0, in
-    tissue A + σ²/2A instead of A.
-
-    Parameters
-    ----------
-    mean : array (n, h, w)
-        Filtered magnitudes.
-    sigma : array (n, 1, 1) or float
-        Of the noise in each channel, above 0.
-
-    Returns
-    -------
-    array (n, h, w)
-        0 where the mean is below that of noise alone.
-
-    >>> float(unbiased(np.sqrt(np.pi / 2), 1.0).round(6)), float(unbiased(10.05, 1.0).round(2))
-    (0.0, 10.0)
-    """
-    mean, sigma = np.asarray(mean), np.asarray(sigma)
-    signal = np.linspace(0, 12, 4001) ** 2 / 12  # dense where the mean hardly depends on the signal
-    ratio = mean / sigma
-    close = np.interp(ratio, rician_mean(signal, 1.0), signal)
-    # Beyond the table: the mean is A + 1/(2A) to a part in ten thousand.
-    far = (ratio + np.sqrt(np.maximum(ratio**2 - 2, 0))) / 2
-    return (np.where(ratio > rician_mean(signal[-1], 1.0), far, close) * sigma).astype(np.result_type(mean, np.float32))
-
-
-def from_squares(mean_square, sigma):
-    r"""The signal behind a mean *squared* magnitude: :math:`\sqrt{\max(\overline{M^2} - 2\sigma^2, 0)}`.
-
-    The bias of squared magnitudes is 2σ² whatever the signal, which is why networks and filters can work on them
-    (Gudbjartsson & Patz 1995, eq. 8; Nowak 1999).
-
-    >>> float(from_squares(102.0, 1.0))
-    10.0
-    """
-    return np.sqrt(np.maximum(np.asarray(mean_square) - 2 * np.square(sigma), 0))
 
 
 # ---------------------------------------------------------------- classical filters

@@ -2,7 +2,7 @@
 
 Images are complex ``(..., h, w)``; k-space is unitary and centred (:func:`acquisition.to_kspace`). Rows are read out
 in full; lines of **phase encoding**, the columns of k-space, are left out, all rows alike: a mask is ``(w,)``, True
-where a line was measured, its middle at ``w // 2``. Noise of "p %" is that of :func:`acquisition.noise_sigma`: a
+where a line was measured, its middle at ``w // 2``. Noise of "p %" is that of :func:`noise.noise_sigma`: a
 unitary transform leaves it the same in k-space and image.
 """
 
@@ -12,7 +12,8 @@ import numpy as np
 from scipy import fft
 
 from medsr_course import runtime
-from medsr_course.physics.acquisition import from_kspace, noise_sigma, to_kspace
+from medsr_course.physics.acquisition import from_kspace, to_kspace
+from medsr_course.physics.noise import noise_sigma
 from medsr_course.scans import volumes
 
 CALIBRATION = 0.32  # of the measured lines lie side by side in the middle: 8 % of all lines at R = 4, 4 % at R = 8

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from medsr_course import runtime
 from medsr_course.physics import grid, interpolation, metrics
-from medsr_course.physics.acquisition import add_complex_noise, kspace_crop
+from medsr_course.physics.acquisition import kspace_crop
+from medsr_course.physics.noise import add_complex_noise
 from medsr_course.scans import volumes
 
 CT_RANGE = 400.0  # HU: the data range of PSNR and SSIM for CT
@@ -29,7 +30,7 @@ def pair(image, scale, *, noise=0.0, key=0):
     image : nibabel image
     scale : int
     noise : float
-        In %, see :func:`acquisition.noise_sigma`: complex Gaussian on the coarse stack, then the magnitude. Not for
+        In %, see :func:`noise.noise_sigma`: complex Gaussian on the coarse stack, then the magnitude. Not for
         signed data.
     key : int or str
         Of the noise: same key, same noise.

@@ -131,7 +131,7 @@ def collect(executed, source=None):
     ``ok: False``.
     """
     executed = Path(executed)
-    chapter = executed.stem[:2]
+    chapter = executed.stem.split("_")[0]
     rows = []
     for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
         for output in cell.get("outputs", []):

@@ -1,20 +1,31 @@
 """The chapters as notebooks: finding them, executing them once, keeping the executed copies.
 
+A chapter in two halves is ``02_….ipynb`` and ``02b_….ipynb``: "02" asks for both, "02b" for the second alone.
+
 ``medsr run``, the tests and the website share executed copies: one is valid as long as the notebook,
 the package, ``data/``, the lock, the profile and the kind of run (null or not) are the same.
 """
 
 import hashlib
 import json
+import logging
 import os
+import re
+import shutil
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medsr_course import resources, runtime
 from medsr_course.runtime import CourseError
 from medsr_course.scans import catalogue, datasets
+from medsr_course.teaching import claims
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,18 @@ class Executed:
     reused: bool
 
 
-def folder():
+@dataclass(frozen=True)
+class Progress:
+    """Where :func:`run` stands: a chapter that begins (``done`` is None), or one that is done, and its claims."""
+
+    chapter: str
+    source: Path
+    total: int
+    done: Executed | None = None
+    claims: tuple[dict[str, Any], ...] = ()
+
+
+def folder() -> Path:
     """The folder of the chapters; a clear error outside a checkout."""
     root = resources.checkout()
     if root is None:
@@ -37,24 +59,90 @@ def folder():
     return root / "notebooks"
 
 
-def chapters():
-    """Chapter number → notebook, in the order of the course: ``{"00": Path(…), …}``."""
+def chapters() -> dict[str, Path]:
+    """Chapter → notebook, in the order of the course: ``{"00": Path(…), …}``."""
     return {path.stem.split("_")[0]: path for path in sorted(folder().glob("[0-9A]*_*.ipynb"))}
 
 
-def select(wanted=()):
-    """The chapters asked for (``["5", "00"]``), or all; a clear error for one that is not there."""
+def select(wanted: Sequence[str] = ()) -> dict[str, Path]:
+    """The chapters asked for (``["5", "00"]``), or all, in the order of the course; "2" gives both halves, 02 and 02b.
+
+    Raises
+    ------
+    CourseError
+        If there is no such chapter.
+    """
     known = chapters()
     if not wanted:
         return known
-    numbers = [str(w).zfill(2) for w in wanted]
-    unknown = [n for n in numbers if n not in known]
+    chosen, unknown = set(), []
+    for word in map(str, wanted):
+        name = re.sub(r"^\d(?!\d)", r"0\g<0>", word)
+        halves = {key for key in known if key == name or (name.isdigit() and re.fullmatch(f"{name}[a-z]", key))}
+        chosen |= halves
+        unknown += [] if halves else [name]
     if unknown:
         raise CourseError(f"there is no chapter {', '.join(unknown)}; there are: {', '.join(known)}")
-    return {n: known[n] for n in known if n in numbers}
+    return {key: path for key, path in known.items() if key in chosen}
 
 
-def execute(chapter, profile="lesson", *, fresh=False, timeout=None):
+def run(
+    wanted: Sequence[str] = (), profile: str = "lesson", output: Path = Path("out"), *, fresh: bool = False
+) -> Iterator[Progress]:
+    """Execute chapters one after the other and write what they showed.
+
+    Parameters
+    ----------
+    wanted, profile, fresh
+        As in :func:`select` and :func:`execute`.
+    output : path
+        Folder that gets the executed notebooks, ``claims.json`` and ``timings.json``; the tables are whole after
+        each chapter.
+
+    Yields
+    ------
+    Progress
+        When a chapter begins, and again when it is done.
+
+    Raises
+    ------
+    CourseError
+        If there is no such chapter, or the folder cannot be written, or another run writes into it.
+    """
+    chosen = select(wanted)
+    with _writing_to(output):
+        output.mkdir(parents=True, exist_ok=True)
+        (output / ".lock").touch()
+    rows: list[dict[str, Any]] = []
+    timings: list[dict[str, Any]] = []
+    with catalogue.locked(output / ".lock", busy=f"another run writes into {output}: choose another --output"):
+        for chapter, source in chosen.items():
+            yield Progress(chapter, source, len(chosen))
+            done = execute(chapter, profile, fresh=fresh)
+            made = claims.collect(done.path, source)
+            rows += made
+            timings.append({"chapter": chapter, "seconds": done.seconds, "peak_mib": done.peak_mib})
+            with _writing_to(output):
+                shutil.copyfile(done.path, output / source.name)
+                _write_json(output / "claims.json", rows)
+                _write_json(output / "timings.json", timings)
+            yield Progress(chapter, source, len(chosen), done, tuple(made))
+
+
+@contextmanager
+def _writing_to(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CourseError(f"cannot write to {output} ({error.strerror}): choose another --output") from None
+
+
+def _write_json(path: Path, value: list[dict[str, Any]]) -> None:
+    with runtime.atomic_write(path) as part:
+        part.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def execute(chapter: str, profile: str = "lesson", *, fresh: bool = False, timeout: float | None = None) -> Executed:
     """Execute a chapter with papermill, or hand back the valid executed copy.
 
     Parameters
@@ -78,6 +166,7 @@ def execute(chapter, profile="lesson", *, fresh=False, timeout=None):
     store = runtime.cache_dir() / "executed" / f"{chapter}-{profile}-{_key(source, profile)}"
     kept, facts = store / source.name, store / "facts.json"
     if facts.exists() and kept.exists() and not fresh:
+        _log.info("chapter %s: the executed copy %s is valid and used again", chapter, kept)
         return Executed(chapter, kept, **json.loads(facts.read_text()), reused=True)
     try:
         store.mkdir(parents=True, exist_ok=True)
@@ -86,7 +175,7 @@ def execute(chapter, profile="lesson", *, fresh=False, timeout=None):
     return _execute(chapter, source, store, profile, timeout)
 
 
-def _execute(chapter, source, store, profile, timeout):
+def _execute(chapter: str, source: Path, store: Path, profile: str, timeout: float | None) -> Executed:
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # the kernel of this environment
     import papermill
 
@@ -104,21 +193,27 @@ def _execute(chapter, source, store, profile, timeout):
             error = f"{failure.ename}: {failure.evalue}"
         except TimeoutError:
             error = f"a cell took longer than {timeout} s"
-    facts = {"seconds": round(time.perf_counter() - began, 1), "peak_mib": round(memory.mib), "error": error}
+    facts: dict[str, Any] = {
+        "seconds": round(time.perf_counter() - began, 1),
+        "peak_mib": round(memory.mib),
+        "error": error,
+    }
     final = store / source.name
     working.replace(final)
     if not error:
         with runtime.atomic_write(store / "facts.json") as part:
             part.write_text(json.dumps(facts))
+        _log.info("chapter %s: the executed copy is kept as %s", chapter, final)
     return Executed(chapter, final, **facts, reused=False)
 
 
-def _key(source, profile):
+def _key(source: Path, profile: str) -> str:
     """Hash of everything that an executed copy depends on."""
     root = resources.checkout()
     digest = hashlib.sha256(f"{profile} null={runtime.is_null()}".encode())
     downloaded = [name for name, entry in catalogue.entries().items() if entry.present]
     digest.update(f"real={datasets.real_folder()} {downloaded}".encode())  # claims about real scans need them
+    assert root is not None  # select found the chapter in it
     files = [source, root / "requirements.lock"]
     files += sorted(p for p in (root / "medsr_course").rglob("*") if p.suffix in (".py", ".js", ".css"))
     files += sorted(p for p in (root / "data").rglob("*") if p.is_file())
@@ -131,14 +226,15 @@ def _key(source, profile):
 class _Environment:
     """Environment variables for the kernel, put back afterwards."""
 
-    def __init__(self, **values):
-        self.values, self.before = values, {}
+    def __init__(self, **values: str) -> None:
+        self.values = values
+        self.before: dict[str, str | None] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self.before = {name: os.environ.get(name) for name in self.values}
         os.environ.update(self.values)
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         for name, value in self.before.items():
             os.environ.pop(name, None)
             if value is not None:
@@ -148,17 +244,17 @@ class _Environment:
 class _PeakMemory:
     """Peak resident memory of this process's children, sampled while the block runs."""
 
-    def __enter__(self):
+    def __enter__(self) -> "_PeakMemory":
         self.mib, self._stop = 0.0, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join()
 
-    def _watch(self):
+    def _watch(self) -> None:
         import psutil
 
         me = psutil.Process()

@@ -10,25 +10,45 @@ import html
 import io
 import json
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from medsr_course.teaching.figures import default_window
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GRIDS = ("first sample", "edges")
 
 
+@dataclass(frozen=True)
+class Viewer:
+    """A viewer as HTML that needs nothing else. As the last line of a cell it is shown; elsewhere ``display`` it."""
+
+    html: str = field(repr=False)
+    caption: str
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display({"text/html": self.html, "text/plain": f"Viewer: {self.caption}"}, raw=True)
+
+
 def compare(
-    images,
+    images: Mapping[str, npt.ArrayLike],
     *,
-    caption,
-    window=None,
-    pixel_size=None,
-    start=None,
-    grid="first sample",
-    cmap="gray",
-):
+    caption: str,
+    window: tuple[float, float] | None = None,
+    pixel_size: float | Mapping[str, float] | None = None,
+    start: tuple[str, str] | None = None,
+    grid: str = "first sample",
+    cmap: str = "gray",
+) -> Viewer:
     """Wipe between any two of several images: drag the divider, choose the pair, zoom, pan.
 
     Images of different matrix sizes cover the same field of view and are drawn in square pixels,
@@ -54,6 +74,11 @@ def compare(
     cmap : str
         Name of a matplotlib colour map.
 
+    Returns
+    -------
+    Viewer
+        What a notebook shows.
+
     Raises
     ------
     ValueError
@@ -61,29 +86,28 @@ def compare(
     """
     if len(images) < 2:
         raise ValueError(f"compare needs at least two images, not {len(images)}")
-    images = {str(title): np.asarray(image) for title, image in images.items()}
-    for title, image in images.items():
+    arrays = {str(title): np.asarray(image) for title, image in images.items()}
+    for title, image in arrays.items():
         if image.ndim != 2 or not image.size:
             raise ValueError(f"{title!r} has shape {image.shape}: give one slice, an array (h, w)")
-    titles = list(images)
-    start = tuple(start or (titles[0], titles[-1]))
-    unknown = [title for title in start if title not in images]
-    if len(start) != 2 or unknown:
-        raise ValueError(f"start={start!r}: give two of {', '.join(map(repr, titles))}")
+    titles = list(arrays)
+    pair = tuple(start or (titles[0], titles[-1]))
+    if len(pair) != 2 or not set(pair) <= set(titles):
+        raise ValueError(f"start={pair!r}: give two of {', '.join(map(repr, titles))}")
     if grid not in GRIDS:
         raise ValueError(f"grid={grid!r}: give one of {', '.join(map(repr, GRIDS))}")
-    window = _window(window, images[titles[0]])
-    finest = max(titles, key=lambda title: images[title].size)
-    height, width = images[finest].shape
+    limits = _window(window, arrays[titles[0]])
+    finest = max(titles, key=lambda title: arrays[title].size)
+    height, width = arrays[finest].shape
     mm = _pixel_size(pixel_size, finest)
     pictures = []
-    for title, image in images.items():
+    for title, image in arrays.items():
         rows, columns = image.shape
         centred = grid == "first sample"
         pictures.append(
             {
                 "title": title,
-                "source": _png(_to_bytes(image, window, cmap)),
+                "source": _png(_to_bytes(image, limits, cmap)),
                 # Offset in percent of the field of view that puts sample 0 over sample 0.
                 "left": 50 / width - 50 / columns if centred else 0.0,
                 "bottom": 50 / height - 50 / rows if centred else 0.0,
@@ -93,23 +117,23 @@ def compare(
         "kind": "compare",
         "aspect": width / height,
         "mm": mm * width if mm else None,
-        "start": [titles.index(title) for title in start],
+        "start": [titles.index(title) for title in pair],
         "pixelated": True,
     }
-    _display(config, pictures, caption)
+    return Viewer(_html(config, pictures, caption), caption)
 
 
 def slider(
-    frames,
+    frames: "Mapping[str, npt.ArrayLike | Figure]",
     *,
-    caption,
-    window=None,
-    pixel_size=None,
-    start=None,
-    label="Frame",
-    grid="first sample",
-    cmap="gray",
-):
+    caption: str,
+    window: tuple[float, float] | None = None,
+    pixel_size: float | Mapping[str, float] | None = None,
+    start: str | None = None,
+    label: str = "Frame",
+    grid: str = "first sample",
+    cmap: str = "gray",
+) -> Viewer:
     """Step through frames with a slider: "drag the noise level".
 
     Parameters
@@ -130,6 +154,11 @@ def slider(
     grid, cmap
         As in :func:`compare`.
 
+    Returns
+    -------
+    Viewer
+        What a notebook shows.
+
     Raises
     ------
     ValueError
@@ -137,31 +166,33 @@ def slider(
     """
     if len(frames) < 2:
         raise ValueError(f"slider needs at least two frames, not {len(frames)}")
-    frames = {str(title): frame for title, frame in frames.items()}
-    titles = list(frames)
-    start = titles[0] if start is None else str(start)
-    if start not in frames:
-        raise ValueError(f"start={start!r}: give one of {', '.join(map(repr, titles))}")
+    drawn: dict[str, Any] = {
+        str(title): frame if hasattr(frame, "savefig") else np.asarray(frame) for title, frame in frames.items()
+    }
+    titles = list(drawn)
+    first = titles[0] if start is None else str(start)
+    if first not in drawn:
+        raise ValueError(f"start={first!r}: give one of {', '.join(map(repr, titles))}")
     if grid not in GRIDS:
         raise ValueError(f"grid={grid!r}: give one of {', '.join(map(repr, GRIDS))}")
-    frames = {title: f if hasattr(f, "savefig") else np.asarray(f) for title, f in frames.items()}
-    slices = {title: frame for title, frame in frames.items() if getattr(frame, "ndim", None) == 2}
+    slices = {title: frame for title, frame in drawn.items() if getattr(frame, "ndim", None) == 2}
     if slices:
-        window = _window(window, next(iter(slices.values())))
+        limits = _window(window, next(iter(slices.values())))
         finest = max(slices, key=lambda title: slices[title].size)
         rows, columns = slices[finest].shape
-    pictures, aspect, most = [], 1.0, None
-    for title, frame in frames.items():
-        picture = {"title": title, "left": 0.0, "bottom": 0.0}
+    pictures: list[dict[str, Any]] = []
+    aspect, most = 1.0, None
+    for title, frame in drawn.items():
+        picture: dict[str, Any] = {"title": title, "left": 0.0, "bottom": 0.0}
         if hasattr(frame, "savefig"):
             picture["source"], aspect, most = _figure_png(frame)
         elif title in slices:
-            picture["source"], aspect = _png(_to_bytes(frame, window, cmap)), columns / rows
+            picture["source"], aspect = _png(_to_bytes(frame, limits, cmap)), columns / rows
             if grid == "first sample":
                 picture["left"] = 50 / columns - 50 / frame.shape[1]
                 picture["bottom"] = 50 / rows - 50 / frame.shape[0]
         elif frame.ndim == 3 and frame.shape[2] in (3, 4):
-            colours = frame if frame.dtype == np.uint8 else np.uint8(np.clip(frame, 0, 1) * 255 + 0.5)
+            colours = frame if frame.dtype == np.uint8 else (np.clip(frame, 0, 1) * 255 + 0.5).astype(np.uint8)
             picture["source"], aspect = _png(colours), frame.shape[1] / frame.shape[0]
         else:
             raise ValueError(f"{title!r} has shape {frame.shape}: give (h, w), (h, w, 3) or a figure")
@@ -171,41 +202,41 @@ def slider(
         "kind": "slider",
         "aspect": aspect,
         "mm": mm * columns if mm else None,
-        "start": [titles.index(start)],
+        "start": [titles.index(first)],
         "label": label,
-        "pixelated": len(slices) == len(frames),
+        "pixelated": len(slices) == len(drawn),
         "most": most,
     }
-    _display(config, pictures, caption)
+    return Viewer(_html(config, pictures, caption), caption)
 
 
-def _window(window, first):
+def _window(window: tuple[float, float] | None, first: npt.NDArray) -> tuple[float, float]:
     low, high = window or default_window(np.nan_to_num(np.asarray(first, dtype=float)))
     if not high > low:
         high = low + 1.0  # a constant image: any window shows it
     return float(low), float(high)
 
 
-def _pixel_size(pixel_size, finest):
-    if isinstance(pixel_size, dict):
+def _pixel_size(pixel_size: float | Mapping[str, float] | None, finest: str) -> float | None:
+    if isinstance(pixel_size, Mapping):
         return pixel_size.get(finest)
     return pixel_size
 
 
-def _to_bytes(image, window, cmap):
+def _to_bytes(image: npt.NDArray, window: tuple[float, float], cmap: str) -> npt.NDArray[np.uint8]:
     """uint8 (h, w) or (h, w, 3), flipped so that row 0 comes last (at the bottom)."""
     low, high = window
     scaled = (np.nan_to_num(np.asarray(image, dtype=float)[::-1], nan=low) - low) / (high - low)
-    grey = np.uint8(np.clip(scaled, 0, 1) * 255 + 0.5)
+    grey = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
     if cmap == "gray":
         return grey
     from matplotlib import colormaps
 
-    table = np.uint8(colormaps[cmap](np.arange(256))[:, :3] * 255 + 0.5)
+    table = (colormaps[cmap](np.arange(256))[:, :3] * 255 + 0.5).astype(np.uint8)
     return table[grey]
 
 
-def _png(pixels):
+def _png(pixels: npt.NDArray[np.uint8]) -> str:
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -213,7 +244,7 @@ def _png(pixels):
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _figure_png(figure):
+def _figure_png(figure: "Figure") -> tuple[str, float, int]:
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
@@ -224,14 +255,7 @@ def _figure_png(figure):
     return source, float(width / height), int(width * 96)
 
 
-def _display(config, pictures, caption):
-    from IPython.display import display
-
-    body = _html(config, pictures, caption)
-    display({"text/html": body, "text/plain": f"Viewer: {caption}"}, raw=True)
-
-
-def _html(config, pictures, caption):
+def _html(config: dict[str, Any], pictures: list[dict[str, Any]], caption: str) -> str:
     """The viewer as HTML. The script builds the controls from the images of the fallback and hides it."""
     here = Path(__file__)
     key = f"medsr-{uuid.uuid4().hex[:12]}"  # several viewers, of several notebooks, may share one page

@@ -40,9 +40,9 @@ def _entries(kind: str, level: float, tuning: list) -> list[Entry]:
         entries.append(Entry(name, found.title, best, more={"strength": best.strength}))
     for name in pretrained.names("denoising"):
         card = pretrained.card(name)
-        if card["kind"] == kind:
+        if card.usage["kind"] == kind:
             apply = partial(_network, name)
-            entries.append(Entry(name, name, apply, card["parameters"]))
+            entries.append(Entry(name, name, apply, card.parameters))
     return entries
 
 

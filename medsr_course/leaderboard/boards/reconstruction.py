@@ -59,7 +59,7 @@ def _entries() -> list[Entry]:
     entries += [Entry(f"cs-{prior}", title, partial(_sensed, prior), parameters=1) for prior, title in TITLES.items()]
     for name in pretrained.names("reconstruction"):
         card = pretrained.card(name)
-        entries.append(Entry(name, card["title"], partial(_network, name), card["parameters"]))
+        entries.append(Entry(name, card.title, partial(_network, name), card.parameters))
     return entries
 
 

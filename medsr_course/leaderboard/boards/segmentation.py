@@ -9,7 +9,7 @@ from medsr_course.leaderboard import scans
 from medsr_course.leaderboard.board import Board, Row, timed
 from medsr_course.leaderboard.scans import Request, Scan
 from medsr_course.networks import pretrained
-from medsr_course.networks.pretrained.segmentation import label
+from medsr_course.networks.pretrained import segment_with
 from medsr_course.physics import acquisition, grid, interpolation
 from medsr_course.scans import volumes
 from medsr_course.tasks import segmentation
@@ -47,8 +47,8 @@ def _of_scan(scan: Scan) -> list[Row]:
     found: dict[str, tuple] = {}  # name → title, labels, seconds
     for name, (title, restore) in FORMS.items():
         restored = restore(coarse)
-        found[name] = title, *timed(lambda stack=restored: label(network, stack, unit=unit))
-    fine = label(network, block, unit=unit)
+        found[name] = title, *timed(lambda stack=restored: segment_with(network, stack, unit=unit))
+    fine = segment_with(network, block, unit=unit)
     if scan.data == "cohort":
         every = segmentation.tissues(volumes.to_stack(scan.labels()).astype(np.uint8))
         truth, found["hr"] = every[part], ("U-Net on HR", fine, None)
@@ -61,7 +61,7 @@ def _of_scan(scan: Scan) -> list[Row]:
     found["mixture"] = "Gaussian mixture on HR, N4, brain given", mixed, seconds
     counted = truth != segmentation.IGNORED
     true_volume = segmentation.volumes_ml(truth, spacing=spacing)
-    parameters = pretrained.card(NETWORK)["parameters"]
+    parameters = pretrained.card(NETWORK).parameters
     rows: list[Row] = []
     for name, (title, labels, seconds) in found.items():
         overlap = {k: segmentation.dice(truth, labels, k) for k in segmentation.BRAIN}

@@ -17,15 +17,15 @@ from medsr_course.leaderboard.board import Board, Row, timed
 from medsr_course.leaderboard.figure import figure
 from medsr_course.leaderboard.methods import BEST, FILTERS
 from medsr_course.leaderboard.scans import COHORT, CONTRASTS, GROUPS, Request, Scan
-from medsr_course.physics.acquisition import noise_sigma
 from medsr_course.physics.interpolation import zero_fill
+from medsr_course.physics.noise import noise_sigma
 from medsr_course.scans import phantom, volumes
 from medsr_course.tasks import superresolution
 
 NOISES = {2: (0, 3, 6), 4: (0,)}  # %, by scale
 ROWS_VERSION = 2  # raise it when a row would come out differently: kept rows are then measured again
 MODULES = (  # what a row depends on
-    *("physics/acquisition", "physics/grid", "physics/interpolation", "physics/metrics"),
+    *(f"physics/{name}" for name in ("acquisition", "grid", "interpolation", "metrics", "noise")),
     *("scans/volumes", "tasks/denoising", "tasks/superresolution"),
 )
 PLAIN = ("zip", *(f"{name}{BEST}" for name, f in FILTERS.items() if not f.rician))

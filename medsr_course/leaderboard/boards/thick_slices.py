@@ -30,7 +30,7 @@ def measure(request: Request) -> list[Row]:
     for name in pretrained.names("slices"):
         card = pretrained.card(name)
         apply = partial(pretrained.thin_slices, name)
-        entries.append(Entry(name, card["title"].split(",")[0], apply, card["parameters"]))
+        entries.append(Entry(name, card.title.split(",")[0], apply, card.parameters))
     rows = []
     for scan in runtime.progress([scan for scan in measured if scan.group != CT], "thin slices", unit="scan"):
         image = scan.read()

@@ -4,16 +4,19 @@ None of these functions needs TensorFlow: the networks run in ONNX Runtime, what
 consistency, Fourier transforms) in NumPy around them.
 """
 
+from medsr_course.networks.pretrained.cards import Card, WeightError
 from medsr_course.networks.pretrained.common import BATCH_PIXELS, EDGE, beyond_edges, checked_stack
-from medsr_course.networks.pretrained.denoising import denoise
-from medsr_course.networks.pretrained.reconstruction import reconstruct, unroll
-from medsr_course.networks.pretrained.segmentation import segment
-from medsr_course.networks.pretrained.superresolution import LEAST_NOISE, OWN_ERROR, consistency, enhance, super_resolve
-from medsr_course.networks.pretrained.thick_slices import thin, thin_slices
-from medsr_course.networks.pretrained.weights import WeightError, card, load, names, network, session, verify
+from medsr_course.networks.pretrained.denoising import denoise, denoise_with
+from medsr_course.networks.pretrained.reconstruction import reconstruct, reconstruct_with
+from medsr_course.networks.pretrained.segmentation import segment, segment_with
+from medsr_course.networks.pretrained.superresolution import LEAST_NOISE, OWN_ERROR, super_resolve, super_resolve_with
+from medsr_course.networks.pretrained.thick_slices import thin_slices, thin_slices_with
+from medsr_course.networks.pretrained.using import usage
+from medsr_course.networks.pretrained.weights import card, load, names, network, session, verify
 
 __all__ = [
     "BATCH_PIXELS",
+    "Card",
     "EDGE",
     "LEAST_NOISE",
     "OWN_ERROR",
@@ -21,18 +24,20 @@ __all__ = [
     "beyond_edges",
     "card",
     "checked_stack",
-    "consistency",
     "denoise",
-    "enhance",
+    "denoise_with",
     "load",
     "names",
     "network",
     "reconstruct",
+    "reconstruct_with",
     "segment",
+    "segment_with",
     "session",
     "super_resolve",
-    "thin",
+    "super_resolve_with",
     "thin_slices",
-    "unroll",
+    "thin_slices_with",
+    "usage",
     "verify",
 ]

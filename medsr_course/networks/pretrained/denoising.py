@@ -6,8 +6,6 @@ from medsr_course.networks.pretrained.common import batch_size, beyond_edges, ch
 from medsr_course.networks.pretrained.weights import card, network
 from medsr_course.physics.grid import intensity
 
-TASK = "denoising"
-
 
 def denoise(name, stack):
     """Take the noise out of a stack of slices with a shipped network.
@@ -36,23 +34,23 @@ def denoise(name, stack):
     >>> clean = np.zeros((1, 5, 7)); bool((denoise("dncnn-magnitude", clean) == clean).all())
     True
     """
-    about = card(name, TASK)
-    stack, run, options = np.asarray(stack), network(name), how(about)
+    about = card(name, "denoising")
+    stack, run, options = np.asarray(stack), network(name), usage(about)
     if not np.iscomplexobj(stack):
-        return clean(run, stack, **options)
-    if about["kind"] == "rician":
+        return denoise_with(run, stack, **options)
+    if about.usage["kind"] == "rician":
         raise ValueError(f"{name} is for magnitudes: give it np.abs(stack), or take a network for complex channels")
     real, imaginary = checked_stack(stack.real), checked_stack(stack.imag)
-    both = clean(run, np.concatenate([real, imaginary]), **options)  # together: one intensity scale
+    both = denoise_with(run, np.concatenate([real, imaginary]), **options)  # together: one intensity scale
     return (both[: len(real)] + 1j * both[len(real) :]).astype(np.complex64)
 
 
-def how(about):
-    """The part of a card that tells :func:`clean` how to use the network, as keyword arguments."""
-    return {"kind": about["kind"], "residual": about.get("residual", True)}
+def usage(about):
+    """Returns the part of a card that says how :func:`denoise_with` uses the network, as keyword arguments."""
+    return dict(about.usage)
 
 
-def clean(network, stack, *, kind="rician", residual=True, unit=None):
+def denoise_with(network, stack, *, kind="rician", residual=True, unit=None):
     """From noisy image to denoised image with any network of :mod:`medsr_course.networks.models.denoising`.
 
     Parameters

@@ -43,7 +43,7 @@ def reconstruct(name, kspace, mask, *, hard=False):
         If ``kspace`` is not a finite, complex array (n, h, w), or the mask does not fit it.
     """
     about = card(name, "reconstruction")
-    return unroll(network(name, _block), kspace, mask, **iterating(about), hard=hard)
+    return reconstruct_with(network(name, _block), kspace, mask, **usage(about), hard=hard)
 
 
 def _block(model):
@@ -52,17 +52,16 @@ def _block(model):
     return block_of(model)
 
 
-def iterating(about):
-    """The part of a card that tells :func:`unroll` how to use the block, as keyword arguments."""
-    settings = about["settings"]
+def usage(about):
+    """Returns the part of a card that says how :func:`reconstruct_with` uses the block, as keyword arguments."""
     return {
-        "iterations": settings.get("iterations", 1),
-        "hidden": settings.get("hidden", 0),
-        "trust": about["trust"],
+        "iterations": about.settings.get("iterations", 1),
+        "hidden": about.settings.get("hidden", 0),
+        "trust": about.usage["trust"],
     }
 
 
-def unroll(block, kspace, mask, *, iterations=1, hidden=0, trust=None, hard=False, watch=None):
+def reconstruct_with(block, kspace, mask, *, iterations=1, hidden=0, trust=None, hard=False, watch=None):
     """From k-space to images with the block of any network of :mod:`models.reconstruction`.
 
     Parameters

@@ -32,11 +32,16 @@ def segment(name, stack, *, probabilities=False):
     ValueError
         If ``stack`` is not a finite, real array (n, h, w).
     """
-    card(name, "segmentation")
-    return label(network(name), stack, probabilities=probabilities)
+    about = card(name, "segmentation")
+    return segment_with(network(name), stack, probabilities=probabilities, **usage(about))
 
 
-def label(model, stack, *, probabilities=False, unit=None):
+def usage(about):
+    """Returns what :func:`segment_with` needs of a card as keyword arguments: nothing."""
+    return {}
+
+
+def segment_with(model, stack, *, probabilities=False, unit=None):
     """What :func:`segment` does, with any network: divide by the intensity scale, ask, take the likeliest class.
 
     Parameters

@@ -13,7 +13,7 @@ import numpy as np
 from medsr_course.networks.pretrained import common
 from medsr_course.networks.pretrained.common import beyond_edges, checked_stack
 from medsr_course.networks.pretrained.weights import card, network
-from medsr_course.physics import metrics
+from medsr_course.physics import noise
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.grid import intensity
 from medsr_course.physics.interpolation import zero_fill
@@ -46,21 +46,23 @@ def super_resolve(name, stack):
         If ``stack`` is not a finite, real array (n, h, w).
     """
     about = card(name, "super-resolution")
-    return enhance(network(name), stack, about["scale"], **consistency(about))
+    return super_resolve_with(network(name), stack, **usage(about))
 
 
-def consistency(about):
-    """The part of a card that tells :func:`enhance` how to use the network, as keyword arguments."""
+def usage(about):
+    """Returns the part of a card that says how :func:`super_resolve_with` uses the network, as keyword arguments."""
+    use = about.usage
     return {
-        "data_consistency": about["data_consistency"],
-        "own_error": about.get("own_error", OWN_ERROR),
-        "zero_filled": about.get("input") == "zip",
-        "noise_map": about.get("noise_map", False),
-        "most_noise": about.get("most_noise", math.inf),
+        "scale": use["scale"],
+        "data_consistency": use["data_consistency"],
+        "own_error": use["own_error"],
+        "zero_filled": use["input"] == "zip",
+        "noise_map": use["noise_map"],
+        "most_noise": math.inf if use["most_noise"] is None else use["most_noise"],
     }
 
 
-def enhance(
+def super_resolve_with(
     network,
     stack,
     scale,
@@ -83,7 +85,7 @@ def enhance(
         "hard": the result, cropped in k-space, is the input again. Right for input without noise; with noise it keeps
         the noise, too. "soft": the cropped result is the mean of the input and of what the network says, weighted by
         the inverse of their variances, σ² and ``own_error``² (Schlemper et al. 2018, eq. 6, with λ = own_error² / σ²);
-        σ is measured in the background of a magnitude image, :func:`metrics.background_noise`. Where there is none,
+        σ is measured in the background of a magnitude image, :func:`noise.background_noise`. Where there is none,
         or no magnitude, or less noise than :data:`LEAST_NOISE`, it is 0, and soft is hard.
     own_error : float
         Standard deviation of the network's error in the measured band, in parts of the intensity scale.
@@ -107,7 +109,7 @@ def enhance(
     result = np.empty((n, scale * h, scale * w), np.float32)
     sigma = 0.0
     if (noise_map or data_consistency == "soft") and unit and offset == 0:
-        sigma = metrics.background_noise(stack) / unit
+        sigma = noise.background_noise(stack) / unit
         sigma = sigma if sigma > LEAST_NOISE else 0.0
     # Of what the network says in the measured band:
     kept = 1.0 if data_consistency is None else 0.0

@@ -41,16 +41,21 @@ def thin_slices(name, stack):
         If ``stack`` is not a finite, real array (n, h, w).
     """
     about = card(name, "slices")
-    return thin(
-        network(name),
-        stack,
-        thick_slices.Slab(**about["slab"]),
-        iterations=about["iterations"],
-        sequence=about["settings"]["steps"],
-    )
+    return thin_slices_with(network(name), stack, **usage(about))
 
 
-def thin(network, stack, slab=thick_slices.STANDARD, *, iterations=16, sequence=8, overlap=OVERLAP, consistent=True):
+def usage(about):
+    """Returns the part of a card that says how :func:`thin_slices_with` uses the network, as keyword arguments."""
+    return {
+        "slab": thick_slices.Slab(**about.usage["slab"]),
+        "iterations": about.usage["iterations"],
+        "sequence": about.settings["steps"],
+    }
+
+
+def thin_slices_with(
+    network, stack, slab=thick_slices.STANDARD, *, iterations=16, sequence=8, overlap=OVERLAP, consistent=True
+):
     """Thin slices from thick ones with any network of :mod:`models.thick_slices`.
 
     Parameters

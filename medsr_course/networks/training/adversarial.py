@@ -7,7 +7,7 @@ PyTorch.
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.networks.pretrained import consistency, enhance, load
+from medsr_course.networks.pretrained import load, super_resolve_with, usage
 from medsr_course.networks.training.loop import inside, prefetch, restore, store
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.physics import metrics
@@ -275,8 +275,8 @@ def perception(network, about, groups, judge="features-judge"):
     Parameters
     ----------
     network : callable
-        As for :func:`pretrained.enhance`.
-    about : dict
+        As for :func:`pretrained.super_resolve_with`.
+    about : Card
         Its card; ``start`` names the other network.
     groups : dict
         Group title → scan name → image; those of the cohort are measured.
@@ -291,11 +291,11 @@ def perception(network, about, groups, judge="features-judge"):
     """
     from medsr_course.networks import losses
 
-    eye, start, scale = load(judge), load(about["start"]), about["scale"]
+    eye, start, scale = load(judge), load(about.start), about.usage["scale"]
     methods = {
         "ZIP": lambda coarse: zero_fill(coarse, scale),
-        about["start"]: lambda coarse: enhance(start.predict_on_batch, coarse, scale, **consistency(about)),
-        about["name"]: lambda coarse: enhance(network, coarse, scale, **consistency(about)),
+        about.start: lambda coarse: super_resolve_with(start.predict_on_batch, coarse, **usage(about)),
+        about.name: lambda coarse: super_resolve_with(network, coarse, **usage(about)),
     }
     result = {}
     for title, group in groups.items():

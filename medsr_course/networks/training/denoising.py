@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from medsr_course.networks.pretrained.denoising import TASK, clean, how
+from medsr_course.networks.pretrained import denoise_with, usage
 from medsr_course.networks.training import learning
 from medsr_course.networks.training.loop import fit
 from medsr_course.networks.training.pairs import Degradation, Patches
@@ -219,16 +219,14 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     )
     return model, {
         **learned,
-        "kind": recipe.kind,
-        "residual": recipe.residual,
-        "levels": list(recipe.levels),
-        "power": recipe.power,
+        "task": "denoising",
+        "usage": {"kind": recipe.kind, "residual": recipe.residual},
+        "training": {"levels": list(recipe.levels), "power": recipe.power, "finish": count},
         **origin(share, trained_on),
-        "degradation": asdict(degradation),
+        "augmentation": asdict(degradation),
         "seed": recipe.seed,
         "steps": steps + count,
         "start": recipe.start,
-        "finish": count,
         "batch": recipe.batch,
     }
 
@@ -246,9 +244,8 @@ def make(name, *, steps=None, checkpoint=None):
     recipe = RECIPES[name]
     return model, {
         "title": recipe.title,
-        "task": TASK,
         **trained,
-        "metrics": measure(model.predict_on_batch, trained),
+        "metrics": measure(model.predict_on_batch, learning.card_of(trained)),
         "intended_use": INTENDED_USE[recipe.kind],
         "not_for": NOT_FOR,
     }
@@ -262,9 +259,8 @@ def measure(network, about, levels=denoising.LEVELS):
     Parameters
     ----------
     network : callable
-        See :func:`pretrained.denoising.clean`.
-    about : dict
-        The card.
+        See :func:`pretrained.denoise_with`.
+    about : Card
 
     Returns
     -------
@@ -278,8 +274,9 @@ def measure(network, about, levels=denoising.LEVELS):
         for level in levels:
             rows = []
             for key, image in group.items():
-                given = denoising.pair(image, level, about["kind"], key=key, slices=5)
-                before, after = given.scores(given.noisy), given.scores(clean(network, given.noisy, **how(about)))
+                given = denoising.pair(image, level, about.usage["kind"], key=key, slices=5)
+                made = denoise_with(network, given.noisy, **usage(about))
+                before, after = given.scores(given.noisy), given.scores(made)
                 rows.append((before["psnr"], after["psnr"], before["psnr_head"], after["psnr_head"]))
             mean = [round(float(value), 2) for value in np.mean(rows, axis=0)]
             keys = ("noisy (dB)", "denoised (dB)", "noisy, head (dB)", "denoised, head (dB)")

@@ -6,9 +6,8 @@ from functools import partial
 import numpy as np
 
 from medsr_course.networks import losses
-from medsr_course.networks.pretrained import card, load
+from medsr_course.networks.pretrained import card, denoise_with, load, usage
 from medsr_course.networks.pretrained import network as shipped_network
-from medsr_course.networks.pretrained.denoising import TASK, clean, how
 from medsr_course.networks.training import adversarial, denoising, learning
 from medsr_course.networks.training.pairs import Degradation, Patches
 from medsr_course.networks.training.sources import material, measured_on, origin
@@ -95,7 +94,7 @@ def train(name, seed, *, recipe=None, steps=None, checkpoint=None):
     slices, weights, trained_on = material(recipe.share)
     degradation = Degradation(1, **recipe.degradation)
     patches = Patches(slices, degradation, weights=weights, size=recipe.size, batch=recipe.batch, seed=seed)
-    batches = denoising.Noisy(patches, begin["kind"], recipe.levels, seed=seed)
+    batches = denoising.Noisy(patches, begin.usage["kind"], recipe.levels, seed=seed)
     teach = partial(
         adversarial.teach,
         scale=1,
@@ -107,21 +106,20 @@ def train(name, seed, *, recipe=None, steps=None, checkpoint=None):
         **recipe.players,
     )
     model, learned = learning.learn(
-        begin["architecture"],
-        begin["settings"],
+        begin.architecture,
+        begin.settings,
         lambda model: teach(model, batches, steps),
         policy=recipe.precision,
         start=recipe.start,
     )
     return model, {
         **learned,
-        "kind": begin["kind"],
-        "residual": True,
+        "task": "denoising",
+        "usage": {"kind": begin.usage["kind"], "residual": True},
         "start": recipe.start,
-        "players": {**recipe.players, "conditional": True},
-        "levels": list(recipe.levels),
+        "training": {"levels": list(recipe.levels), "players": {**recipe.players, "conditional": True}},
         **origin(recipe.share, trained_on),
-        "degradation": asdict(degradation),
+        "augmentation": asdict(degradation),
         "seed": seed,
         "steps": steps,
         "batch": recipe.batch,
@@ -146,23 +144,24 @@ def make(name, *, steps=None, checkpoint=None):
     for seed in recipe.seeds:
         part = checkpoint and checkpoint.with_name(f"{checkpoint.stem}-{seed}{checkpoint.suffix}")
         model, trained = train(name, seed, steps=steps, checkpoint=part)
+        about = learning.card_of(trained)
         shipped = shipped or (model, trained)
         seeds[str(seed)] = {
             "seconds": trained["seconds"],
             "curve": trained["curve"],
-            "trade": {title: trade(model.predict_on_batch, trained, group) for title, group in cohort.items()},
+            "trade": {title: trade(model.predict_on_batch, about, group) for title, group in cohort.items()},
         }
     for seed in recipe.seeds:
         if checkpoint:
             checkpoint.with_name(f"{checkpoint.stem}-{seed}{checkpoint.suffix}").unlink(missing_ok=True)
     model, trained = shipped
+    about = learning.card_of(trained)
     return model, {
         "title": recipe.title,
-        "task": TASK,
         **trained,
         "seeds": seeds,
-        "perception": {title: trade(model.predict_on_batch, trained, group) for title, group in groups.items()},
-        "metrics": denoising.measure(model.predict_on_batch, trained),
+        "perception": {title: trade(model.predict_on_batch, about, group) for title, group in groups.items()},
+        "metrics": denoising.measure(model.predict_on_batch, about),
         "intended_use": INTENDED_USE,
         "not_for": NOT_FOR,
     }
@@ -174,8 +173,8 @@ def trade(network, about, images, *, level=6, slices=4, judge="features-judge"):
     Parameters
     ----------
     network : callable
-        As for :func:`pretrained.denoising.clean`.
-    about : dict
+        As for :func:`pretrained.denoise_with`.
+    about : Card
         Its card; ``start`` names the other network.
     images : dict of str to nibabel image
     level : float
@@ -191,13 +190,13 @@ def trade(network, about, images, *, level=6, slices=4, judge="features-judge"):
         ``PSNR loss (dB)``; ``spectrum error`` (:func:`metrics.spectrum_error`, frequencies beyond half of Nyquist) and
         ``perceptual distance``, each followed by that of the start.
     """
-    eye, run = load(judge), {"after": network, "before": shipped_network(about["start"])}
+    eye, run = load(judge), {"after": network, "before": shipped_network(about.start)}
     rows = []
     for key, image in images.items():
-        given = task.pair(image, level, about["kind"], key=key, slices=slices)
+        given = task.pair(image, level, about.usage["kind"], key=key, slices=slices)
         row = []
         for side in run.values():
-            made = clean(side, given.noisy, **how(about))
+            made = denoise_with(side, given.noisy, **usage(about))
             row += [
                 metrics.psnr(given.target, made),
                 metrics.spectrum_error(given.target, made, BAND),

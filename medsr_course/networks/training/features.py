@@ -210,7 +210,7 @@ def train(name, learners, examinees, *, steps=None, checkpoint=None):
     right, commonest = accuracy(model, unseen)
     return encoder, {
         "parameters": encoder.count_params(),
-        "question": recipe.question,
+        "usage": {"question": recipe.question},
         "seed": recipe.seed,
         "steps": recipe.steps if steps is None else steps,
         "batch": recipe.batch,
@@ -249,6 +249,7 @@ def make(name, *, steps=None, checkpoint=None):
         "architecture": recipe.architecture,
         "settings": recipe.settings,
         "data": [SOURCES["cohort"]],
+        "share": {"cohort": 1.0},
         "cohort_version": phantom.VERSION,
         **trained,
         "intended_use": INTENDED_USE[name],

@@ -2,7 +2,8 @@
 
 import time
 
-from medsr_course.networks.pretrained import load
+from medsr_course.networks.pretrained import Card, load
+from medsr_course.networks.pretrained.cards import FORMAT
 from medsr_course.networks.training.loop import precision
 from medsr_course.networks.training.pairs import TrainingError
 
@@ -58,3 +59,13 @@ def learn(architecture, settings, teach, *, policy="auto", seed=0, start=None):
         "seconds": round(seconds),
         "curve": [[step, *(float(f"{value:.4g}") for value in values)] for step, *values in curve],
     }
+
+
+def card_of(about):
+    """Returns the card of a network about which this much is known; what is not known yet is empty."""
+    texts = ("name", "title", "task", "architecture", "intended_use", "not_for", "recipe")
+    numbers = ("parameters", "cohort_version", "seed", "steps", "batch", "seconds")
+    groups = ("settings", "usage", "share", "trained_on", "metrics", "files")
+    blank = {"format": FORMAT, "version": "1.0", "licence": "MIT", "data": [], "curve": []}
+    blank |= dict.fromkeys(texts, "") | dict.fromkeys(numbers, 0) | {key: {} for key in groups}
+    return Card(**{**blank, **about})

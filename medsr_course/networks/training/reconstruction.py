@@ -198,12 +198,10 @@ def make(name, *, steps=None, checkpoint=None, share=None):
         "title": recipe.title,
         "task": "reconstruction",
         **learned,
-        "multiplications per pixel": round(multiplications(model, iterations)),
-        "trust": trust_of(model),
-        "factors": list(recipe.factors),
-        "noise": list(batches.noise),
+        "multiplications_per_pixel": round(multiplications(model, iterations)),
+        "usage": {"trust": trust_of(model), "factors": list(recipe.factors), "noise": list(batches.noise)},
         **origin(share, trained_on),
-        "history": dict(HISTORY),
+        "augmentation": dict(HISTORY),
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,
@@ -218,17 +216,17 @@ def make(name, *, steps=None, checkpoint=None, share=None):
         ),
     }
     block = block_of(model)
-    about["metrics"] = measure(block.predict_on_batch, pretrained.reconstruction.iterating(about))
+    about["metrics"] = measure(block.predict_on_batch, pretrained.usage(learning.card_of(about)))
     return model, about
 
 
-def measure(block, iterating):
+def measure(block, usage):
     """The card's numbers: mean PSNR over the scans of each group, four slices of each, 1 % noise, R = 4 and 8.
 
     Parameters
     ----------
-    block, iterating
-        For :func:`pretrained.unroll`.
+    block, usage
+        For :func:`pretrained.reconstruct_with`.
     """
     from medsr_course.networks import pretrained
 
@@ -242,7 +240,7 @@ def measure(block, iterating):
             for scan_name, image in group.items():
                 target, kspace, mask = scan(image, factor, key=scan_name, slices=4)
                 base.append(metrics.psnr(target, np.abs(zero_filled(kspace))))
-                found = pretrained.unroll(block, kspace, mask, **iterating)
+                found = pretrained.reconstruct_with(block, kspace, mask, **usage)
                 value.append(metrics.psnr(target, np.abs(found)))
             row[f"R = {factor}, zero-filled (dB)"] = round(float(np.mean(base)), 2)
             row[f"R = {factor} (dB)"] = round(float(np.mean(value)), 2)

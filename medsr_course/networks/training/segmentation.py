@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from medsr_course import runtime
-from medsr_course.networks.pretrained import segmentation as using
+from medsr_course.networks.pretrained import segment_with
 from medsr_course.networks.training import learning
 from medsr_course.networks.training.loop import fit
 from medsr_course.networks.training.pairs import TrainingError, scaled_slices
@@ -253,11 +253,11 @@ def make(name, *, steps=None, checkpoint=None):
         "title": recipe.title,
         "task": "segmentation",
         **learned,
-        "contrast": recipe.contrast,
-        "classes": CLASSES[recipe.question],
+        "usage": {"contrast": recipe.contrast, "classes": CLASSES[recipe.question]},
         "data": [SOURCES["cohort"]],
+        "share": {"cohort": 1.0},
         "trained_on": {"cohort": [s.id for s in people]},
-        "change": asdict(change),
+        "augmentation": asdict(change),
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,
@@ -285,7 +285,7 @@ def _of_subject(network, subject, question, contrast):
     scan = volumes.to_stack(subject.contrasts[contrast])
     middle = slice(int(0.35 * len(scan)), int(0.72 * len(scan)), 3 if question == "tissue" else 1)
     wanted = truth(subject, question)[middle]
-    found = using.label(network, scan[middle])
+    found = segment_with(network, scan[middle])
     if question == "tissue":
         return {f"Dice {segmentation.TISSUES[k]}": segmentation.dice(wanted, found, k) for k in segmentation.BRAIN}
     hits, alarms = segmentation.detected(wanted == 1, found == 1)

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from medsr_course.networks.pretrained import consistency, enhance
+from medsr_course.networks import pretrained
 from medsr_course.networks.training import adversarial, learning
 from medsr_course.networks.training.loop import fit
 from medsr_course.networks.training.pairs import Degradation, Patches
@@ -44,7 +44,7 @@ class Recipe:
     precision : {"auto", "float32", "mixed_bfloat16"}
         What the training computes in, see :func:`precision`; the weights are float32.
     data_consistency : {"hard", "soft", None}
-        How the network is used, see :func:`pretrained.enhance`.
+        How the network is used, see :func:`pretrained.super_resolve_with`.
     start : str, optional
         The weight it starts from.
     players : dict, optional
@@ -114,13 +114,13 @@ def gains(network, images, scale, *, noise=0.0, **consistency):
     Parameters
     ----------
     network : callable
-        As for :func:`pretrained.enhance`.
+        As for :func:`pretrained.super_resolve_with`.
     images : dict of str to nibabel image
         A scan whose name ends in "CT" is judged over 400 HU.
     noise : float
         In %, see :func:`superresolution.pair`.
     **consistency
-        For :func:`pretrained.enhance`.
+        For :func:`pretrained.super_resolve_with`.
 
     Returns
     -------
@@ -135,7 +135,8 @@ def gains(network, images, scale, *, noise=0.0, **consistency):
             "pixel_size": volumes.pixel_size(image),
         }
         base = superresolution.psnrs(target, zero_fill(coarse, scale), **options)
-        value = superresolution.psnrs(target, enhance(network, coarse, scale, **consistency), **options)
+        made = pretrained.super_resolve_with(network, coarse, scale, **consistency)
+        value = superresolution.psnrs(target, made, **options)
         rows.append(
             {
                 "scan": scan,
@@ -169,7 +170,7 @@ def patches(recipe, slices, weights):
 
 
 def usage(recipe):
-    """What a card says of how the network is used, from which :func:`pretrained.consistency` reads it."""
+    """What a card says of how the network is used, from which :func:`pretrained.usage` reads it."""
     return {
         "scale": recipe.settings["scale"],
         "input": "zip" if _reads_zip(recipe) else "coarse",
@@ -225,15 +226,16 @@ def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
     )
     about = {
         **learned,
-        **usage(recipe),
+        "task": "super-resolution",
+        "usage": usage(recipe),
         **origin(share, trained_on),
-        "degradation": asdict(batches.degradation),
+        "augmentation": asdict(batches.degradation),
         "seed": recipe.seed,
         "steps": steps,
         "batch": recipe.batch,
     }
     if recipe.players is not None:
-        about["start"], about["players"] = recipe.start, recipe.players
+        about["start"], about["training"] = recipe.start, {"players": recipe.players}
         about["curve_columns"] = list(adversarial.COLUMNS)
     return model, about
 
@@ -251,13 +253,14 @@ def make(name, *, steps=None, checkpoint=None):
     recipe = RECIPES[name]
     about = {
         "title": recipe.title,
-        "task": "super-resolution",
         **trained,
-        "metrics": measure(model, trained),
+        "metrics": measure(model, learning.card_of(trained)),
         **uses(recipe),
     }
     if recipe.players is not None:
-        about["perception"] = adversarial.perception(model.predict_on_batch, {"name": name, **about}, measured_on())
+        about["perception"] = adversarial.perception(
+            model.predict_on_batch, learning.card_of({"name": name, **about}), measured_on()
+        )
     return model, about
 
 
@@ -284,7 +287,7 @@ def measure(model, about, noises=(0, 3, 6)):
         for noise in noises:
             if noise and title.endswith("CT"):
                 continue  # the protocol's noise ends in a magnitude, which signed data have not
-            rows = gains(model.predict_on_batch, group, about["scale"], noise=noise, **consistency(about))
+            rows = gains(model.predict_on_batch, group, noise=noise, **pretrained.usage(about))
             keys = ("zip", "network", "gain", "gain_head")
             mean = {key: round(float(np.mean([r[key] for r in rows])), 2) for key in keys}
             result[f"{title}, {noise} % noise" if noise else title] = {

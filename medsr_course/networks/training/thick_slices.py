@@ -269,8 +269,7 @@ def make(name, *, steps=None, checkpoint=None, share=None):
         "title": recipe.title,
         "task": "slices",
         **learned,
-        "slab": asdict(recipe.slab),
-        "iterations": recipe.iterations,
+        "usage": {"slab": asdict(recipe.slab), "iterations": recipe.iterations},
         "data": [SOURCES[source] for source in share],
         "share": share,
         "trained_on": trained_on,
@@ -286,7 +285,7 @@ def make(name, *, steps=None, checkpoint=None, share=None):
             "first. Detail between the slices is a guess from the training images."
         ),
     }
-    about["metrics"] = measure(model.predict_on_batch, about)
+    about["metrics"] = measure(model.predict_on_batch, learning.card_of(about))
     return model, about
 
 
@@ -296,10 +295,9 @@ def gain(network, image, about, *, plane="axial", rows=ROWS):
     Parameters
     ----------
     network : callable
-        See :func:`pretrained.thin`.
+        See :func:`pretrained.thin_slices_with`.
     image : nibabel image
-    about : dict
-        A card: ``slab``, ``iterations``, ``settings``.
+    about : Card
     rows : int
         Of the slices, from their middle: all slices and all columns count, a few rows say enough.
 
@@ -310,12 +308,12 @@ def gain(network, image, about, *, plane="axial", rows=ROWS):
     """
     from medsr_course.networks import pretrained
 
-    slab = thick_slices.Slab(**about["slab"])
+    slab = thick_slices.Slab(**about.usage["slab"])
     thin = thick_slices.trim(volumes.to_stack(image, plane), slab.spacing).astype(np.float32)
     thin = thin[:, max(0, (thin.shape[1] - rows) // 2) :][:, :rows]
     thick = thick_slices.thicken(thin, slab)
-    base = metrics.psnr(thin, thick_slices.back_project(thick, slab, about["iterations"]))
-    value = metrics.psnr(thin, pretrained.thin(network, thick, slab, iterations=about["iterations"]))
+    base = metrics.psnr(thin, thick_slices.back_project(thick, slab, about.usage["iterations"]))
+    value = metrics.psnr(thin, pretrained.thin_slices_with(network, thick, slab, iterations=about.usage["iterations"]))
     return {"baseline": base, "network": value, "gain": value - base}
 
 

@@ -2,9 +2,9 @@
 
 import argparse
 import hashlib
-import json
 import os
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from medsr_course import resources, runtime
-from medsr_course.networks.pretrained import card, load
+from medsr_course.networks.pretrained import Card, card, load
 from medsr_course.networks.training import (
     denoising,
     denoising_gan,
@@ -46,16 +46,15 @@ def train_weight(name, folder=None):
 
     Returns
     -------
-    dict
-        The card.
+    Card
     """
     folder = Path(folder or resources.path("weights"))
     learning.find(name, recipes())
     task = next(task for task in TASKS if name in task.RECIPES)
     checkpoint = runtime.cache_dir() / "training" / f"{name}-{task.RECIPES[name].steps}.npz"
     model, about = task.make(name, checkpoint=checkpoint)
-    about = {"name": name, **about, "recipe": f"make weights NAME={name}", "licence": "MIT"}
-    _publish(model, about, folder, getattr(task, "exported", None))
+    about = learning.card_of({"name": name, **about, "recipe": f"make weights NAME={name}"})
+    about = _publish(model, about, folder, getattr(task, "exported", None))
     checkpoint.unlink(missing_ok=True)
     return about
 
@@ -67,8 +66,7 @@ def train_twin(name, folder=None):
 
     Returns
     -------
-    dict
-        The card.
+    Card
     """
     folder = Path(folder or resources.path("weights"))
     path = folder / f"{name}.json"
@@ -76,9 +74,10 @@ def train_twin(name, folder=None):
         raise TrainingError(f"{name!r} has no card in {folder}: `make weights NAME={name}` first")
     synthetic = {source: part for source, part in superresolution.RECIPES[name].share.items() if source != "ds002748"}
     model, trained = superresolution.train(name, share=synthetic)
-    about = json.loads(path.read_text(encoding="utf-8"))
+    about = Card.from_json(path.read_text(encoding="utf-8"), path.name)
     kept = ("share", "trained_on", "steps", "seconds", "curve")
-    about["twin"] = {**{key: trained[key] for key in kept}, "metrics": superresolution.measure(model, trained)}
+    measured = superresolution.measure(model, learning.card_of(trained))
+    about = replace(about, twin={**{key: trained[key] for key in kept}, "metrics": measured})
     _write_card(about, path)
     return about
 
@@ -87,15 +86,15 @@ def measure_again(name, folder=None):
     """Measure a shipped super-resolution network anew and put the numbers into its card; returns the card."""
     folder = Path(folder or resources.path("weights"))
     about, recipe = card(name), superresolution.RECIPES[name]
-    about.update(superresolution.usage(recipe) | superresolution.uses(recipe))
-    about["metrics"] = superresolution.measure(load(name), about)
+    about = replace(about, usage=superresolution.usage(recipe), **superresolution.uses(recipe))
+    about = replace(about, metrics=superresolution.measure(load(name), about))
     _write_card(about, folder / f"{name}.json")
     return about
 
 
 def _write_card(about, path):
     with runtime.atomic_write(path) as part:
-        part.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(about.to_json(), encoding="utf-8")
 
 
 def export(model, path):
@@ -135,7 +134,7 @@ def _publish(model, about, folder, exported=None):
     ``exported``: from the model to the part of it that becomes the .onnx file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = about["name"]
+    name = about.name
     with TemporaryDirectory(dir=folder) as scratch:
         scratch = Path(scratch)
         _round(model)
@@ -143,10 +142,11 @@ def _publish(model, about, folder, exported=None):
         _halve(scratch / "all.weights.h5", scratch / f"{name}.weights.h5")
         export(exported(model) if exported else model, scratch / f"{name}.onnx")
         files = sorted(scratch.iterdir())
-        about["files"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+        about = replace(about, files={f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files})
         for file in files:
             os.replace(file, folder / file.name)
     _write_card(about, folder / f"{name}.json")
+    return about
 
 
 def main(arguments=None):
@@ -163,9 +163,10 @@ def main(arguments=None):
             if wanted.measure:
                 about = measure_again(name)
             else:
-                about = train_twin(name)["twin"] if wanted.twin else train_weight(name)
-            print(f"{name}: {about['steps']} steps, {about['seconds']} s")
-            for data, row in about["metrics"].items():
+                about = train_twin(name) if wanted.twin else train_weight(name)
+            found = about.twin if wanted.twin and about.twin else asdict(about)
+            print(f"{name}: {found['steps']} steps, {found['seconds']} s")
+            for data, row in found["metrics"].items():
                 print(f"  {data}: {', '.join(f'{key} {value}' for key, value in row.items())}")
     except runtime.CourseError as error:
         sys.exit(f"error: {error}")

@@ -13,7 +13,7 @@
 ========================  ==========================================================================
 
 All subjects warp **one** template: their deep structures resemble each other more than those of real
-people do. ``tools/cohort_report.py`` measures how far the images resemble real ones.
+people do. ``python -m tools.cohort_report`` measures how far the images resemble real ones.
 """
 
 from medsr_course.scans.phantom.anatomy import LABELS

@@ -241,16 +241,16 @@ def test_thin_scales_and_stays_consistent(rng, volume):
     def network(batch):
         return 0.05 * np.sin(40 * batch)
 
-    result = pretrained.thin(network, thick)
+    result = pretrained.thin_slices_with(network, thick)
     assert result.shape == volume.shape
     assert np.abs(thick_slices.thicken(result) - thick).max() < 1e-5
     assert np.abs(result - thick_slices.back_project(thick)).max() > 1e-2
-    assert np.abs(pretrained.thin(network, 250 * thick) / 250 - result).max() < 1e-4  # unit of the scan
-    free = pretrained.thin(network, thick, consistent=False)
+    assert np.abs(pretrained.thin_slices_with(network, 250 * thick) / 250 - result).max() < 1e-4  # unit of the scan
+    free = pretrained.thin_slices_with(network, thick, consistent=False)
     assert np.abs(thick_slices.thicken(free) - thick).max() > 1e-3
-    assert not pretrained.thin(network, np.zeros((6, 4, 4))).any()
+    assert not pretrained.thin_slices_with(network, np.zeros((6, 4, 4))).any()
     with pytest.raises(ValueError, match="overlap"):
-        pretrained.thin(network, thick, overlap=4)
+        pretrained.thin_slices_with(network, thick, overlap=4)
 
 
 def test_wrong_stacks_are_refused():

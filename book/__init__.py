@@ -1,0 +1,1 @@
+"""The website: its pages, and the command that builds it, ``python -m book.build``."""

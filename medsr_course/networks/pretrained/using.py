@@ -1,0 +1,37 @@
+"""How a card has its network used, for every task."""
+
+from typing import Any
+
+from medsr_course.networks.pretrained import denoising, reconstruction, segmentation, superresolution, thick_slices
+from medsr_course.networks.pretrained.cards import Card, WeightError
+
+_PARTS = {
+    "super-resolution": superresolution.usage,
+    "denoising": denoising.usage,
+    "slices": thick_slices.usage,
+    "reconstruction": reconstruction.usage,
+    "segmentation": segmentation.usage,
+}
+
+
+def usage(card: Card) -> dict[str, Any]:
+    """Returns the keyword arguments with which a task's ``…_with`` function uses a network, as its card has them.
+
+    Parameters
+    ----------
+    card : Card
+        Of a network for super-resolution, denoising, slices, reconstruction or segmentation; :func:`card` gives it.
+
+    Returns
+    -------
+    dict
+        E.g. ``super_resolve_with(load(name), stack, **usage(card(name)))`` is ``super_resolve(name, stack)``.
+
+    Raises
+    ------
+    WeightError
+        If no function takes an image through networks for that task, as for "features".
+    """
+    if card.task not in _PARTS:
+        raise WeightError(f"{card.name} is for {card.task}: no network of that task is used from image to image")
+    return _PARTS[card.task](card)

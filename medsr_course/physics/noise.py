@@ -1,0 +1,216 @@
+"""Noise of images: how it is added, how it is distributed, how its bias is taken off and its strength measured.
+
+"p %" of noise is complex Gaussian, with a standard deviation of p % of a slice's 99.5th percentile in each of the two
+channels (:func:`noise_sigma`). The magnitude of such an image has the Rician distribution. σ = 0, as in a slice that
+holds nothing, is no noise.
+"""
+
+import numpy as np
+from scipy import ndimage, special
+
+from medsr_course.physics import _checks
+from medsr_course.types import Array, ArrayLike, Rng, Stack
+
+
+def noise_sigma(stack: Stack, percent: float) -> Array:
+    r"""Standard deviation that "p % noise" stands for, :math:`\sigma = \frac{p}{100}\, Q_{99.5}(|x|)` of each slice.
+
+    Returns an array ``(..., 1, 1)`` that broadcasts against ``stack``.
+
+    >>> noise_sigma(np.full((2, 8, 8), 50.0), 4).ravel()
+    array([2., 2.])
+    """
+    level = np.percentile(np.abs(stack), 99.5, axis=(-2, -1), keepdims=True)
+    return level * (percent / 100)
+
+
+def add_complex_noise(stack: Stack, percent: float, rng: Rng) -> Stack:
+    r"""Complex Gaussian noise of "p %" in each of the two channels: :math:`y = x + \sigma (n_1 + i n_2)`.
+
+    Take the magnitude of the result for a magnitude (Rician) image.
+
+    Parameters
+    ----------
+    stack : array (..., h, w)
+    percent : float
+        See :func:`noise_sigma`.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    complex array (..., h, w)
+
+    >>> noisy = add_complex_noise(np.full((1, 64, 64), 100.0), 5, np.random.default_rng(0))
+    >>> bool(abs(noisy.imag.std() - 5) < 0.2)
+    True
+    """
+    sigma = noise_sigma(stack, percent)
+    shape = np.shape(stack)
+    return stack + sigma * (rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
+
+
+def add_poisson_noise(stack: Stack, counts: float, rng: Rng) -> Stack:
+    r"""Poisson noise of a counting detector (X-ray photons, PET or SPECT events): :math:`y = \mathrm{Pois}(c\,x)/c`.
+
+    Parameters
+    ----------
+    stack : array (..., h, w)
+        Non-negative intensities, any unit.
+    counts : float
+        Expected counts where a slice reaches its 99.5th percentile: the dose.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float array (..., h, w)
+        In the unit of ``stack``: the counts, divided by c, the counts per unit.
+
+    Raises
+    ------
+    ValueError
+        If ``stack`` has negative values (an image after a filter, say): nothing emits −3 photons.
+
+    >>> noisy = add_poisson_noise(np.full((1, 64, 64), 7.0), 100, np.random.default_rng(0))
+    >>> bool(abs(noisy.std() - 0.7) < 0.03)  # 10 % of 100 counts
+    True
+    """
+    stack = _checks.finite(stack, "the stack")
+    if stack.min() < 0:
+        raise ValueError("counts cannot be negative: pass an image without negative values")
+    level = np.percentile(stack, 99.5, axis=(-2, -1), keepdims=True)
+    per_unit = counts / np.where(level > 0, level, 1)
+    return rng.poisson(stack * per_unit) / per_unit
+
+
+def rician_pdf(magnitude: ArrayLike, amplitude: ArrayLike, sigma: float) -> Array:
+    r"""Density of a magnitude M when amplitude A is measured with σ in each complex channel.
+
+    :math:`p(M) = \frac{M}{\sigma^2}\, e^{-(M^2 + A^2)/2\sigma^2}\, I_0(MA/\sigma^2)` (Rice 1944;
+    Gudbjartsson & Patz 1995, eq. 1); with A = 0 the Rayleigh density.
+
+    Parameters
+    ----------
+    magnitude, amplitude : array
+        Non-negative, one unit; broadcast against each other.
+    sigma : float
+        Same unit, above 0.
+
+    >>> round(float(rician_pdf(1.0, 0.0, 1.0)), 4)
+    0.6065
+    """
+    sigma = _checks.positive(sigma, "sigma")
+    m, a = np.asarray(magnitude, float), np.asarray(amplitude, float)
+    density = m / sigma**2 * np.exp(-((m - a) ** 2) / (2 * sigma**2)) * special.i0e(m * a / sigma**2)
+    return np.where(m >= 0, density, 0)
+
+
+def rician_mean(amplitude: ArrayLike, sigma: ArrayLike) -> Array:
+    r"""Mean of a Rician magnitude: :math:`\sigma\sqrt{\pi/2}` where there is no signal, A where A ≫ σ.
+
+    :math:`\sigma\sqrt{\pi/2}\,[(1 + x) I_0(x/2) + x I_1(x/2)]\, e^{-x/2}` with :math:`x = A^2/2\sigma^2`
+    (Gudbjartsson & Patz 1995, the Laguerre polynomial written with Bessel functions).
+
+    >>> round(float(rician_mean(0.0, 2.0)), 4)  # 2 √(π/2)
+    2.5066
+    """
+    amplitude, sigma = np.asarray(amplitude, float), np.asarray(sigma)
+    x = amplitude**2 / (2 * np.where(sigma > 0, sigma, 1) ** 2)
+    mean = sigma * np.sqrt(np.pi / 2) * ((1 + x) * special.i0e(x / 2) + x * special.i1e(x / 2))
+    return np.where(sigma > 0, mean, np.abs(amplitude))
+
+
+def rician_std(amplitude: ArrayLike, sigma: ArrayLike) -> Array:
+    r"""Standard deviation of a Rician magnitude: :math:`\sigma\sqrt{2 - \pi/2}` for A = 0, σ for A ≫ σ.
+
+    :math:`\sqrt{2\sigma^2 + A^2 - \mu^2}`, μ the :func:`rician_mean`.
+
+    >>> round(float(rician_std(0.0, 1.0)), 4)
+    0.6551
+    """
+    amplitude = np.asarray(amplitude, float)
+    return np.sqrt(np.maximum(2 * np.square(sigma) + amplitude**2 - rician_mean(amplitude, sigma) ** 2, 0))
+
+
+def unbiased(mean: ArrayLike, sigma: ArrayLike) -> Array:
+    r"""The signal behind a mean magnitude: :func:`rician_mean` turned round (Koay & Basser 2006).
+
+    A filter that averages magnitudes comes close to their mean, not to the signal: in air σ√(π/2) instead of 0, in
+    tissue A + σ²/2A instead of A.
+
+    Parameters
+    ----------
+    mean : array (n, h, w)
+        Filtered magnitudes.
+    sigma : array (n, 1, 1) or float
+        Of the noise in each channel; where it is 0 the mean is the signal.
+
+    Returns
+    -------
+    array (n, h, w)
+        0 where the mean is below that of noise alone.
+
+    >>> float(unbiased(np.sqrt(np.pi / 2), 1.0).round(6)), float(unbiased(10.05, 1.0).round(2))
+    (0.0, 10.0)
+    """
+    mean, sigma = np.asarray(mean), np.asarray(sigma)
+    signal = np.linspace(0, 12, 4001) ** 2 / 12  # dense where the mean hardly depends on the signal
+    ratio = mean / np.where(sigma > 0, sigma, 1)
+    close = np.interp(ratio, rician_mean(signal, 1.0), signal)
+    # Beyond the table: the mean is A + 1/(2A) to a part in ten thousand.
+    far = (ratio + np.sqrt(np.maximum(ratio**2 - 2, 0))) / 2
+    found = np.where(ratio > rician_mean(signal[-1], 1.0), far, close) * sigma
+    return np.where(sigma > 0, found, mean).astype(np.result_type(mean, np.float32))
+
+
+def from_squares(mean_square: ArrayLike, sigma: ArrayLike) -> Array:
+    r"""The signal behind a mean *squared* magnitude: :math:`\sqrt{\max(\overline{M^2} - 2\sigma^2, 0)}`.
+
+    The bias of squared magnitudes is 2σ² whatever the signal, which is why networks and filters can work on them
+    (Gudbjartsson & Patz 1995, eq. 8; Nowak 1999).
+
+    >>> float(from_squares(102.0, 1.0))
+    10.0
+    """
+    return np.sqrt(np.maximum(np.asarray(mean_square) - 2 * np.square(sigma), 0))
+
+
+def background_noise(stack: Stack) -> float:
+    r"""Standard deviation of the noise in each complex channel, measured where a magnitude image has no signal.
+
+    There the magnitude of complex Gaussian noise has the Rayleigh distribution, of median :math:`\sigma\sqrt{2 \ln 2}`
+    (Gudbjartsson & Patz 1995). Background: where the smoothed image is below a quarter of the 99.5th percentile, and
+    at least 3 pixels from anything brighter. Slices that hold nothing but 0, as at the ends of a volume, do not count.
+
+    Parameters
+    ----------
+    stack : array (n, h, w)
+        Magnitudes.
+
+    Returns
+    -------
+    float
+        In the unit of ``stack``. 0 where less than 0.5 % of the pixels are background, where the background was set to
+        zero, and where it is not Rayleigh's: its quartiles lie 0.77 medians apart, those of an image that was averaged
+        or made coarser after its magnitude was taken much less. Such noise is part of the picture.
+
+    >>> rng = np.random.default_rng(0)
+    >>> head = np.zeros((1, 64, 64)); head[:, 20:44, 20:44] = 100
+    >>> noisy = np.abs(head + 3 * (rng.standard_normal(head.shape) + 1j * rng.standard_normal(head.shape)))
+    >>> bool(abs(background_noise(noisy) - 3) < 0.2)
+    True
+    """
+    stack = np.abs(_checks.stack(stack, "the stack").astype(np.float32))
+    stack = stack[stack.any(axis=(1, 2))]
+    if not len(stack):
+        return 0.0
+    level = np.percentile(stack[stack > 0], 99.5)
+    # Smoothed, so that a single bright pixel of noise does not count as signal.
+    signal = ndimage.gaussian_filter(stack, (0, 1.5, 1.5)) > 0.25 * level
+    near = ndimage.binary_dilation(signal, np.ones((1, 3, 3), bool), iterations=3)
+    background = stack[~near]
+    if background.size < 0.005 * stack.size:
+        return 0.0
+    low, middle, high = np.percentile(background, [25, 50, 75])
+    if high - low < 0.55 * middle:
+        return 0.0
+    return float(middle / np.sqrt(2 * np.log(2)))

@@ -1,0 +1,23 @@
+"""Names for what crosses the package's edges: for annotations, and light to import.
+
+``Stack`` and ``Array`` are both NumPy arrays of any number type; the first is ``(n, h, w)`` unless its docstring allows
+more axes, the second may have any shape.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from nibabel.spatialimages import SpatialImage
+
+Array: TypeAlias = NDArray[Any]
+Stack: TypeAlias = NDArray[Any]  # (n, h, w)
+Mask: TypeAlias = NDArray[np.bool_]
+Image: TypeAlias = "SpatialImage"  # a nibabel image: values, affine, header
+PathLike: TypeAlias = str | os.PathLike[str]
+Rng: TypeAlias = np.random.Generator
+
+__all__ = ["Array", "ArrayLike", "Image", "Mask", "PathLike", "Rng", "Stack"]
