@@ -57,8 +57,8 @@ BOARD = Board(
         "Noise is added to scans (complex Gaussian, σ in % of each slice's 99.5th percentile) and taken out again. "
         "**Magnitudes** have Rician noise; there, filters are corrected for its bias (Koay & Basser 2006). The **real "
         "channel** has Gaussian noise. Each filter has its best strength of seven, chosen on validation scans for each "
-        "kind and level, and is told the true σ; the networks are told nothing. Five axial slices of each scan. Real "
-        "scans carry noise of their own, which counts as truth."
+        "kind and level, and receives the true σ; the networks receive the noisy image alone. Five axial slices of "
+        "each scan. Real scans carry noise of their own, which counts as truth."
     ),
     metrics={"psnr": ("PSNR (dB)", ".2f", "up"), "psnr_head": ("PSNR inside the head (dB)", ".2f", "up")},
     reference="nlm",

@@ -1,4 +1,4 @@
-"""The board of tissue segmentation: what a scan has been through before the shipped U-Net sees it; the mixture."""
+"""The board of tissue segmentation: the shipped U-Net on scans restored in several ways; the mixture."""
 
 from collections.abc import Callable
 
@@ -86,9 +86,9 @@ BOARD = Board(
         f"Cerebrospinal fluid, grey and white matter of T1-weighted scans by the network `{NETWORK}`, trained on "
         f"fine images; {SLICES} neighbouring axial slices a scan, made {SCALE} times coarser within the slice by "
         "k-space cropping and brought back by each method. **Cohort:** against the true labels. **Real scans:** nobody "
-        "labelled them, so the reference is what the same network says of the fine scan; this measures agreement, not "
-        "truth. The Gaussian mixture reads the fine image and is told where the brain is (cohort: the truth; real "
-        "scans: the network's brain)."
+        "labelled them, so the reference is what the same network finds in the fine scan; this measures agreement, not "
+        "truth. The Gaussian mixture receives the fine image and a mask of the brain (cohort: the truth; real scans: "
+        "the network's brain)."
     ),
     metrics={
         "dice": ("Dice, mean of three", ".3f", "up"),
