@@ -95,7 +95,7 @@ def measure(request: Request) -> list[Row]:
     plain = [methods.get(name) for name in names if name not in FILTERS]
     benches: dict[Scan, _Bench] = {}
     swept: dict[tuple, dict[Scan, dict[float, float]]] = {}
-    for scan in runtime.progress(tuning if filters else [], "strengths of filters", unit="scan"):
+    for scan in runtime.progress(tuning, "strengths of filters", unit="scan") if filters else ():
         benches[scan] = bench = _Bench(scan, request.fresh)
         for name, noise in product(filters, _noises(2, scan)[1:]):
             curve = {strength: full for strength, (full, _) in bench.sweep(name, noise).items()}
