@@ -270,8 +270,9 @@ def leaderboards(source: Path) -> str:
 
 
 def _section(path: Path) -> str:
-    """A text of ``results/`` as part of a page: headings one level down, pictures where the page finds them."""
-    text = path.read_text(encoding="utf-8").strip()
+    """A text of ``results/`` as part of a page: headings a level down, pictures where the page finds them, no HTML."""
+    parts = re.split(r"(`[^`]*`)", path.read_text(encoding="utf-8").strip())
+    text = "".join(part if k % 2 else re.sub(r"(?<!\\)<(?=[A-Za-z/!?])", r"\<", part) for k, part in enumerate(parts))
     text = re.sub(r"^(#+) ", r"#\1 ", text, flags=re.M)
     return re.sub(r"\]\((?!\w+:|results/)(\S+\.(?:png|svg))\)", r"](results/\1)", text)
 

@@ -18,7 +18,7 @@ Above them :mod:`~medsr_course.pipeline` (a scan in, a scan out) and :mod:`~meds
 
 import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,

@@ -46,6 +46,11 @@ def main() -> None:
     except CourseError as error:
         print(f"medsr: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in runtime.DISK_TROUBLE:
+            raise
+        print(f"medsr: {runtime.disk_trouble(error, error.filename or runtime.cache_dir())}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\nmedsr: interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

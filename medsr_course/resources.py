@@ -5,6 +5,7 @@ import platform
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from medsr_course import runtime
 from medsr_course.runtime import CourseError
@@ -12,13 +13,13 @@ from medsr_course.runtime import CourseError
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def checkout():
+def checkout() -> Path | None:
     """Root folder of the course's checkout, or None when only the wheel is installed."""
     root = _PACKAGE.parent
     return root if (root / "notebooks").is_dir() and (root / "pyproject.toml").is_file() else None
 
 
-def provenance():
+def provenance() -> dict[str, Any]:
     """Where and when a number is measured, for what is written into ``results/``.
 
     Returns
@@ -29,7 +30,7 @@ def provenance():
     """
     root = checkout() or Path.cwd()
 
-    def git(*words):
+    def git(*words: str) -> str:
         try:
             return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True).stdout.strip()
         except OSError:
@@ -46,7 +47,7 @@ def provenance():
     }
 
 
-def path(*parts):
+def path(*parts: str) -> Path:
     """Path of a file or folder under ``data/``.
 
     A checkout has it beside the package; a wheel carries a copy inside it.
@@ -67,13 +68,13 @@ def path(*parts):
     return found
 
 
-def template(name):
+def template(name: str) -> Path:
     """Path of one of nilearn's ICBM 2009a files: ``"t1"``, ``"gm"`` or ``"wm"``.
 
     Found without importing nilearn, which takes seconds.
     """
     spec = find_spec("nilearn")
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise CourseError("nilearn is not installed: run `make lab`, or `pip install medsr-course`")
     folder = Path(spec.origin).parent / "datasets" / "data"
     found = folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from nibabel.spatialimages import SpatialImage
+    from nibabel.spatialimages import SpatialImage as Image  # values, affine, header
+else:
+    Image = Any  # nibabel takes a while to import
 
 Array: TypeAlias = NDArray[Any]
 Stack: TypeAlias = NDArray[Any]  # (n, h, w)
 Mask: TypeAlias = NDArray[np.bool_]
-Image: TypeAlias = "SpatialImage"  # a nibabel image: values, affine, header
 PathLike: TypeAlias = str | os.PathLike[str]
 Rng: TypeAlias = np.random.Generator
 

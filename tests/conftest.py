@@ -1,7 +1,6 @@
 """Fixtures every test may use."""
 
 import ast
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -12,14 +11,6 @@ from medsr_course import doctor
 from medsr_course.teaching import notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def load_tool(name, folder="tools"):
-    """Import a script of ``tools/`` (or another folder), which is no package, by its path."""
-    spec = importlib.util.spec_from_file_location(f"{folder}_{name}", ROOT / folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def code_cells(chapter):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from medsr_course.runtime import CourseError
-from medsr_course.scans import catalogue
+from medsr_course.scans import catalogue, transfer
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: three pieces
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -70,7 +70,7 @@ def server(tmp_path, monkeypatch):
     thread = threading.Thread(target=functools.partial(httpd.serve_forever, poll_interval=0.01))
     thread.start()
     monkeypatch.setenv("MEDSR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(catalogue, "_PAUSE", 0)
+    monkeypatch.setattr(transfer, "_PAUSE", 0)
     write_catalogue(monkeypatch, tmp_path, f"http://127.0.0.1:{httpd.server_port}/scan.bin")
     yield httpd
     httpd.shutdown()
@@ -127,7 +127,7 @@ def test_cut_transfers_are_resumed(server):
     assert catalogue.fetch("scan").read_bytes() == CONTENT
     asked = [int(r.removeprefix("bytes=").rstrip("-")) for r in server.ranges[1:]]
     # What arrived is not asked for again, but for the last unfinished piece.
-    assert np.allclose(asked, [len(CONTENT) / 2, len(CONTENT) * 3 / 4], atol=2 * catalogue._PIECE)
+    assert np.allclose(asked, [len(CONTENT) / 2, len(CONTENT) * 3 / 4], atol=2 * transfer._PIECE)
 
 
 def test_the_next_call_goes_on(server):
@@ -136,7 +136,7 @@ def test_the_next_call_goes_on(server):
     assert files() == ["incoming/scan.bin.part", "incoming/scan.bin.part.tag"]  # no half file under the name
     assert not catalogue.entry("scan").present
     have = (catalogue.folder("scan") / "incoming" / "scan.bin.part").stat().st_size
-    assert have > len(CONTENT) / 2 - catalogue._PIECE
+    assert have > len(CONTENT) / 2 - transfer._PIECE
     server.ranges.clear()
     assert catalogue.fetch("scan").read_bytes() == CONTENT
     assert server.ranges == [f"bytes={have}-"]
@@ -223,7 +223,7 @@ def test_an_answer_that_will_not_change_is_asked_once(server, code):
 
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDSR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(catalogue, "_PAUSE", 0)
+    monkeypatch.setattr(transfer, "_PAUSE", 0)
     write_catalogue(monkeypatch, tmp_path, "http://127.0.0.1:9/scan.bin")  # nobody listens on "discard"
     refuses("cannot be reached", "check the network")
     assert not catalogue.entry("scan").present

@@ -28,7 +28,7 @@ def chapter():
 
 
 @pytest.fixture(scope="module")
-def given():
+def pair():
     """A disc in air with 6 % of Rician noise."""
     y, x = np.mgrid[:80, :84] - 40
     return denoising.pair(np.where(np.hypot(x, y) < 30, 100.0, 0.0)[None].astype(np.float32), 6)
@@ -55,11 +55,11 @@ def test_my_dncnn_is_that_of_the_package(chapter):
     assert np.abs(a - np.asarray(theirs(x))).max() > 1e-2 * np.abs(b).max()
 
 
-def test_an_untrained_network_leaves_the_image_alone(chapter, given):
+def test_an_untrained_network_leaves_the_image_alone(chapter, pair):
     model = chapter["my_dncnn"](8, 3)
-    assert np.array_equal(chapter["denoise_with"](model.predict_on_batch, given.noisy), given.noisy)
+    assert np.array_equal(chapter["denoise_with"](model.predict_on_batch, pair.given), pair.given)
     model.set_weights([np.full_like(w, 0.1) for w in model.get_weights()])
-    assert not np.allclose(chapter["denoise_with"](model.predict_on_batch, given.noisy), given.noisy)
+    assert not np.allclose(chapter["denoise_with"](model.predict_on_batch, pair.given), pair.given)
 
 
 def test_the_cloud_draws_in_training_only_and_knows_its_divergence(chapter):
@@ -103,10 +103,10 @@ def test_targets_as_what_to_add(chapter):
     assert np.all(given + add == 25)
 
 
-def test_repaired_takes_the_bias_of_squares_off(chapter, given):
+def test_repaired_takes_the_bias_of_squares_off(chapter, pair):
     """With a network that knows the mean square, air comes out black, and the disc at its true brightness."""
-    unit = grid.intensity(given.noisy)[1]
-    mean_square = (given.target**2 + 2 * given.sigma**2) / unit**2
+    unit = grid.intensity(pair.given)[1]
+    mean_square = (pair.target**2 + 2 * pair.sigma**2) / unit**2
 
     class Knows:
         @staticmethod
@@ -114,9 +114,9 @@ def test_repaired_takes_the_bias_of_squares_off(chapter, given):
             known = np.pad(mean_square, ((0, 0), (16, 16), (16, 16)), mode="wrap")[..., None]
             return known - batch
 
-    made = chapter["repaired"](Knows)(given)
-    np.testing.assert_allclose(made, given.target, atol=0.05)
-    bias = noise.rician_mean(given.target, given.sigma) - given.target
+    made = chapter["repaired"](Knows)(pair)
+    np.testing.assert_allclose(made, pair.target, atol=0.05)
+    bias = noise.rician_mean(pair.target, pair.sigma) - pair.target
     assert bias.max() > 1  # without it
 
 

@@ -6,6 +6,7 @@ from conftest import taught
 
 from medsr_course import resources, runtime
 from medsr_course.physics import acquisition, interpolation
+from medsr_course.physics.noise import add_complex_noise
 from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "09_cnn_super_resolution.ipynb"
@@ -25,6 +26,7 @@ def chapter():
         "ops": keras.ops,
         "SEED": 0,
         "acquisition": acquisition,
+        "add_complex_noise": add_complex_noise,
         "pretrained": pretrained,
         "crop": acquisition.kspace_crop,
     }

@@ -1,7 +1,9 @@
 """Claims: what they record, when they hold, and that a missing one is found."""
 
+import errno
 import json
 import math
+import os
 
 import pytest
 
@@ -116,3 +118,62 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
         part.write_text("new")
     assert path.read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_file_under_way_has_a_name_nobody_can_foresee(tmp_path):
+    with runtime.atomic_write(tmp_path / "x") as one, runtime.atomic_write(tmp_path / "x") as two:
+        assert one != two
+        one.write_text("one")
+        two.write_text("two")
+    assert (tmp_path / "x").read_text() == "one"
+
+
+@pytest.mark.parametrize("where", ["fsync", "replace"])
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, where):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write():
+        with runtime.atomic_write(path) as part:
+            part.write_text("new")
+
+    monkeypatch.setattr(os, where, full)
+    with pytest.raises(OSError, match="No space left"):
+        write()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_relative_cache_is_one_folder_for_all(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDSR_CACHE", "cache")
+    monkeypatch.setenv("MEDSR_REAL_DATA", "scans")
+    assert runtime.cache_dir() == tmp_path / "cache"
+    assert runtime.folder_settings() == {
+        "MEDSR_CACHE": str(tmp_path / "cache"),
+        "MEDSR_REAL_DATA": str(tmp_path / "scans"),
+    }
+    with pytest.raises(runtime.CourseError, match="give the full path"):
+        runtime.start("smoke")  # in a notebook that JupyterLab runs: nobody made it absolute
+
+
+def test_without_a_home_the_cache_must_be_named(monkeypatch):
+    for variable in ("HOME", "MEDSR_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(runtime.CourseError, match="no home folder.*MEDSR_CACHE"):
+        runtime.cache_dir()
+    monkeypatch.setenv("MEDSR_CACHE", "~/cache")
+    with pytest.raises(runtime.CourseError, match="no home folder: give the full path"):
+        runtime.cache_dir()
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="no such thing here")
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / ".lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic link"), runtime.locked(tmp_path / ".lock"):
+        pass
+    assert not (tmp_path / "victim").exists()

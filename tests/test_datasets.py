@@ -1,9 +1,11 @@
 """One loader for every source: the same subjects, whatever they come from."""
 
+import errno
 import gzip
 import io
 import json
 import multiprocessing
+import shutil
 import tarfile
 import threading
 from types import SimpleNamespace
@@ -13,8 +15,11 @@ import numpy as np
 import pytest
 from conftest import require
 
+from medsr_course import runtime
 from medsr_course.runtime import CourseError
 from medsr_course.scans import catalogue, datasets, phantom, scanfiles, volumes
+from medsr_course.scans.datasets import real
+from medsr_course.scans.phantom import cohort
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +55,9 @@ def generator(monkeypatch):
 
     def make_cohort(folder, n_subjects, seed=0, workers=None):
         for index in range(n_subjects):
-            if not (folder / f"sub-{index:04d}").is_dir():
+            if not cohort.is_complete(folder, index):
+                shutil.rmtree(folder / f"sub-{index:04d}", ignore_errors=True)
+                shutil.rmtree(folder / f"derivatives/labels/sub-{index:04d}", ignore_errors=True)
                 calls.append((index, seed))
                 make_small_subject(folder, index)
 
@@ -119,6 +126,60 @@ def test_a_subject_with_a_file_missing_is_made_anew(generator, cache):
     assert generator == [(1, 0)]
 
 
+@pytest.mark.parametrize("damage", ["empty", "cut", "no gzip", "a folder", "a link to nowhere"])
+@pytest.mark.parametrize("part", ["sub-0001/anat/sub-0001_T2w", "derivatives/labels/sub-0001/anat/sub-0001_dseg"])
+def test_a_subject_with_a_damaged_file_is_made_anew(generator, damage, part):
+    datasets.cohort(2)
+    generator.clear()
+    path = datasets.cohort_folder() / f"{part}.nii.gz"
+    whole = path.read_bytes()
+    path.unlink()
+    if damage == "a folder":
+        path.mkdir()
+    elif damage == "a link to nowhere":
+        path.symlink_to("nowhere")
+    else:
+        path.write_bytes({"empty": b"", "cut": whole[:-1], "no gzip": b"<html>"}[damage])
+    assert datasets.cohort_size() == 1
+    datasets.cohort(2)
+    assert generator == [(1, 0)]
+    assert path.read_bytes() == whole
+
+
+def read_only(*args, **options):
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+def test_a_shared_cache_that_is_only_read_gives_what_it_has(generator, monkeypatch):
+    datasets.cohort(2)
+    monkeypatch.setattr(runtime, "locked", read_only)
+    monkeypatch.setattr(phantom, "make_cohort", read_only)
+    assert len(datasets.cohort(2)) == 2
+    with pytest.raises(CourseError, match=r"^2 of 3 subjects .*cannot be written.*MEDSR_CACHE") as caught:
+        datasets.cohort(3)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.5, float("nan"), float("inf"), "many", None])
+def test_the_cohort_takes_whole_numbers(generator, number):
+    with pytest.raises(CourseError, match="n_subjects must be a whole number"):
+        datasets.cohort(n_subjects=number)
+    if number != 0:
+        with pytest.raises(CourseError, match="seed must be a whole number"):
+            datasets.cohort(n_subjects=1, seed=number)
+
+
+def test_each_source_is_a_function_and_load_its_facade(generator, tmp_path, monkeypatch):
+    assert datasets.load("cohort", n_subjects=2).ids == datasets.cohort(2).ids
+    put(tmp_path / "real" / "head_T1w.nii.gz")
+    put(tmp_path / "real/ds002748/sub-52/anat/sub-52_T1w.nii.gz")
+    monkeypatch.setenv("MEDSR_REAL_DATA", str(tmp_path / "real"))
+    for name, loader in (("real-scans", datasets.real_scans), ("ds002748", datasets.ds002748)):
+        assert datasets.load(name).ids == loader().ids
+    assert datasets.load("bids", path=tmp_path / "real/ds002748").ids == ["sub-52"]
+    assert repr(datasets.load("mni152")) == repr(datasets.mni152())
+
+
 def test_two_notebooks_make_each_subject_once(generator, monkeypatch):
     make = phantom.make_cohort
     started = threading.Event()
@@ -142,13 +203,13 @@ def test_two_notebooks_make_each_subject_once(generator, monkeypatch):
 def _count(folder, start):
     start.wait()
     for _ in range(150):
-        with catalogue.locked(folder / ".lock"):
+        with runtime.locked(folder / ".lock"):
             number = int((folder / "number").read_text())
             (folder / "number").write_text(str(number + 1))
 
 
 def _hold(folder, ready):
-    with catalogue.locked(folder / ".lock"):
+    with runtime.locked(folder / ".lock"):
         ready.set()
         threading.Event().wait()
 
@@ -169,7 +230,7 @@ def test_the_lock_holds_between_processes_and_falls_with_its_holder(tmp_path):
     assert ready.wait(60)
     dying.kill()
     dying.join()
-    with catalogue.locked(tmp_path / ".lock"):  # would hang if the dead still held it
+    with runtime.locked(tmp_path / ".lock"):  # would hang if the dead still held it
         pass
 
 
@@ -274,13 +335,177 @@ def test_the_cohort_is_a_bids_folder(generator):
     assert subjects[0].lesions is not None
 
 
+# Tables as other tools write them
+
+
+def bids_folder(tmp_path, participants=None, labels=None, people=("sub-01", "sub-02")):
+    for name in people:
+        put(tmp_path / name / "anat" / f"{name}_T1w.nii.gz")
+        put(tmp_path / "derivatives/x" / name / "anat" / f"{name}_dseg.nii.gz", 1, np.uint8)
+    if participants is not None:
+        (tmp_path / "participants.tsv").write_bytes(participants)
+    if labels is not None:
+        (tmp_path / "derivatives/x/dseg.tsv").write_bytes(labels)
+    return tmp_path
+
+
+PEOPLE = "participant_id\tsite\tsplit\nsub-01\tMünchen\ttrain\nsub-02\tKöln\tvalidation\n"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        *(PEOPLE.encode(e) for e in ("utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16", "utf-16-le", "utf-16-be")),
+        PEOPLE.encode("utf-32"),
+        PEOPLE.replace("\n", "\r\n").encode(),
+        PEOPLE.replace("\n", "\r").encode(),
+        PEOPLE.replace("\t", ",").encode(),
+        PEOPLE.replace("\t", ";").encode("cp1252"),
+        PEOPLE.replace("\t", "\t ").upper().replace("SUB", "sub").encode(),
+        PEOPLE.replace("sub-", "").encode(),
+        PEOPLE.replace("\n", "\t\n").encode(),
+        PEOPLE.replace("München", '"München, Bogenhausen"').encode(),
+        PEOPLE.replace("München", '5" monitor').replace("Köln", '"oben').encode(),
+        PEOPLE.encode() + b"\n\n  \n",
+        PEOPLE.encode() + b"n/a\tn/a\tn/a\nsub-03\t\n",
+    ],
+)
+def test_tables_of_every_kind_are_read(tmp_path, table):
+    subjects = datasets.bids(bids_folder(tmp_path, table))
+    assert [s.split for s in subjects] == ["train", "validation"]
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (PEOPLE.encode() + b"sub-01\tx\ttest\n", "two splits"),
+        (PEOPLE.encode() + b"sub-03\tx\ttest\tmore\n", "more cells"),
+        (PEOPLE.replace("participant_id", "who").encode(), "whose split"),
+        (PEOPLE.replace("site", "split").encode(), "same name"),
+        (PEOPLE.replace("train", "dev").encode(), "split 'dev' is unknown"),
+        (PEOPLE.encode() + b"\0\0", "NUL"),
+        (b"PK\x03\x04 a spreadsheet", "spreadsheet"),
+        (gzip.compress(PEOPLE.encode()), "compressed"),
+        (b"\xff\xfe\x00\xd8 no UTF-16", "encoding"),
+    ],
+)
+def test_tables_that_cannot_be_used_are_refused_by_name(tmp_path, table, words):
+    with pytest.raises(CourseError) as caught:
+        datasets.bids(bids_folder(tmp_path, table))
+    assert "participants.tsv" in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table", [b"", b"\n", b"\xef\xbb\xbf", b"participant_id\tage\nsub-01\t7\n", b"who\nsub-01\n"])
+def test_tables_that_say_nothing_of_splits_change_nothing(tmp_path, table):
+    assert [s.split for s in datasets.bids(bids_folder(tmp_path, table))] == ["test", "test"]
+
+
+@pytest.mark.parametrize(
+    ("table", "names"),
+    [
+        (b"index\tname\nn/a\tx\n1\tGM\n", {1: "GM"}),
+        (b"index\tname\n1.0\tGM\n2.0\tWM\n", {1: "GM", 2: "WM"}),
+        (b"\xef\xbb\xbfINDEX\tName\n1\tGM\n", {1: "GM"}),
+        ("index\tname\n1\tgräu\n".encode("cp1252"), {1: "gräu"}),
+        ("index,name\n1,gräu\n".encode("utf-16"), {1: "gräu"}),
+        (b"index\tabbreviation\n1\tGM\n", {1: "GM"}),
+        (b"index\tname\n3000000000\tfar\n-1\tless\n", {3000000000: "far", -1: "less"}),
+        (b"index\tname\n1\n", {1: ""}),
+        (b"index\tname\n", {}),
+    ],
+)
+def test_label_tables(tmp_path, table, names):
+    assert datasets.bids(bids_folder(tmp_path, labels=table))[0].label_names == names
+
+
+@pytest.mark.parametrize(
+    "table",
+    [b"name\nGM\n", b"index\tcolour\n1\tred\n", b"index\tname\none\tGM\n", b"index\tname\n1.5\tGM\n",
+     b"index\tname\n1e999\tGM\n", b"index\tname\ninf\tGM\n", b"index\tname\n1\tGM\n1\tWM\n", b"\0\0\0"],
+)  # fmt: skip
+def test_label_tables_refused(tmp_path, table):
+    with pytest.raises(CourseError, match="dseg.tsv") as caught:
+        datasets.bids(bids_folder(tmp_path, labels=table))
+    assert "\n" not in str(caught.value)
+
+
+def test_mutated_tables_are_read_or_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    folder, messages = bids_folder(tmp_path), []
+    seeds = [PEOPLE.encode(), PEOPLE.encode("utf-16"), b"index\tname\n0\tnone\n1\tGM\n", PEOPLE.encode("cp1252")]
+    for trial in range(400):
+        raw = bytearray(seeds[trial % len(seeds)])
+        for _ in range(rng.integers(1, 8)):
+            at = int(rng.integers(len(raw)))
+            raw[at : at + int(rng.integers(0, 3))] = rng.choice([b"\0", b'"', b"\t", b"\r", b"\xff", b"1e9", b",", b""])
+            raw = raw or bytearray(b"x")
+        for table in ("participants.tsv", "derivatives/x/dseg.tsv"):
+            (folder / table).write_bytes(raw)
+            try:
+                datasets.bids(folder)
+            except CourseError as error:
+                messages.append(str(error))
+            (folder / table).unlink()
+    assert messages
+    assert not [message for message in messages if "\n" in message]
+
+
+def test_a_table_that_is_not_here_yet(tmp_path):
+    folder = bids_folder(tmp_path)
+    (folder / "participants.tsv").symlink_to(".git/annex/objects/none")
+    with pytest.raises(CourseError, match="participants.tsv is a link to a file that is not here"):
+        datasets.bids(folder)
+
+
+def test_labels_that_are_not_packed_are_found(tmp_path):
+    put(tmp_path / "sub-[1]/anat/sub-[1]_T1w.nii")
+    put(tmp_path / "derivatives/x/sub-[1]/anat/sub-[1]_dseg.nii", 3, np.uint8)
+    (subject,) = datasets.bids(tmp_path)
+    assert np.all(np.asarray(subject.labels.dataobj) == 3)
+
+
+@pytest.mark.parametrize("value", [3_000_000_000, 2**31, 2**63, -(2**31) - 1])
+def test_labels_beyond_32_bits_are_refused(tmp_path, value):
+    folder = bids_folder(tmp_path)
+    path = folder / "derivatives/x/sub-01/anat/sub-01_dseg.nii.gz"
+    kind = np.int64 if value < 0 else np.uint64 if value >= 2**63 else np.uint32
+    nibabel.save(nibabel.Nifti1Image(np.full((3, 4, 5), value, kind), np.eye(4), dtype=kind), path)
+    subject = datasets.bids(folder)[0]
+    with pytest.raises(CourseError, match="sub-01_dseg.nii.gz.*32 bits"):
+        _ = subject.labels
+
+
+@pytest.mark.parametrize("slope", [1 / 255, 0.00392157, 0.003921569])
+def test_scaled_masks_are_labels(tmp_path, slope):
+    folder = bids_folder(tmp_path)
+    mask = (np.arange(60).reshape(3, 4, 5) % 2 * 255).astype(np.uint8)
+    stored = nibabel.Nifti1Image(mask, np.eye(4))
+    raw = bytearray(stored.to_bytes())
+    raw[112:120] = np.array([slope, 0], "<f4").tobytes()  # scl_slope, scl_inter
+    (folder / "derivatives/x/sub-01/anat/sub-01_dseg.nii.gz").write_bytes(gzip.compress(bytes(raw)))
+    labels = np.asarray(datasets.bids(folder)[0].labels.dataobj)
+    assert np.array_equal(labels, mask // 255)
+
+
+def test_labels_with_nan_or_fractions_are_refused_in_words(tmp_path):
+    folder = bids_folder(tmp_path)
+    path = folder / "derivatives/x/sub-01/anat/sub-01_dseg.nii.gz"
+    values = np.ones((3, 4, 5), np.float32)
+    for odd, word in ((np.nan, "NaN"), (1.4, "fractions")):
+        values[0, 0, 0] = odd
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)
+        with pytest.raises(CourseError, match=f"sub-01_dseg.nii.gz.*{word}"):
+            _ = datasets.bids(folder)[0].labels
+
+
 # Real scans
 
 
 @pytest.fixture
 def no_real(monkeypatch, tmp_path):
-    nowhere = SimpleNamespace(checkout=lambda: None, template=datasets.resources.template)
-    monkeypatch.setattr(datasets, "resources", nowhere)
+    monkeypatch.setattr(real, "resources", SimpleNamespace(checkout=lambda: None))
     monkeypatch.delenv("MEDSR_REAL_DATA", raising=False)
 
 
@@ -374,6 +599,18 @@ def test_ixi():
     assert np.all(np.asarray(subjects[1].contrasts["T2w"].dataobj) == 6)
 
 
+def test_what_is_unpacked_is_used_where_nothing_can_be_written(monkeypatch):
+    path = packed("ixi-t2", {"IXI002-Guys-0828-T2.nii.gz": nii(5)})
+    monkeypatch.setattr(runtime, "locked", read_only)
+    with pytest.raises(CourseError, match=r"cannot be unpacked.*cannot be written.*MEDSR_CACHE"):
+        datasets.load("ixi-t2")
+    monkeypatch.undo()
+    monkeypatch.setenv("MEDSR_CACHE", str(path.parents[2]))
+    datasets.load("ixi-t2")
+    monkeypatch.setattr(runtime, "locked", read_only)
+    assert datasets.load("ixi-t2").ids == ["IXI002"]
+
+
 def test_decathlon():
     root = "Task04_Hippocampus"
     packed(
@@ -426,6 +663,7 @@ def test_archives_that_are_not_what_they_should_be(tmp_path):
     path.write_bytes(b"no tar file")
     with pytest.raises(CourseError, match="cannot be unpacked"):
         datasets.load("ixi-t2")
+    assert not path.with_name("unpacked").exists()
     path.unlink()
     path.parent.joinpath(".lock").unlink()
     path.parent.rmdir()

@@ -25,13 +25,13 @@ def head():
 
 def test_a_pair_has_the_noise_it_says(head):
     for kind in denoising.KINDS:
-        given = denoising.pair(head, 5, kind)
+        pair = denoising.pair(head, 5, kind)
         level = np.percentile(head[0], 99.5)
-        np.testing.assert_allclose(given.sigma.ravel(), [0.05 * level, 0.1 * level], rtol=1e-5)
+        np.testing.assert_allclose(pair.sigma.ravel(), [0.05 * level, 0.1 * level], rtol=1e-5)
         inside = head > 0
-        spread = ((given.noisy - head) / given.sigma)[inside].std()
+        spread = ((pair.given - head) / pair.sigma)[inside].std()
         assert 0.93 < spread < 1.07
-        air = (given.noisy / given.sigma)[~inside]
+        air = (pair.given / pair.sigma)[~inside]
         if kind == "gaussian":
             assert abs(air.mean()) < 0.05
         else:
@@ -40,7 +40,7 @@ def test_a_pair_has_the_noise_it_says(head):
 
 
 def test_same_key_same_noise(head):
-    a, b, other = (denoising.pair(head, 5, key=k).noisy for k in ("x", "x", "y"))
+    a, b, other = (denoising.pair(head, 5, key=k).given for k in ("x", "x", "y"))
     assert np.array_equal(a, b)
     assert not np.array_equal(a, other)
     with pytest.raises(ValueError, match="gaussian, rician"):
@@ -73,21 +73,21 @@ def test_from_squares_is_unbiased_for_any_signal():
 @pytest.mark.parametrize("name", list(denoising.FILTERS))
 def test_filters_gain_at_their_best_and_correct_the_bias(head, name):
     for kind in denoising.KINDS:
-        given = denoising.pair(head, 6, kind)
-        found = denoising.choose(name, [given])
-        before, after = given.scores(given.noisy), given.scores(found(given))
+        pair = denoising.pair(head, 6, kind)
+        found = denoising.choose(name, [pair])
+        before, after = pair.scores(pair.given), pair.scores(found(pair))
         assert after["psnr"] > before["psnr"] + 1
         if kind == "rician":
-            plain = given.scores(denoising.FILTERS[name](given, found.strength, False))
+            plain = pair.scores(denoising.FILTERS[name](pair, found.strength, False))
             assert after["psnr"] > plain["psnr"] + 0.5
 
 
 def test_filters_scale_with_the_image(head):
-    given = denoising.pair(head, 6)
-    louder = denoising.Pair(50 * given.target, 50 * given.noisy, 50 * given.sigma, "rician")
+    pair = denoising.pair(head, 6)
+    louder = denoising.Pair(50 * pair.target, 50 * pair.given, 50 * pair.sigma, "rician")
     for name, filter in denoising.FILTERS.items():
         strength = filter.strengths[3]
-        a, b = 50 * filter(given, strength), filter(louder, strength)
+        a, b = 50 * filter(pair, strength), filter(louder, strength)
         assert np.abs(a - b).max() < 0.02 * b.max(), name
 
 
@@ -218,11 +218,11 @@ def test_there_is_one_for_each_kind():
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_networks_denoise_any_unit_and_size(head, name):
     kind = pretrained.card(name).usage["kind"]
-    given = denoising.pair(head, 6, kind)
-    made = pretrained.denoise(name, given.noisy)
+    pair = denoising.pair(head, 6, kind)
+    made = pretrained.denoise(name, pair.given)
     assert made.shape == head.shape
-    assert metrics.psnr(head, made) > metrics.psnr(head, given.noisy) + 1
-    np.testing.assert_allclose(pretrained.denoise(name, 70 * given.noisy), 70 * made, atol=2e-3 * made.max() * 70)
+    assert metrics.psnr(head, made) > metrics.psnr(head, pair.given) + 1
+    np.testing.assert_allclose(pretrained.denoise(name, 70 * pair.given), 70 * made, atol=2e-3 * made.max() * 70)
     assert np.array_equal(pretrained.denoise(name, np.zeros((1, 9, 12))), np.zeros((1, 9, 12)))
 
 
@@ -230,7 +230,7 @@ def test_shipped_networks_denoise_any_unit_and_size(head, name):
 def test_onnx_equals_keras(head, name):
     pytest.importorskip("keras")
     kind = pretrained.card(name).usage["kind"]
-    noisy = denoising.pair(head, 6, kind).noisy
+    noisy = denoising.pair(head, 6, kind).given
     model, about = pretrained.load(name), pretrained.card(name)
     from medsr_course.networks.pretrained import denoise_with, usage
 
@@ -271,5 +271,49 @@ def test_other_networks_are_no_denoisers(head):
 def test_a_null_run_leaves_the_image_alone(head, monkeypatch):
     monkeypatch.setenv("MEDSR_NULL", "1")
     assert runtime.is_null()
-    noisy = denoising.pair(head, 6).noisy
+    noisy = denoising.pair(head, 6).given
     np.testing.assert_allclose(pretrained.denoise("dncnn-magnitude", noisy), noisy, atol=1e-6)
+
+
+# ---------------------------------------------------------------- slices that hold nothing
+
+
+@pytest.fixture(scope="module")
+def with_empty():
+    y, x = np.mgrid[:64, :64]
+    disc = (np.hypot(y - 32, x - 32) < 22) * (100 + 20 * np.sin(x / 3))
+    return np.stack([disc, np.zeros_like(disc), disc]).astype(np.float32)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", denoising.KINDS)
+@pytest.mark.parametrize("name", denoising.FILTERS)
+def test_an_empty_slice_stays_empty_and_does_not_change_the_others(name, kind, with_empty):
+    pair, filter = denoising.pair(with_empty, 6, kind), denoising.FILTERS[name]
+    found = filter(pair, filter.strengths[2])
+    assert np.isfinite(found).all()
+    assert not found[1].any()
+    few = denoising.Pair(pair.target[::2], pair.given[::2], pair.sigma[::2], kind)
+    np.testing.assert_array_equal(found[::2], filter(few, filter.strengths[2]))
+    chosen = denoising.choose(name, [pair], strengths=filter.strengths[1:3])
+    assert np.isfinite(list(chosen.curve.values())).all()
+
+
+def test_nothing_to_choose_on_is_refused(with_empty):
+    with pytest.raises(ValueError, match="no pair"):
+        denoising.choose("tv", [])
+    with pytest.raises(ValueError, match="no noise"):
+        denoising.choose("tv", [denoising.pair(with_empty, 0)])
+    with pytest.raises(ValueError, match="NaN"):
+        denoising.pair(np.where(with_empty > 0, with_empty, np.nan), 6)
+    with pytest.raises(ValueError, match="one for each"):
+        denoising.FILTERS["tv"].apply(with_empty, np.ones(2), 0.5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_noise_of_strength_zero_is_none(with_empty):
+    np.testing.assert_array_equal(noise.unbiased(with_empty, 0.0), with_empty)
+    np.testing.assert_array_equal(noise.rician_mean(with_empty, 0.0), with_empty)
+    assert not noise.rician_std(with_empty, np.zeros((3, 1, 1))).any()
+    padded = np.concatenate([denoising.pair(with_empty, 6).given, np.zeros((20, 64, 64))])
+    assert noise.background_noise(padded) == noise.background_noise(padded[[0, 2]]) > 0

@@ -83,12 +83,14 @@ def fixed(rows):
 def test_a_row_is_what_the_protocol_says(board, tmp_path):
     rows, _ = run(tmp_path / "out", names=["cubic"])
     (row,) = (r for r in rows if (r["method"], r["scale"], r["subject"]) == ("cubic", 4, "person"))
-    target, coarse = superresolution.pair(board["measured"][-1].read(), 4)
+    pair = superresolution.pair(board["measured"][-1].read(), 4)
+    target, coarse = pair.target, pair.given
     expected = superresolution.scores(target, interpolation.cubic(coarse, 4), coarse)
     assert {k: row[k] for k in expected} == pytest.approx(expected)
     assert {r["method"] for r in rows} == {"zip", "cubic"}  # gains are counted from ZIP
     ct = next(r for r in rows if r["contrast"] == "CT" and r["method"] == "zip" and r["scale"] == 2)
-    target, coarse = superresolution.pair(board["measured"][-2].read(), 2)
+    pair = superresolution.pair(board["measured"][-2].read(), 2)
+    target, coarse = pair.target, pair.given
     assert ct["psnr"] == pytest.approx(metrics.psnr(target, interpolation.zero_fill(coarse, 2), data_range=400))
 
 

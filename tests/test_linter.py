@@ -5,21 +5,22 @@ import json
 import pytest
 from conftest import ROOT
 
-from tools import notebooks as tool
+from tools.notebooks import new
+from tools.notebooks.lint import lint
 
 
 @pytest.fixture
 def chapter(tmp_path):
     """``chapter(change)``: problems of the template after a change to its dict."""
 
-    def lint(change=lambda nb: None, name="98_my_chapter.ipynb"):
-        notebook = json.loads(tool._notebook("98", "My chapter"))
+    def problems(change=lambda nb: None, name="98_my_chapter.ipynb"):
+        notebook = json.loads(new.filled("notebook.ipynb", "98", "My chapter"))
         change(notebook)
         path = tmp_path / name
         path.write_text(json.dumps(notebook))
-        return tool.lint(path, ROOT / "book" / "references.bib")
+        return lint(path, ROOT / "book" / "references.bib")
 
-    return lint
+    return problems
 
 
 def cell(notebook, start):
@@ -75,6 +76,17 @@ def add_after(start, kind, text, tags=()):
         (lambda nb: nb["cells"][0].pop("id"), "cell ids"),
         (lambda nb: cell(nb, "subject")["metadata"].update(tags=["fancy"]), "unknown tag"),
         (lambda nb: nb["metadata"]["kernelspec"].update(name="my-env"), "kernel is not python3"),
+        (set_source("subject", "x.append(1), y.append(2)"), "several things in one expression"),
+        (set_source("subject", "ax.plot(x) if len(x) else None"), "several things in one expression"),
+        (set_source("subject", "f = lambda x, k=k: x + k"), "a lambda with a default"),
+        (set_source("subject", "def f(x, k=k):\n    return x + k"), "f keeps a variable in a default"),
+        (set_source("subject", "rows = [[x for x in row] for row in table]"), "a comprehension inside"),
+        (set_source("subject", "best = max(min(x for x in row) for row in table)"), "a comprehension inside"),
+        (set_source("subject", "xs = [x for row in table for x in row]"), "a comprehension with several for"),
+        (set_source("subject", "if (n := len(x)) > 1:\n    print(n)"), "inside an expression"),
+        (set_source("subject", "y = 1 if a else 2 if b else 3"), "a condition inside a condition"),
+        (set_source("subject", "import keras"), "medsr_course.networks.framework"),
+        (set_source("subject", "with runtime.hushed():\n    pass"), "medsr_course.networks.framework"),
     ],
 )
 def test_each_departure_is_found(chapter, change, said):
@@ -82,8 +94,51 @@ def test_each_departure_is_found(chapter, change, said):
     assert any(said in p for p in problems), problems
 
 
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "f = lambda x: x + 1",
+        "def f(x, k=3):\n    return x + k",
+        "rows = [f(row) for row in table]",
+        "x.append(1)\ny.append(2)",
+        "y = 1 if a else 2",
+    ],
+)
+def test_plain_code_passes(chapter, plain):
+    assert chapter(set_source("subject", plain)) == []
+
+
+def test_two_for_pass_in_a_long_cell(chapter):
+    def change(nb):
+        cell(nb, "subject")["metadata"]["tags"] = ["long"]
+        set_source("subject", "xs = [x for row in table for x in row]")(nb)
+
+    assert chapter(change) == []
+
+
+def test_unwrapped_prose_is_found_once_the_rule_is_on(chapter, monkeypatch):
+    wide = set_source("Drag", "word " * 40)
+    assert chapter(wide) == []
+    monkeypatch.setattr("tools.notebooks.lint.WRAPPED", True)
+    assert chapter() == []
+    assert any("not wrapped at 100" in p for p in chapter(wide))
+
+
 def test_a_misnamed_file_is_found(chapter):
     assert any("is not NN_slug" in p for p in chapter(name="98-My Chapter.ipynb"))
+
+
+@pytest.mark.parametrize(("number", "before"), [("02b", "02_b"), ("98", "05_e"), ("A1", "98_z")])
+def test_a_chapter_finds_its_place_in_the_contents(tmp_path, number, before):
+    names = ["01_a", "02_b", "03_c", "05_e", *(["98_z"] if number == "A1" else [])]
+    for folder in ("notebooks", "book", "medsr_course/teaching/exercises", "medsr_course/teaching/quizzes"):
+        (tmp_path / folder).mkdir(parents=True)
+    contents = tmp_path / "book" / "_toc.yml"
+    contents.write_text("".join(f"  - file: chapters/{name}\n" for name in names))
+    new.new(number, "my_chapter", "My chapter", root=tmp_path)
+    listed = [line.split("/")[1] for line in contents.read_text().splitlines()]
+    assert listed.index(f"{number}_my_chapter") == listed.index(before) + 1
+    assert lint(tmp_path / "notebooks" / f"{number}_my_chapter.ipynb", ROOT / "book" / "references.bib") == []
 
 
 def test_an_existing_chapter_is_not_overwritten(tmp_path):
@@ -91,5 +146,5 @@ def test_an_existing_chapter_is_not_overwritten(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "notebooks" / "98_other.ipynb").write_text("{}")
     with pytest.raises(SystemExit, match="exists already"):
-        tool.new("98", "my_chapter", "My chapter", root=tmp_path)
+        new.new("98", "my_chapter", "My chapter", root=tmp_path)
     assert not (tmp_path / "medsr_course" / "teaching" / "exercises" / "ch98.py").exists()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medsr_course.physics import acquisition, interpolation, metrics, noise
+from medsr_course.physics import acquisition, grid, interpolation, metrics, noise
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +239,107 @@ def test_noise_that_was_there_before_the_crop_is_part_of_the_picture():
     noisy = np.abs(head + 4 * (rng.standard_normal(head.shape) + 1j * rng.standard_normal(head.shape)))
     assert noise.background_noise(noisy) == pytest.approx(4, rel=0.05)
     assert noise.background_noise(acquisition.kspace_crop(noisy, 2)) == 0
+
+
+# ---------------------------------------------------------------- what cannot be measured
+
+STACK = np.abs(np.random.default_rng(5).normal(size=(2, 12, 12))) + 1
+ALONE = {
+    "head_mask": metrics.head_mask,
+    "spectrum": metrics.spectrum,
+    "edge_spread": metrics.edge_spread,
+    "noise_power_spectrum": metrics.noise_power_spectrum,
+    "bootstrap_interval": metrics.bootstrap_interval,
+    "background_noise": noise.background_noise,
+    "intensity": grid.intensity,
+}
+PAIRED = {
+    "psnr": metrics.psnr,
+    "ssim": metrics.ssim,
+    "hfen": metrics.hfen,
+    "frc": metrics.frc,
+    "spectrum_error": lambda target, image: metrics.spectrum_error(target, image, 2),
+    "crossing": lambda target, image: metrics.crossing(target, image, 0.5),
+    "edge_mtf": metrics.edge_mtf,
+    "low_band_residual": lambda target, image: metrics.low_band_residual(target, image, 1),
+}
+BAD = {
+    "NaN": np.where(np.arange(12) == 3, np.nan, STACK),
+    "infinite": np.where(np.arange(12) == 3, np.inf, STACK),
+    "empty": np.zeros((0, 12, 12)),
+    "complex": STACK * 1j,
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("name", [*ALONE, *PAIRED])
+def test_what_is_no_image_is_refused_in_words(name, bad):
+    said = "NaN or infinite|is empty|is complex|nothing to measure"
+    if name in ALONE:
+        with pytest.raises(ValueError, match=said):
+            ALONE[name](BAD[bad])
+    else:
+        for given in ((BAD[bad], STACK), (STACK, BAD[bad]), (BAD[bad], BAD[bad])):
+            with pytest.raises(ValueError, match=said):
+                PAIRED[name](*given)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["psnr", "ssim"])
+@pytest.mark.parametrize("target", [STACK - 1000, 0 * STACK, np.where(STACK > 2, 40.0, -1000.0)])
+def test_without_a_positive_range_data_range_is_asked_for(name, target):
+    with pytest.raises(ValueError, match="pass data_range"):
+        PAIRED[name](target, target + 1)
+    assert np.isfinite(getattr(metrics, name)(target, target + 1, data_range=400))
+    for wrong in (0, -1, np.nan):
+        with pytest.raises(ValueError, match="above 0"):
+            getattr(metrics, name)(target, target + 1, data_range=wrong)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shape", [(1, 5, 40), (1, 6, 6), (1, 20, 20, 1), (20,)])
+def test_ssim_refuses_in_its_own_words(shape):
+    with pytest.raises(ValueError, match="7 pixels|must be a stack") as caught:
+        metrics.ssim(np.ones(shape), np.ones(shape))
+    assert "win_size" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_whole_numbers_and_truth_values_are_measured_as_numbers():
+    target, image = (STACK > 2), (STACK > 1.5)
+    for kind in (np.uint8, np.int16, np.float32, bool):
+        a, b = target.astype(kind), image.astype(kind)
+        assert metrics.psnr(a, b) == metrics.psnr(target.astype(float), image.astype(float))
+        assert metrics.ssim(a, b) == pytest.approx(metrics.ssim(target.astype(float), image.astype(float)))
+        assert metrics.head_mask(a).shape == a.shape
+        assert grid.intensity(a) == (0.0, 1.0)
+    picked = metrics.psnr(STACK, STACK + target, mask=image.astype(np.uint8))
+    assert picked == metrics.psnr(STACK, STACK + target, mask=image)  # 0 and 1 are no indices
+
+
+@pytest.mark.filterwarnings("error")
+def test_constants_and_empty_regions():
+    flat = np.full((2, 12, 12), 3.0)
+    assert metrics.head_mask(flat).all()
+    assert metrics.psnr(flat, flat) == np.inf
+    assert metrics.ssim(flat, flat) == 1
+    with pytest.raises(ValueError, match="HFEN"):
+        metrics.hfen(flat, STACK)
+    with pytest.raises(ValueError, match="mask is empty"):
+        metrics.psnr(STACK, STACK + 1, mask=np.zeros(STACK.shape, bool))
+    with pytest.raises(ValueError, match="differ in shape"):
+        metrics.psnr(STACK, STACK + 1, mask=np.ones((12, 24), bool))
+    with pytest.raises(ValueError, match="nothing to compare"):
+        metrics.low_band_residual(np.zeros((1, 4, 4)), np.ones((1, 8, 8)), 2)
+    with pytest.raises(ValueError, match="beyond the band"):
+        metrics.spectrum_error(flat, STACK, 2)
+    with pytest.raises(ValueError, match="beyond the band"):
+        metrics.spectrum_error(STACK, STACK, 1)
+    with pytest.raises(ValueError, match="no edge"):
+        metrics.edge_mtf(np.arange(9.0), np.ones(9))
+    with pytest.raises(ValueError, match="pixel_size"):
+        metrics.head_mask(STACK, 0)
+    assert metrics.cnr(flat, flat > 0, flat > 0) == 0
+    with pytest.raises(ValueError, match="differ in shape"):
+        metrics.cnr(flat, flat > 0, flat[0] > 0)

@@ -1,5 +1,6 @@
 """Every notebook: anatomy, a run in profile smoke, and a null run in which nothing learned holds."""
 
+import errno
 import json
 import os
 
@@ -7,7 +8,7 @@ import pytest
 
 from medsr_course import runtime
 from medsr_course.teaching import claims, notebooks
-from tools.notebooks import lint
+from tools.notebooks.lint import lint
 
 CHAPTERS = notebooks.chapters()
 # A worker of its own for each chapter: what runs it twice finds the executed copy.
@@ -128,6 +129,80 @@ def test_two_runs_do_not_write_into_one_folder(halves, tmp_path):
     assert not (tmp_path / "out" / "claims.json").exists()
     list(first)
     assert len(list(notebooks.run(["12"], "smoke", tmp_path / "out"))) == 2
+
+
+def test_a_kept_copy_is_used_again_and_the_log_tells(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MEDSR_CACHE", str(tmp_path))
+    chapter, source = next(iter(CHAPTERS.items()))
+    store = tmp_path / "executed" / f"{chapter}-smoke-{notebooks._key(source, 'smoke')}"
+    store.mkdir(parents=True)
+    (store / source.name).write_text("{}")
+    (store / "facts.json").write_text('{"seconds": 1.5, "peak_mib": 2, "error": ""}')
+    with caplog.at_level("INFO", logger="medsr_course"):
+        done = notebooks.execute(chapter, "smoke")
+    assert done == notebooks.Executed(chapter, store / source.name, 1.5, 2, "", reused=True)
+    assert str(store) in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_first(halves, tmp_path, monkeypatch):
+    def read_only(*args, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime.tempfile, "TemporaryFile", read_only)
+        with pytest.raises(runtime.CourseError, match=r"cannot write to .*--output"):
+            next(notebooks.run(["01"], "smoke", tmp_path / "out"))
+    (tmp_path / "other" / "claims.json").mkdir(parents=True)
+    for place in (tmp_path / "other", tmp_path):  # the second one is where the chapters are
+        with pytest.raises(runtime.CourseError, match="choose another --output"):
+            next(notebooks.run(["01"], "smoke", place))
+    assert halves == []
+
+
+def test_a_disk_that_fills_up_while_a_chapter_runs_costs_nothing_written_before(halves, tmp_path, monkeypatch):
+    list(notebooks.run(["01"], "smoke", tmp_path / "out"))
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    again = notebooks.run(["01"], "smoke", tmp_path / "out")
+    next(again)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(runtime.CourseError, match=r"No space left.*--output"):
+        next(again)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_in_the_output_folder_is_replaced_and_not_followed(halves, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "victim").write_text("mine")
+    for name in ("claims.json", "01_first.ipynb"):
+        (tmp_path / "out" / name).symlink_to(tmp_path / "victim")
+    list(notebooks.run(["01"], "smoke", tmp_path / "out"))
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_the_kernel_is_given_full_paths(tmp_path, monkeypatch):
+    """It works in the folder of the chapters, where a relative MEDSR_CACHE would be another one."""
+    import papermill
+
+    seen = {}
+
+    def stand_in(source, target, *args, **options):
+        seen.update({name: os.environ.get(name) for name in runtime.FOLDER_SETTINGS})
+        target.write_text("{}")
+
+    monkeypatch.setattr(papermill, "execute_notebook", stand_in)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "real").mkdir()
+    monkeypatch.setenv("MEDSR_CACHE", "cache")
+    monkeypatch.setenv("MEDSR_REAL_DATA", "real")
+    done = notebooks.execute(next(iter(CHAPTERS)), "smoke", fresh=True)
+    assert done.path.is_relative_to(tmp_path / "cache")
+    assert seen == {"MEDSR_CACHE": str(tmp_path / "cache"), "MEDSR_REAL_DATA": str(tmp_path / "real")}
+    assert os.environ["MEDSR_CACHE"] == "cache"
 
 
 def test_an_executed_copy_belongs_to_the_data_it_saw(tmp_path, monkeypatch):

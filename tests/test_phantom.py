@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from medsr_course import runtime
 from medsr_course.runtime import CourseError
 from medsr_course.scans import phantom
 from medsr_course.scans.phantom import cohort, fields, scanner, signal, template, warp
@@ -267,6 +269,100 @@ def test_a_full_disk_is_said_in_one_line(small, tmp_path, monkeypatch):
     monkeypatch.setattr(cohort.shutil, "disk_usage", lambda _: nearly)
     with pytest.raises(CourseError, match="fewer subjects"):
         phantom.make_cohort(tmp_path, 1, workers=1)
+
+
+@pytest.mark.parametrize("file", ["sub-0000_T1w.nii.gz", "sub-0000_FLAIR.nii.gz", "sub-0000_PDw.json"])
+def test_empty_and_cut_files_are_made_anew(small, tmp_path, file):
+    """A power cut leaves files with a name and nothing in them."""
+    phantom.make_cohort(tmp_path, 2, workers=1)
+    before = files(tmp_path)
+    damaged = tmp_path / "sub-0000/anat" / file
+    for content in (b"", before[f"sub-0000/anat/{file}"][:-3])[: 1 if file.endswith("json") else 2]:
+        small.clear()
+        damaged.write_bytes(content)
+        assert not cohort.is_complete(tmp_path, 0)
+        assert cohort.complete(tmp_path) == cohort.complete(tmp_path, 2) == ["sub-0001"]
+        phantom.make_cohort(tmp_path, 2, workers=1)
+        assert small == [0]
+        assert files(tmp_path) == before
+    for table in ("dataset_description.json", "participants.tsv", "derivatives/labels/dseg.tsv"):
+        (tmp_path / table).write_bytes(b"")
+    assert cohort.complete(tmp_path) == []
+    phantom.make_cohort(tmp_path, 2, workers=1)
+    assert files(tmp_path) == before
+
+
+def test_every_file_is_on_the_disk_before_a_subject_counts(small, tmp_path, monkeypatch):
+    flushed, flush, rename = set(), runtime.flush_to_disk, Path.rename
+
+    def watched(path):
+        flushed.add(Path(path).name)
+        flush(path)
+
+    def counted(source, target):
+        if Path(target).name.startswith("sub-"):
+            names = {p.name for p in source.rglob("*.nii.gz")}
+            assert names <= flushed
+            assert "anat" in flushed
+        return rename(source, target)
+
+    monkeypatch.setattr(runtime, "flush_to_disk", watched)
+    monkeypatch.setattr(Path, "rename", counted)
+    phantom.make_cohort(tmp_path, 1, workers=1)
+    assert len([name for name in flushed if name.endswith(".nii.gz")]) == 6
+
+
+def test_a_planted_link_is_replaced_and_not_followed(small, tmp_path):
+    victim = tmp_path / "victim"
+    (victim / "anat").mkdir(parents=True)
+    (victim / "anat" / "mine").write_text("mine")
+    folder = tmp_path / "cohort"
+    (folder / "derivatives/labels").mkdir(parents=True)
+    (folder / "sub-0000").symlink_to(victim)
+    (folder / "derivatives/labels/sub-0000").symlink_to(victim)
+    (folder / "participants.tsv").symlink_to(victim / "anat" / "mine")
+    phantom.make_cohort(folder, 1, workers=1)
+    assert files(victim) == {"anat/mine": b"mine"}
+    assert not (folder / "sub-0000").is_symlink()
+    assert cohort.complete(folder) == ["sub-0000"]
+
+
+@pytest.mark.parametrize("where", ["fsync", "replace"])
+def test_a_disk_that_fills_up_leaves_no_file_without_content(small, tmp_path, monkeypatch, where):
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, where, full)
+        with pytest.raises(CourseError, match="no space left.*MEDSR_CACHE"):
+            phantom.make_cohort(tmp_path, 1, workers=1)
+    assert [name for name, content in files(tmp_path).items() if not content] == []
+    phantom.make_cohort(tmp_path, 1, workers=1)
+    assert cohort.complete(tmp_path) == ["sub-0000"]
+
+
+def test_workers_find_this_package_and_nothing_else_in_front(tmp_path, monkeypatch):
+    """Neither the working folder nor PYTHONPATH is searched: a numpy.py there is not run."""
+    for name in ("numpy", "random", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
+    environment = dict(os.environ)
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [*cohort._python_as_here(), "medsr_course.scans.phantom.worker", str(tmp_path), "0"],
+        cwd=tmp_path, env=environment, input="", capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    given = []
+
+    def popen(command, env, **options):
+        given.append(env)
+        raise OSError(errno.ENOENT, "stopped by the test")
+
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(cohort.subprocess, "Popen", popen)
+    with pytest.raises(CourseError, match="cannot be made"):
+        phantom.make_cohort(tmp_path / "out", 2, workers=2)
+    assert "PYTHONPATH" not in given[0]
 
 
 def shutil_usage(free):

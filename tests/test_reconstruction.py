@@ -1,14 +1,12 @@
 """Reconstruction from k-space: operators by their properties, compressed sensing, networks, shipped weights."""
 
-import sys
-
 import numpy as np
 import pytest
 
-from medsr_course import resources, runtime
+from medsr_course import resources
 from medsr_course.leaderboard.boards import reconstruction as board
 from medsr_course.networks import pretrained
-from medsr_course.physics import acquisition, metrics
+from medsr_course.physics import acquisition, metrics, nufft
 from medsr_course.tasks import reconstruction
 
 
@@ -85,19 +83,20 @@ def test_a_scan_is_the_same_for_the_same_key():
     from medsr_course.scans import datasets
 
     image = datasets.load("mni152")[0].contrasts["T1w"]
-    one, two, other = (reconstruction.scan(image, 4, key=key, slices=2) for key in ("a", "a", "b"))
-    assert np.array_equal(one[1], two[1])
-    assert np.array_equal(one[2], two[2])
-    assert not np.array_equal(one[1], other[1])
-    target, kspace, mask = one
+    one, two, other = (reconstruction.pair(image, 4, key=key, slices=2) for key in ("a", "a", "b"))
+    assert np.array_equal(one.given, two.given)
+    assert np.array_equal(one.mask, two.mask)
+    assert not np.array_equal(one.given, other.given)
+    target, kspace, mask = one.target, one.given, one.mask
     assert target.shape == kspace.shape == (2, *target.shape[1:])
     assert (kspace[..., ~mask] == 0).all()
     assert np.abs(reconstruction.zero_filled(kspace).imag).max() > 0.1 * target.max()  # it has a phase
-    _, middle, lines = reconstruction.scan(image, 4, key="a", slices=2, pattern="middle")
+    inner = reconstruction.pair(image, 4, key="a", slices=2, pattern="middle")
+    middle, lines = inner.given, inner.mask
     assert lines.sum() == mask.sum()
     assert np.array_equal(middle[..., lines & mask], kspace[..., lines & mask])  # of one and the same k-space
     with pytest.raises(ValueError, match="random or middle"):
-        reconstruction.scan(image, 4, pattern="spiral")
+        reconstruction.pair(image, 4, pattern="spiral")
 
 
 # -- parallel imaging ------------------------------------------------------------------------------
@@ -119,6 +118,30 @@ def test_sense_says_what_it_cannot_do():
     for factor in (5, 4):
         with pytest.raises(ValueError, match="factor"):
             reconstruction.sense(coils, coils, factor)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_sense_with_maps_that_are_zero_outside_the_body(factor, rng):
+    body = np.hypot(*np.mgrid[-6:6, -6:6]) < 5
+    maps = acquisition.coil_sensitivities((12, 12), 6) * body
+    image = noise(rng, 12, 12) * body
+    kspace = reconstruction.measure(maps * image, reconstruction.regular_mask(12, factor))
+    found, g = reconstruction.sense(kspace, maps, factor)
+    assert np.abs(found - image).max() < 1e-6
+    assert not found[~body].any()
+    assert np.isfinite(g).all()
+    assert g.min() > 1 - 1e-9
+    nothing, g = reconstruction.sense(0 * kspace, 0 * maps, factor)
+    assert not nothing.any()
+    assert (g == 1).all()
+
+
+def test_sense_refuses_coils_that_cannot_tell_pixels_apart(rng):
+    alike = np.ones((4, 6, 12), complex)
+    with pytest.raises(ValueError, match="cannot tell apart"):
+        reconstruction.sense(alike, alike, 2)
+    with pytest.raises(ValueError, match="finite"):
+        reconstruction.sense(alike * np.nan, alike, 2)
 
 
 # -- compressed sensing ----------------------------------------------------------------------------
@@ -185,16 +208,16 @@ def test_the_non_uniform_transform_on_the_grid_is_the_fft(shape, rng):
     image = noise(rng, *shape)
     frequencies = [2 * np.pi * (np.arange(n) - n // 2) / n for n in shape]
     points = np.stack([k.ravel() for k in np.meshgrid(*frequencies, indexing="ij")], axis=-1)
-    found = reconstruction.to_samples(image, points)
+    found = nufft.forward(image, points)
     assert np.allclose(found, acquisition.to_kspace(image).ravel(), atol=1e-4)
 
 
 def test_gridding_is_the_adjoint_and_least_squares_fit(brain, rng):
     points = reconstruction.radial(150, 128)
     assert np.abs(points).max() <= np.pi
-    samples = reconstruction.to_samples(brain, points)
+    samples = nufft.forward(brain, points)
     other = noise(rng, len(points))
-    back = reconstruction.from_samples(other, points, brain.shape)
+    back = nufft.adjoint(other, points, brain.shape)
     assert np.vdot(other, samples) == pytest.approx(np.vdot(back, brain), rel=1e-6)
     assert reconstruction.radial_density(points).sum() == pytest.approx(1, rel=0.05)
     found = reconstruction.least_squares(samples, points, brain.shape, 25)
@@ -202,10 +225,26 @@ def test_gridding_is_the_adjoint_and_least_squares_fit(brain, rng):
     assert not reconstruction.least_squares(0 * samples, points, brain.shape, 3).any()
 
 
-def test_without_finufft_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "finufft", None)
-    with pytest.raises(runtime.CourseError, match="pip install finufft"):
-        reconstruction.to_samples(np.ones((4, 4)), np.zeros((1, 2)))
+@pytest.mark.parametrize("shape", [(15, 16), (12, 9), (1, 6), (48, 40)])
+def test_the_non_uniform_transform_is_the_fourier_sum_and_its_adjoint_exact(shape, rng):
+    points = rng.uniform(-4, 4, (200, 2))  # beyond ±π, too: the transform is periodic
+    image, other = noise(rng, *shape), noise(rng, 200)
+    y, x = (np.arange(n) - n // 2 for n in shape)
+    plain = np.array([np.exp(-1j * a * y) @ image @ np.exp(-1j * b * x) for a, b in points]) / np.sqrt(image.size)
+    transform = nufft.NonUniformFFT(points, shape)
+    found, back = transform.forward(image), transform.adjoint(other)
+    assert np.abs(found - plain).max() < 1e-6 * np.abs(plain).max()
+    assert abs(np.vdot(other, found) - np.vdot(back, image)) < 1e-12 * np.linalg.norm(other) * np.linalg.norm(found)
+    assert np.abs(nufft.NonUniformFFT(points, shape, width=10).forward(image) - plain).max() < 1e-8
+
+
+def test_the_non_uniform_transform_names_what_does_not_fit():
+    with pytest.raises(ValueError, match="pairs"):
+        nufft.forward(np.ones((4, 4)), np.zeros(3))
+    with pytest.raises(ValueError, match="shape"):
+        nufft.NonUniformFFT(np.zeros((1, 2)), (4, 4)).forward(np.ones((4, 5)))
+    with pytest.raises(ValueError, match="samples"):
+        nufft.adjoint(np.ones(3), np.zeros((2, 2)), (4, 4))
 
 
 # -- networks --------------------------------------------------------------------------------------

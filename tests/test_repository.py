@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
+from medsr_course import __version__
 from medsr_course.teaching import notebooks
 
 SKIPPED = {".venv", ".git", "__pycache__", "_build", "chapters", "out", ".pytest_cache", ".ruff_cache", "node_modules"}
@@ -59,8 +61,21 @@ def test_readme_and_changelog_know_every_chapter():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     here = re.findall(r"^\| [IV]+ .*\| (.*) \|$", readme, flags=re.M)
     assert [n for row in here for n in re.findall(r"\d\d", row)] == [n for n in notebooks.chapters() if n.isdigit()]
-    named = re.findall(r"\b(\d\d) \(", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    named = re.findall(r"\b(\d\d[a-z]?) \(", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
     assert set(notebooks.chapters()) <= set(named)
+
+
+def test_versions_agree():
+    """The package is at, or on the way from, the newest release; to be cited is that release."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.search(r"^## (\d+\.\d+\.\d+) – (\d{4}-\d\d-\d\d)$", changes, flags=re.M)
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert project["version"] == __version__
+    assert f"\nversion: {released[1]}\ndate-released: {released[2]}\n" in cited
+    if __version__ != released[1]:
+        assert ".dev" in __version__
+        assert "## Unreleased" in changes[: released.start()]
 
 
 def test_weights_stay_small():

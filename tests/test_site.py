@@ -244,25 +244,29 @@ def rendered(markdown):
 def test_names_cards_and_tables_are_text_on_a_page_and_never_markup(tmp_path, monkeypatch):
     from medsr_course.networks import pretrained
 
-    words = {"title": HOSTILE, "licence": HOSTILE, "data": [HOSTILE], "intended_use": HOSTILE, "not_for": HOSTILE}
-    card = words | {"task": HOSTILE, "steps": 1, "seconds": 2, "seed": 0, "recipe": "make"}
+    words = dict.fromkeys(("title", "licence", "intended_use", "not_for", "version"), HOSTILE)
+    card = replace(pretrained.card("unet-tissue"), **words, data=[HOSTILE], metrics={HOSTILE: {HOSTILE: 1.0}})
     monkeypatch.setattr(pretrained, "names", lambda task: ["bad"])
-    monkeypatch.setattr(pretrained, "card", lambda name: card | {"metrics": {HOSTILE: {HOSTILE: HOSTILE}}})
+    monkeypatch.setattr(pretrained, "card", lambda name: card)
     monkeypatch.setattr(pages, "ROOT", tmp_path)
     monkeypatch.setattr(pages, "BOOK", tmp_path)
     (tmp_path / "results").mkdir()
     (tmp_path / "source").mkdir()
     quoted = '"' + HOSTILE + '"'
-    (tmp_path / "results" / "a<b>*c*.csv").write_text(f"# {HOSTILE}\n{quoted},n\n{quoted},1\n")
+    (tmp_path / "results" / "a[b](y) $d$.csv").write_text(f"# {HOSTILE}\n{quoted},n\n{quoted},1\n")
     (tmp_path / "course.csv").write_text(f"part,number,slug,title,summary\n{quoted},98,x,{quoted},{quoted}\n")
+    (tmp_path / "results" / "leaderboard.md").write_text("# Board\n\n| method |\n|---|\n| <script>x</script> `<b>` |\n")
     made = [pages.networks(), pages.results(tmp_path / "source"), pages.course_map([])]
+    assert "<td>&lt;script&gt;x&lt;/script&gt; <code>&lt;b&gt;</code></td>" in rendered(
+        pages.leaderboards(tmp_path / "source")
+    )
     for page in made:
         html = rendered(page).replace("*(planned)*", "")
         assert "&lt;script&gt;" in html
         assert not re.search("<(script|a href=.y|img|strong>b)", html), html
         assert not re.search(r"(?<!\\)[{$]", page)  # neither a role nor a formula of MyST
     assert rendered(made[1]).count("<td>") == 2
-    assert "<h2>A&lt;b&gt;*c*</h2>" in rendered(made[1])
+    assert "<h2>A[b](y) $d$</h2>" in rendered(made[1])
 
 
 def screenshot(locator):

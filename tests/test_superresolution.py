@@ -19,7 +19,8 @@ def scan():
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_pair_is_ten_axial_slices_and_their_crop(scan, scale):
-    target, coarse = superresolution.pair(scan, scale)
+    pair = superresolution.pair(scan, scale)
+    target, coarse = pair.target, pair.given
     n, h, w = target.shape
     assert (n, h, w) == (10, 51 - 51 % scale, 45 - 45 % scale)
     assert coarse.shape == (10, h // scale, w // scale)
@@ -29,22 +30,23 @@ def test_a_pair_is_ten_axial_slices_and_their_crop(scan, scale):
 
 
 def test_noise_is_the_protocols_and_depends_on_the_key_alone(scan):
-    target, clean = superresolution.pair(scan, 2)
-    again, noisy = superresolution.pair(scan, 2, noise=3, key="a")
-    np.testing.assert_array_equal(target, again)  # the truth has none
-    np.testing.assert_array_equal(noisy, superresolution.pair(scan, 2, noise=3, key="a")[1])
-    assert not np.array_equal(noisy, superresolution.pair(scan, 2, noise=3, key="b")[1])
+    pair, again = superresolution.pair(scan, 2), superresolution.pair(scan, 2, noise=3, key="a")
+    clean, noisy = pair.given, again.given
+    np.testing.assert_array_equal(pair.target, again.target)  # the truth has none
+    np.testing.assert_array_equal(noisy, superresolution.pair(scan, 2, noise=3, key="a").given)
+    assert not np.array_equal(noisy, superresolution.pair(scan, 2, noise=3, key="b").given)
     assert noisy.min() >= 0
     # p % of the 99.5th percentile, in each of the two channels; in a bright region the magnitude keeps it.
     bright = clean > 800
     sigma = 0.03 * np.percentile(clean, 99.5, axis=(1, 2)).mean()
     assert np.std((noisy - clean)[bright]) == pytest.approx(sigma, rel=0.1)
-    double = superresolution.pair(scan, 2, noise=6, key="a")[1]
+    double = superresolution.pair(scan, 2, noise=6, key="a").given
     assert np.std((double - clean)[bright]) == pytest.approx(2 * sigma, rel=0.1)
 
 
 def test_scores_are_those_of_the_metrics(scan):
-    target, coarse = superresolution.pair(scan, 2)
+    pair = superresolution.pair(scan, 2)
+    target, coarse = pair.target, pair.given
     zipped = interpolation.zero_fill(coarse, 2)
     found = superresolution.scores(target, zipped, coarse, pixel_size=0.9)
     head = metrics.head_mask(target, 0.9)
@@ -56,18 +58,24 @@ def test_scores_are_those_of_the_metrics(scan):
         "low_band": pytest.approx(0, abs=1e-6),
     }
     assert superresolution.psnrs(target, zipped, pixel_size=0.9) == {k: found[k] for k in ("psnr", "psnr_head")}
+    assert pair.pixel_size == pytest.approx(0.9)
+    assert pair.scores(zipped) == found
+    assert pair.psnrs(zipped) == superresolution.psnrs(target, zipped, pixel_size=0.9)
 
 
 def test_low_band_sees_a_result_that_contradicts_its_input(scan):
-    target, coarse = superresolution.pair(scan, 2)
+    pair = superresolution.pair(scan, 2)
+    target, coarse = pair.target, pair.given
     found = superresolution.scores(target, 1.1 * interpolation.zero_fill(coarse, 2), coarse)
     assert found["low_band"] == pytest.approx(0.1, rel=1e-3)
 
 
 def test_ct_has_a_range_of_400_hu(scan):
-    target, coarse = superresolution.pair(scan, 2)
+    pair = superresolution.pair(scan, 2)
+    target, coarse = pair.target, pair.given
     zipped = interpolation.zero_fill(coarse, 2)
     ct, mr = (superresolution.scores(target, zipped, coarse, contrast=c) for c in ("CT", "T1w"))
+    assert superresolution.pair(scan, 2, contrast="CT").scores(zipped) == ct
     gap = 20 * np.log10(target.max() / 400)
     assert mr["psnr"] - ct["psnr"] == pytest.approx(gap)
     assert mr["psnr_head"] - ct["psnr_head"] == pytest.approx(gap)
@@ -76,7 +84,7 @@ def test_ct_has_a_range_of_400_hu(scan):
 
 
 def test_air_counts_in_the_full_field_only(scan):
-    target, coarse = superresolution.pair(scan, 2)
+    target = superresolution.pair(scan, 2).target
     result = target.copy()
     result[:, :3, :3] += 300
     found = superresolution.psnrs(target, result)

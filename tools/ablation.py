@@ -10,6 +10,7 @@ import argparse
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from medsr_course.networks.training import sources, superresolution
 ROOT = Path(__file__).resolve().parents[1]
 LEVERS = dict(superresolution.HARD, noisy=0.0)
 COHORT, MIXED = {"cohort": 1.0}, {"cohort": 0.85, "dead-leaves": 0.15}
-ROWS = {  # title → (data, degradation)
+ROWS: dict[str, tuple[dict[str, float], dict[str, Any]]] = {  # title → (data, degradation)
     "cohort, no lever": (COHORT, {"reference_noise": (1e-6, 2e-6), "shrink": 1.0, "gamma": 1.0, "inverted": 0.0}),
     "cohort, all levers": (COHORT, LEVERS),
     "… without noise of the reference": (COHORT, {**LEVERS, "reference_noise": (1e-6, 2e-6)}),
@@ -40,7 +41,7 @@ GROUPS = {
 }
 
 
-def measure(title, steps):
+def measure(title: str, steps: int) -> dict[str, float]:
     """Train the network of one row; returns its gain over ZIP in dB, mean over the scans of each group."""
     share, degradation = ROWS[title]
     recipe = superresolution.RECIPES["espcn-x2"]
@@ -55,7 +56,7 @@ def measure(title, steps):
     return {k: round(float(v), 2) for k, v in means.items()}
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--only", nargs="*", choices=list(ROWS), metavar="ROW")

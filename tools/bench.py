@@ -18,7 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -27,6 +30,10 @@ from medsr_course.leaderboard import methods
 from medsr_course.networks import pretrained
 from medsr_course.physics import acquisition
 from medsr_course.scans import datasets, phantom, volumes
+from medsr_course.types import Array
+
+Rows: TypeAlias = Iterator[tuple[str, float, str]]  # what, value, unit
+Found: TypeAlias = dict[tuple[str, str], float]  # framework and precision → seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "results" / "bench.csv"
@@ -36,7 +43,7 @@ VOLUME = (180, 256, 256)
 KERAS = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import keras"
 
 
-def seconds(call, repeats):
+def seconds(call: Callable[[], object], repeats: int) -> float:
     """Shortest of ``repeats`` runs: the others waited for something else."""
     times = []
     for _ in range(repeats):
@@ -46,13 +53,19 @@ def seconds(call, repeats):
     return min(times)
 
 
+def each(call: Callable[[Array], object], parts: list[Array]) -> None:
+    """Call with one part after the other."""
+    for part in parts:
+        call(part)
+
+
 # --- the parts: each yields (what, value, unit) ---------------------------------------------------
 
 
-def start_up(options):
+def start_up(options: argparse.Namespace) -> Rows:
     """The imports a reader waits for, each in a fresh process, less Python's own start."""
 
-    def process(code):
+    def process(code: str) -> float:
         command = [sys.executable, "-c", code]
         return seconds(lambda: subprocess.run(command, check=True, stderr=subprocess.DEVNULL), options.repeats)
 
@@ -62,14 +75,14 @@ def start_up(options):
         yield f"import {what}", process(code) - bare, "s"
 
 
-def cohort(options):
+def cohort(options: argparse.Namespace) -> Rows:
     """One subject of the synthetic cohort, generated and written."""
     with tempfile.TemporaryDirectory() as folder:
         spent = seconds(lambda: phantom.make_cohort(folder, 1, seed=12345, workers=1), 1)
     yield "one cohort subject, one process", spent, "s"
 
 
-def resampling(options):
+def resampling(options: argparse.Namespace) -> Rows:
     """Every method at every scale it has, on ten slices of the template."""
     image = datasets.load("mni152")[0].contrasts["T1w"]
     fine = volumes.axial_slices(image, n=10)[:, :228, :192]
@@ -79,13 +92,13 @@ def resampling(options):
         for name in methods.names(scale):
             method = methods.get(name)
             method(coarse[:1], scale)  # a session is made at the first call
-            spent[name] = seconds(lambda method=method, coarse=coarse: method(coarse, scale), options.repeats)  # noqa: B023
+            spent[name] = seconds(partial(method, coarse, scale), options.repeats)
             yield f"{name} ×{scale}", spent[name] / (fine.size / 1e6), "s per megavoxel"
         for name in spent:
             yield f"{name} ×{scale} / ZIP", spent[name] / spent["zip"], "×"
 
 
-def training_speed(options):
+def training_speed(options: argparse.Namespace) -> Rows:
     """Patches per second of SRResNet ×2, batches of 16 patches 32 → 64, here and in plain PyTorch."""
     from medsr_course.networks import training
 
@@ -93,7 +106,7 @@ def training_speed(options):
         precisions = list(dict.fromkeys(("float32", fast)))
     rng = np.random.default_rng(0)
     x, y = rng.random((16, 32, 32, 2), np.float32), 0.05 * rng.standard_normal((16, 64, 64, 1), np.float32)
-    found = {}
+    found: Found = {}
     for _ in range(options.repeats):  # in turn, so that both see the machine's busy and quiet moments
         for precision in precisions:
             _keep_least(found, ("Keras on TensorFlow", precision), _keras_step(x, y, precision, options.steps))
@@ -105,11 +118,11 @@ def training_speed(options):
     yield from _ratios("training", found)
 
 
-def _keep_least(found, key, value):
+def _keep_least(found: Found, key: tuple[str, str], value: float) -> None:
     found[key] = min(value, found.get(key, np.inf))
 
 
-def _ratios(what, found):
+def _ratios(what: str, found: Found) -> Rows:
     """How many times as fast as PyTorch: the same precision, and the quicker of each."""
     ours = {k[1]: v for k, v in found.items() if k[0] != "PyTorch"}
     torch = {k[1]: v for k, v in found.items() if k[0] == "PyTorch"}
@@ -122,13 +135,13 @@ def _ratios(what, found):
         )
 
 
-def _keras_step(x, y, precision, steps):
+def _keras_step(x: Array, y: Array, precision: str, steps: int) -> float:
     """Seconds of a training step, median: the course's own loop, clipping and averaging of weights included."""
     from medsr_course.networks import models, training
 
     stamps = []
 
-    def batches(k):
+    def batches(k: int) -> tuple[Array, Array]:
         stamps.append(time.perf_counter())
         return x, y
 
@@ -137,7 +150,7 @@ def _keras_step(x, y, precision, steps):
     return float(np.median(np.diff(stamps)[4:]))
 
 
-def inference_speed(options):
+def inference_speed(options: argparse.Namespace) -> Rows:
     """SRResNet ×2 alone on slices of 256×256 with their edges wrapped round: ONNX Runtime, Keras, PyTorch."""
     model, path = _exported()
     side = VOLUME[1] + 2 * pretrained.EDGE
@@ -145,11 +158,12 @@ def inference_speed(options):
     at_once = max(1, pretrained.BATCH_PIXELS // side**2)
     session = pretrained.session(path)
     parts = [slices[k : k + at_once] for k in range(0, len(slices), at_once)]
-    found, expected = {}, np.concatenate([session(part) for part in parts])
+    expected = np.concatenate([session(part) for part in parts])
+    found: Found = {}
     for _ in range(options.repeats):
         for name, call in (("ONNX Runtime", session), ("Keras on TensorFlow", model.predict_on_batch)):
             call(parts[0])
-            _keep_least(found, (name, "float32"), seconds(lambda call=call: [call(part) for part in parts], 1))
+            _keep_least(found, (name, "float32"), seconds(partial(each, call, parts), 1))
         for precision in ("float32", "bfloat16"):
             if told := torch_run(precision, options, model=model, slices=slices, at_once=at_once, steps=0):
                 _keep_least(found, ("PyTorch", precision), float(told["inference"]))
@@ -193,7 +207,7 @@ print(spent, peak)
 """
 
 
-def volume(options):
+def volume(options: argparse.Namespace) -> Rows:
     """A whole volume, image to image, in a process of its own: seconds and peak memory."""
     _, path = _exported()
     size = (options.slices if options.quick else VOLUME[0], *VOLUME[1:])
@@ -204,10 +218,10 @@ def volume(options):
     yield f"SRResNet ×2, image to image, {name} volume: peak memory", float(told[1]), "MiB"
 
 
-def recipe(name):
+def recipe(name: str) -> Callable[[argparse.Namespace], Rows]:
     """PSNR after --minutes of processor time, see ``bench_recipes``."""
 
-    def rows(options):
+    def rows(options: argparse.Namespace) -> Rows:
         from tools import bench_recipes
 
         yield from bench_recipes.run(name, options.minutes)
@@ -232,7 +246,7 @@ TOGETHER = {"recipes": ("ours", "keras.io", "keras.io-pairs")}
 # --- SRResNet, and PyTorch ------------------------------------------------------------------------
 
 
-def _network():
+def _network() -> Any:
     """SRResNet ×2 with weights that are no longer zero; what they are does not matter to its speed."""
     from medsr_course.networks import models
 
@@ -242,10 +256,10 @@ def _network():
     return model
 
 
-_made = {}
+_made: dict[str, Any] = {}
 
 
-def _exported():
+def _exported() -> tuple[Any, Path]:
     """The network and its ONNX file, made once."""
     if not _made:
         from medsr_course.networks.training import weights
@@ -257,7 +271,7 @@ def _exported():
     return _made["model"], _made["path"]
 
 
-def torch_python():
+def torch_python() -> str | None:
     """A Python that has PyTorch, or None."""
     chosen = os.environ.get("MEDSR_TORCH_PYTHON")
     if chosen:
@@ -265,7 +279,17 @@ def torch_python():
     return sys.executable if importlib.util.find_spec("torch") else None
 
 
-def torch_run(precision, options, *, model=None, x=None, y=None, slices=None, at_once=1, steps=None):
+def torch_run(
+    precision: str,
+    options: argparse.Namespace,
+    *,
+    model: Any = None,
+    x: Array | None = None,
+    y: Array | None = None,
+    slices: Array | None = None,
+    at_once: int = 1,
+    steps: int | None = None,
+) -> dict[str, Array] | None:
     """What ``bench_torch`` measures, a dict; None where there is no PyTorch."""
     python = torch_python()
     if python is None:
@@ -298,7 +322,7 @@ def torch_run(precision, options, *, model=None, x=None, y=None, slices=None, at
 # --- the table ------------------------------------------------------------------------------------
 
 
-def read(table):
+def read(table: Path) -> list[dict[str, str]]:
     """Rows measured before; none of a table that has other columns."""
     if not table.exists():
         return []
@@ -307,7 +331,7 @@ def read(table):
         return list(reader) if tuple(reader.fieldnames or ()) == COLUMNS else []
 
 
-def write(rows, table):
+def write(rows: list[dict[str, str]], table: Path) -> None:
     """Rows in the order of the parts, and their page; the old files or the new ones, never half of one."""
     order = list(PARTS)
     rows = sorted(rows, key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
@@ -329,7 +353,7 @@ HEADINGS = {
 }
 
 
-def page(rows):
+def page(rows: list[dict[str, str]]) -> str:
     """The table for readers, Markdown: what the site shows of it. The methods one by one are in the CSV file only."""
     lines = ["# Speed", "", "Made by `make bench`. Ratios (unit ×) can be compared between machines, seconds cannot."]
     for section, heading in HEADINGS.items():
@@ -343,14 +367,14 @@ def page(rows):
     return "\n".join(lines) + "\n"
 
 
-def provenance():
+def provenance() -> dict[str, str]:
     """Machine, commit and date of a row."""
     where = resources.provenance()
     machine = "{system} {machine}, {cores} cores, Python {python}".format(**where)
     return {"machine": machine, "commit": where["commit"], "date": where["date"]}
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="PART", choices=[*PARTS, *TOGETHER], default=list(PARTS))
     parser.add_argument("--repeats", type=int, default=3, help="the best of so many counts")

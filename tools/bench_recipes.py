@@ -10,6 +10,9 @@ by a Fourier shift before it is measured. A third run trains keras.io's network 
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,16 +21,17 @@ from medsr_course.networks import models, pretrained, training
 from medsr_course.networks.training import learning, loop
 from medsr_course.networks.training import superresolution as recipes
 from medsr_course.physics import acquisition, grid, interpolation
-from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution
+from medsr_course.types import Array, Image, Stack
 
+Batches: TypeAlias = Callable[[int], tuple[Array, Array]]  # step → inputs and targets, channels last
 SHARE = {"ds002748": 0.5, "cohort": 0.5}
 SCALE = 2
 CROP = 160  # fine pixels: the largest crop, divisible by ×2 and ×4, that every slice has room for
 BATCH = 4
 
 
-def network(scale=SCALE, seed=0):
+def network(scale: int = SCALE, seed: int = 0) -> Any:
     """keras.io's ESPCN: coarse image to fine image."""
     from medsr_course.networks.layers import DepthToSpace
     from medsr_course.networks.models import keras
@@ -39,12 +43,13 @@ def network(scale=SCALE, seed=0):
     return keras.Model(image, DepthToSpace(scale)(x), name="keras_io_espcn")
 
 
-def crops(slices, weights, degradation, scale=SCALE, seed=0):
+def crops(slices: list[Array], weights: Array | None, degradation: Any, scale: int = SCALE, seed: int = 0) -> Batches:
     """Batches for keras.io's network: by area averaging, or by the course's ``degradation``."""
 
-    def batches(k):
+    def batches(k: int) -> tuple[Array, Array]:
         rng = np.random.default_rng([seed, k])
-        inputs, targets = [], []
+        inputs: list[Array] = []
+        targets: list[Array] = []
         while len(inputs) < BATCH:
             image = np.asarray(slices[rng.choice(len(slices), p=weights)], np.float32)
             if degradation is None:
@@ -66,13 +71,13 @@ def crops(slices, weights, degradation, scale=SCALE, seed=0):
     return batches
 
 
-def shifted(stack, scale):
+def shifted(stack: Stack, scale: int) -> Stack:
     """Moved by −(scale − 1)/2 pixels along both axes: from block centres back to sample 0."""
     offset = (scale - 1) / 2
     return interpolation.shift(interpolation.shift(stack, -offset, -2), -offset, -1)
 
 
-def train_for(model, batches, seconds, checkpoint):
+def train_for(model: Any, batches: Batches, seconds: float, checkpoint: Path) -> tuple[int, float]:
     """Adam at 1e-3 until ``seconds`` of processor time are used up; goes on from its checkpoint.
 
     Returns
@@ -107,21 +112,21 @@ def train_for(model, batches, seconds, checkpoint):
 class _Bar:
     """A progress bar of seconds of processor time."""
 
-    def __init__(self, name, total, used):
-        self.bar = runtime.progress(range(int(total)), name, unit="CPU s")
+    def __init__(self, name: str, total: float, used: float) -> None:
+        self.bar: Any = runtime.progress(range(int(total)), name, unit="CPU s")
         if hasattr(self.bar, "update"):
             self.bar.update(int(used))
 
-    def at(self, used):
+    def at(self, used: float) -> None:
         if hasattr(self.bar, "update") and int(used) > self.bar.n:
             self.bar.update(int(used) - self.bar.n)
 
-    def close(self):
+    def close(self) -> None:
         if hasattr(self.bar, "close"):
             self.bar.close()
 
 
-def train_ours(slices, weights, seconds, folder):
+def train_ours(slices: list[Array], weights: Array | None, seconds: float, folder: Path) -> tuple[Any, Any, int, float]:
     """The course's ESPCN recipe, as long as the time allows: its schedule needs to know how many steps that is.
 
     Returns
@@ -150,12 +155,12 @@ def train_ours(slices, weights, seconds, folder):
     return exact, recipe, told["steps"], told["seconds"]
 
 
-def _steps(recipe, batches, options, seconds):
+def _steps(recipe: Any, batches: Batches, options: dict[str, Any], seconds: float) -> int:
     """How many steps fit into the processor time: measured on a twin, filling the pool and compiling apart."""
     twin = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
     stamps = []
 
-    def timed(k):
+    def timed(k: int) -> tuple[Array, Array]:
         stamps.append(time.process_time())
         return batches(k)
 
@@ -168,19 +173,18 @@ def _steps(recipe, batches, options, seconds):
     return max(2, int((seconds - start) / step))
 
 
-def psnr(apply, scans):
+def psnr(apply: Callable[[Stack], Stack], scans: dict[str, Image]) -> tuple[float, float]:
     """Mean PSNR over scans by the measurement protocol, and that of zero-filling."""
     values = []
     for name, image in scans.items():
-        target, coarse = superresolution.pair(image, SCALE, key=name)
-        result = [interpolation.zero_fill(coarse, SCALE), apply(coarse)]
-        options = {"pixel_size": volumes.pixel_size(image)}
-        values.append([superresolution.psnrs(target, x, **options)["psnr"] for x in result])
+        pair = superresolution.pair(image, SCALE, key=name)
+        result = [interpolation.zero_fill(pair.given, SCALE), apply(pair.given)]
+        values.append([pair.psnrs(x)["psnr"] for x in result])
     zipped, mean = np.mean(values, axis=0)
     return float(mean), float(zipped)
 
 
-def scans():
+def scans() -> dict[str, dict[str, Image]]:
     """Group title → scan name → image: ds002748 validation and cohort test, all contrasts."""
     cohort = training.subjects("cohort", "test")
     return {
@@ -189,7 +193,7 @@ def scans():
     }
 
 
-def run(name, minutes):
+def run(name: str, minutes: float) -> Iterator[tuple[str, float, str]]:
     """Train one of :data:`RUNS` and measure it; an interrupted one goes on from its checkpoint.
 
     Yields
@@ -204,7 +208,7 @@ def run(name, minutes):
         model, recipe, steps, used = train_ours(slices, weights, 60 * minutes, folder)
         options = pretrained.usage(learning.card_of({"task": "super-resolution", "usage": recipes.usage(recipe)}))
 
-        def apply(coarse):
+        def apply(coarse: Stack) -> Stack:
             return pretrained.super_resolve_with(model.predict_on_batch, coarse, **options)
     else:
         degradation = None
@@ -214,7 +218,7 @@ def run(name, minutes):
         checkpoint = folder / f"{name.replace('.', '').replace(', ', '-').replace(' ', '-')}.npz"
         steps, used = train_for(model, crops(slices, weights, degradation), 60 * minutes, checkpoint)
 
-        def apply(coarse):
+        def apply(coarse: Stack) -> Stack:
             _, unit = grid.intensity(coarse)
             out = np.concatenate([model.predict_on_batch(x[None, ..., None] / unit) for x in coarse])[..., 0] * unit
             return out if degradation else shifted(out, SCALE)

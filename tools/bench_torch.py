@@ -19,7 +19,7 @@ from torch.nn import functional
 class SRResNet(nn.Module):
     """As ``networks.models.srresnet``: no bias, no normalisation, a skip over each block and one over all."""
 
-    def __init__(self, kernels, scale):
+    def __init__(self, kernels: list[np.ndarray], scale: int) -> None:
         super().__init__()
         self.scale = scale
         self.convolutions = nn.ModuleList()
@@ -30,7 +30,7 @@ class SRResNet(nn.Module):
                 layer.weight.copy_(torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy()))
             self.convolutions.append(layer)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         first, *blocks, after, last = self.convolutions
         x = start = first(x)
         for one, two in zip(blocks[::2], blocks[1::2], strict=True):
@@ -40,14 +40,16 @@ class SRResNet(nn.Module):
             return functional.pixel_shuffle(0.1 * last(x.float()), self.scale)
 
 
-def channels_first(array, layout):
+def channels_first(array: np.ndarray, layout: torch.memory_format) -> torch.Tensor:
     return torch.from_numpy(array).permute(0, 3, 1, 2).contiguous(memory_format=layout)
 
 
-def measure(stored, layout, half, steps):
+def measure(
+    stored: dict[str, np.ndarray], layout: torch.memory_format, half: bool, steps: int
+) -> tuple[float, float, np.ndarray]:
     """Seconds of a training step, seconds of the inference, its result."""
     kernels = [stored[f"w{i}"] for i in range(sum(key.startswith("w") for key in stored))]
-    model = SRResNet(kernels, int(stored["scale"])).to(memory_format=layout)
+    model = SRResNet(kernels, int(stored["scale"])).to(memory_format=layout)  # type: ignore[call-overload]
     x, y, slices = (channels_first(stored[key], layout) for key in ("x", "y", "slices"))
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=half)
     parts = range(0, len(slices), int(stored["at_once"]))
@@ -69,7 +71,7 @@ def measure(stored, layout, half, steps):
     return float(np.median(times)), inference, result.permute(0, 2, 3, 1).float().numpy()
 
 
-def main():
+def main() -> None:
     source, target, precision, steps = sys.argv[1:]
     with np.load(source) as file:
         stored = dict(file)

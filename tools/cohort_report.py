@@ -11,7 +11,9 @@ positive voxels. HF = image − ZIP at ×2, the part that a ×2 super-resolution
 import argparse
 import csv
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -20,6 +22,7 @@ from scipy import ndimage
 from medsr_course import resources
 from medsr_course.physics import acquisition, grid, interpolation, metrics
 from medsr_course.scans import datasets, phantom, volumes
+from medsr_course.types import Array, Image, Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 EDGES = np.linspace(0.1, 0.9, 17)  # of Nyquist
@@ -35,13 +38,13 @@ STATISTICS = {
 }
 
 
-def normalised(image):
+def normalised(image: Image) -> Stack:
     """Measurement slices of an image, trimmed to multiples of four, 99.5th percentile at 1."""
     stack = grid.trim(volumes.axial_slices(image), 4)
     return stack / np.percentile(stack[stack > 0], 99.5)
 
 
-def residual_statistics(stack):
+def residual_statistics(stack: Stack) -> dict[str, float]:
     """The four statistics of HF. Head: value > grid.IN_HEAD, eroded by 2 voxels."""
     low = interpolation.zero_fill(acquisition.kspace_crop(stack, 2), 2)
     high = stack - low
@@ -58,7 +61,7 @@ def residual_statistics(stack):
     }
 
 
-def zip_psnr(stack):
+def zip_psnr(stack: Stack) -> dict[str, float]:
     """PSNR of zero-filling at ×2 and ×4, over the full field and inside the head."""
     head, out = metrics.head_mask(stack), {}
     for scale in (2, 4):
@@ -68,7 +71,7 @@ def zip_psnr(stack):
     return out
 
 
-def log_spectrum(stack):
+def log_spectrum(stack: Stack) -> Array:
     """log10 of the radial mean power per bin of :data:`EDGES`, slices at equal power at 0.05–0.1."""
     h, w = stack.shape[1:]
     radius = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w)[None]) * 2
@@ -78,13 +81,13 @@ def log_spectrum(stack):
     return np.log10([power[:, ring].mean() for ring in rings])
 
 
-def measure(image):
+def measure(image: Image) -> tuple[dict[str, float], Array]:
     """Everything above for one image."""
     stack = normalised(image)
     return residual_statistics(stack) | zip_psnr(stack), log_spectrum(stack)
 
 
-def development_scans():
+def development_scans() -> list[tuple[str, str, Path]]:
     """(name, contrast, path) of the scans that may be looked at."""
     folder = datasets.real_folder()
     if folder is None:
@@ -93,7 +96,7 @@ def development_scans():
     return [(p.name.split(".")[0], p.name.split(".")[0].rsplit("_", 1)[1], p) for p in found]
 
 
-def cohort_scans(n_subjects, seed):
+def cohort_scans(n_subjects: int, seed: int) -> Iterator[tuple[str, str, Path, bool]]:
     """(name, contrast, path, stripped) of the cohort's scans."""
     datasets.load("cohort", n_subjects=n_subjects, seed=seed)
     folder = datasets.cohort_folder(seed)
@@ -106,7 +109,7 @@ def cohort_scans(n_subjects, seed):
             yield f"{sub}_{contrast}", contrast, path, row["skull_stripped"] == "yes"
 
 
-def main():
+def main() -> None:
     """Measure, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--subjects", type=int, default=24)
@@ -117,11 +120,11 @@ def main():
 
     rows = []
     for name, contrast, path in development_scans():
-        values, spectrum = measure(nib.load(path))
+        values, spectrum = measure(nib.Nifti1Image.from_filename(path))
         rows.append({"source": "real", "scan": name, "contrast": contrast, "stripped": True, **values})
         rows[-1]["spectrum"] = spectrum
     for name, contrast, path, stripped in cohort_scans(options.subjects, options.seed):
-        values, spectrum = measure(nib.load(path))
+        values, spectrum = measure(nib.Nifti1Image.from_filename(path))
         rows.append({"source": "cohort", "scan": name, "contrast": contrast, "stripped": stripped, **values})
         rows[-1]["spectrum"] = spectrum
 
@@ -132,7 +135,7 @@ def main():
     draw(options, options.output / "cohort-slices.png")
 
 
-def report(rows, options):
+def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     """The comparison as Markdown."""
     real = [r for r in rows if r["source"] == "real"]
     cohort = [r for r in rows if r["source"] == "cohort"]
@@ -184,7 +187,9 @@ def report(rows, options):
     return "\n".join(lines)
 
 
-def _row(key, label, theirs, ours, everything):
+def _row(
+    key: str, label: str, theirs: list[dict[str, Any]], ours: list[dict[str, Any]], everything: list[float]
+) -> str:
     mine = [r[key] for r in ours]
     other = [r[key] for r in theirs]
     digits = 1 if key == "kurtosis" or key.startswith("psnr") else 2
@@ -199,17 +204,17 @@ def _row(key, label, theirs, ours, everything):
     return f"| {label} | {shown} | {_summary(mine, digits)} | {verdict} | {inside}/{len(mine)} |"
 
 
-def _summary(values, digits):
+def _summary(values: list[float], digits: int) -> str:
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
     return f"{np.mean(values):.{digits}f} ({min(values):.{digits}f} … {max(values):.{digits}f})"
 
 
-def _bins():
+def _bins() -> list[tuple[float, float]]:
     return list(zip(EDGES[:-1], EDGES[1:], strict=True))
 
 
-def write_csv(rows, path):
+def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
     """One line per scan, spectrum included."""
     names = ["source", "scan", "contrast", "stripped", *STATISTICS]
     bins = [f"log10_power_{(a + b) / 2:.3f}" for a, b in _bins()]
@@ -221,7 +226,7 @@ def write_csv(rows, path):
             writer.writerow([*(row[k] for k in names[:4]), *numbers, *(f"{v:.3f}" for v in row["spectrum"])])
 
 
-def draw(options, path):
+def draw(options: argparse.Namespace, path: Path) -> None:
     """Eight cohort slices beside eight real ones, all in one window."""
     import matplotlib
 
@@ -244,7 +249,13 @@ def draw(options, path):
     fig, axes = plt.subplots(4, 4, figsize=(9, 11.4), layout="constrained")
     for title, half, items in (("real", axes[:, :2], real), ("cohort", axes[:, 2:], chosen)):
         for ax, (file, k, contrast) in zip(half.flat, items, strict=False):
-            ax.imshow(_square(normalised(nib.load(file))[k]), cmap="gray", vmin=0, vmax=1.1, origin="lower")
+            ax.imshow(
+                _square(normalised(nib.Nifti1Image.from_filename(file))[k]),
+                cmap="gray",
+                vmin=0,
+                vmax=1.1,
+                origin="lower",
+            )
             ax.set_title(f"{title} {contrast}", fontsize=9)
     for ax in axes.flat:
         ax.axis("off")
@@ -252,7 +263,7 @@ def draw(options, path):
     plt.close(fig)
 
 
-def _square(image, margin=8):
+def _square(image: Array, margin: int = 8) -> Array:
     """The head with a margin: the fields of view differ."""
     y, x = np.nonzero(ndimage.binary_opening(image > 0.15, iterations=2))
     return image[

@@ -1,20 +1,23 @@
-"""Losses beyond the squared error: distance in the eyes of a network, and the two players of an adversarial training.
+"""Losses beyond the squared error: distance of feature maps, and the two players of an adversarial training.
 
 Written with ``keras.ops``: they run on TensorFlow, JAX and PyTorch, inside a model and outside.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
-from medsr_course import runtime
+from medsr_course.networks.framework import ops
+from medsr_course.networks.pretrained.common import checked_stack
 from medsr_course.tasks.segmentation import IGNORED
+from medsr_course.types import ArrayLike
 
-runtime.quiet_frameworks()
-with runtime.hushed():
-    from keras import ops
+Tensor = Any  # of Keras or of NumPy
 
 
-def feature_distance(target, output, *, least=1e-2):
-    r"""Relative squared distance of two lists of feature maps, mean over the maps.
+def feature_distance(target: Sequence[Tensor], output: Sequence[Tensor], *, least: float = 1e-2) -> Tensor:
+    r"""Returns the relative squared distance of two lists of feature maps, mean over the maps.
 
     :math:`\frac1L \sum_l \|\phi_l(x) - \phi_l(y)\|^2 / \|\phi_l(y)\|^2`, y the target: a perceptual loss (Johnson et
     al. 2016, eq. 2), each map divided by its own energy so that none outvotes the others.
@@ -22,7 +25,7 @@ def feature_distance(target, output, *, least=1e-2):
     Parameters
     ----------
     target, output : sequence of arrays (n, h, w, c)
-        What one encoder says of two images, e.g. :func:`models.tissue_features`.
+        Maps of two images from one encoder, e.g. :func:`models.tissue_features`.
     least : float
         Added to the mean energy below the line: empty patches have none.
 
@@ -38,8 +41,10 @@ def feature_distance(target, output, *, least=1e-2):
     return total / len(target)
 
 
-def perceptual_distance(features, target, image, *, unit=None):
-    """How far two stacks are apart in the eyes of a feature network: :func:`feature_distance`, mean over slices.
+def perceptual_distance(
+    features: Callable[[Any], Any], target: ArrayLike, image: ArrayLike, *, unit: float | None = None
+) -> float:
+    """Returns how far two stacks are apart for a feature network: :func:`feature_distance`, mean over slices.
 
     Parameters
     ----------
@@ -54,10 +59,14 @@ def perceptual_distance(features, target, image, *, unit=None):
     float
         0 for equal images; small is good.
     """
-    target, image = np.asarray(target, np.float32), np.asarray(image, np.float32)
-    if target.shape != image.shape or target.ndim != 3:
+    target, image = checked_stack(target), checked_stack(image)
+    if target.shape != image.shape:
         raise ValueError(f"expected two stacks (n, h, w) of one shape, got {target.shape} and {image.shape}")
-    unit = unit or float(np.percentile(target[target > 0], 99.5))
+    if unit is None:
+        positive = target[target > 0]
+        if not positive.size:
+            raise ValueError("the target holds no positive value, so it has no intensity scale: give unit")
+        unit = float(np.percentile(positive, 99.5))
     values = []
     for wanted, found in zip(target / unit, image / unit, strict=True):  # one slice at a time: the maps are large
         maps = features(np.stack([wanted, found])[..., None])
@@ -65,8 +74,10 @@ def perceptual_distance(features, target, image, *, unit=None):
     return float(np.mean(values))
 
 
-def adversarial_loss(logit, label):
-    """Cross-entropy of a logit with a label, 1 for "measured", 0 for "made up": ``(n, 1)`` to ``(n,)``.
+def adversarial_loss(logit: Tensor, label: float) -> Tensor:
+    r"""Returns the cross-entropy of a logit z with a label t, 1 "measured" or 0 "made up": ``(n, 1)`` to ``(n,)``.
+
+    .. math:: \log(1 + e^z) - t z
 
     The discriminator minimises it with the true labels; the generator with the label 1 for what it made (Goodfellow et
     al. 2014: the form whose gradient does not vanish while the discriminator is winning).
@@ -78,8 +89,8 @@ def adversarial_loss(logit, label):
 # -- Segmentation: logits (n, h, w, classes) against labels (n, h, w) -----------------------------
 
 
-def cross_entropy(target, logits, *, weights=None):
-    r"""Mean of :math:`-\log p_y` over the pixels that count.
+def cross_entropy(target: Tensor, logits: Tensor, *, weights: Sequence[float] | None = None) -> Tensor:
+    r"""Returns the mean of :math:`-\log p_y` over the pixels that count.
 
     Parameters
     ----------
@@ -99,8 +110,8 @@ def cross_entropy(target, logits, *, weights=None):
     return _mean(-ops.sum(hot * log_p, axis=-1), counts)
 
 
-def focal(target, logits, *, gamma=2.0, weights=None):
-    r"""Cross-entropy that passes over what is already right: mean of :math:`-(1-p_y)^\gamma\log p_y` (Lin et al. 2017).
+def focal(target: Tensor, logits: Tensor, *, gamma: float = 2.0, weights: Sequence[float] | None = None) -> Tensor:
+    r"""Returns the mean of :math:`-(1-p_y)^\gamma\log p_y`: what is already right counts little (Lin et al. 2017).
 
     Parameters and result as for :func:`cross_entropy`, which it is for ``gamma=0``.
     """
@@ -111,8 +122,8 @@ def focal(target, logits, *, gamma=2.0, weights=None):
     return _mean(-((1 - ops.exp(log_right)) ** gamma) * log_right, counts)
 
 
-def soft_dice(target, logits, *, least=1.0, background=True):
-    r"""One minus the Dice overlap of probabilities with the truth, mean over classes (Milletari et al. 2016).
+def soft_dice(target: Tensor, logits: Tensor, *, least: float = 1.0, background: bool = True) -> Tensor:
+    r"""Returns one minus the Dice overlap of probabilities with the truth, mean over classes (Milletari et al. 2016).
 
     :math:`1-\frac{2\sum p\,t+\varepsilon}{\sum p+\sum t+\varepsilon}`, sums over the pixels of the **whole batch**: a
     class need not occur in every patch. How common a class is cancels out.
@@ -138,13 +149,13 @@ def soft_dice(target, logits, *, least=1.0, background=True):
     return value + 0 * counts[:, 0, 0]
 
 
-def _against(target, logits):
-    """Targets one-hot, which pixels count (1 or 0), and log-probabilities."""
+def _against(target: Tensor, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns targets one-hot, which pixels count (1 or 0), and log-probabilities."""
     target = ops.cast(target, "int32")
     counts = ops.not_equal(target, IGNORED)
     hot = ops.one_hot(ops.where(counts, target, ops.zeros_like(target)), logits.shape[-1], dtype="float32")
     return hot, ops.cast(counts, "float32"), ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
 
 
-def _mean(values, counts):
+def _mean(values: Tensor, counts: Tensor) -> Tensor:
     return ops.sum(values * counts, axis=(1, 2)) / (ops.sum(counts, axis=(1, 2)) + 1e-6)

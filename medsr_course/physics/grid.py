@@ -15,7 +15,7 @@ With the unitary DFT :math:`U_n` these are :math:`\sqrt{a/n}\,U_a^H C\,U_n` and
 import numpy as np
 from scipy import fft
 
-from medsr_course.physics import _checks
+from medsr_course.physics import checks
 from medsr_course.types import Array, ArrayLike, Stack
 
 IN_HEAD = 0.06  # in parts of the intensity scale: a pixel above it is taken to lie in the head
@@ -118,7 +118,7 @@ def intensity(stack: ArrayLike) -> tuple[float, float]:
     ((0.0, 4.0), (-1000.0, 2000.0))
     """
     stack = np.asarray(stack)
-    _checks.finite(stack, "the stack")
+    checks.finite(stack, "the stack")
     stack = stack.astype(np.uint8) if stack.dtype == bool else stack
     low, high = np.percentile(stack, [0.5, 99.5])
     if low < -0.1 * max(high, 0):

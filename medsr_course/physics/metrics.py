@@ -8,7 +8,7 @@ What cannot be measured (NaN, an empty mask, a range that is not above 0) is ref
 import numpy as np
 from scipy import ndimage
 
-from medsr_course.physics import _checks
+from medsr_course.physics import checks
 from medsr_course.types import Array, ArrayLike, Mask, Rng, Stack
 
 
@@ -84,7 +84,7 @@ def low_band_residual(measured: Stack, image: Stack, scale: int) -> float:
     """
     from medsr_course.physics.acquisition import kspace_crop
 
-    _checks.finite(image, "the image")
+    checks.finite(image, "the image")
     measured, again = _pair(measured, kspace_crop(image, scale), "what was measured", "the cropped image")
     size = np.linalg.norm(measured)
     if size == 0:
@@ -112,13 +112,13 @@ def head_mask(target: Stack, pixel_size: float = 1.0) -> Mask:
     """
     from skimage.filters import threshold_otsu
 
-    stack = _checks.stack(target, "the target")
+    stack = checks.stack(target, "the target")
     target = np.asarray(target)
     if stack.min() == stack.max():
         return np.ones(target.shape, bool)
     stack = stack if target.dtype == bool else target.reshape(stack.shape)
     inside = stack > threshold_otsu(stack)
-    reach = int(np.ceil(2 / _checks.positive(pixel_size, "pixel_size")))
+    reach = int(np.ceil(2 / checks.positive(pixel_size, "pixel_size")))
     yy, xx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = (yy**2 + xx**2) * pixel_size**2 <= 2**2
     mask = np.stack([ndimage.binary_dilation(ndimage.binary_fill_holes(s), disc) for s in inside])
@@ -139,7 +139,7 @@ def bootstrap_interval(
     >>> bootstrap_interval([2.0, 2.0, 2.0])
     (2.0, 2.0, 2.0)
     """
-    values = _checks.finite(values, "the list of values")
+    values = checks.finite(values, "the list of values")
     if values.ndim != 1 or not 0 < level < 1:
         raise ValueError(f"expected one value per subject, and a level between 0 and 1; got {values.shape}, {level!r}")
     rng = rng or np.random.default_rng(0)
@@ -151,7 +151,7 @@ def bootstrap_interval(
 def _pair(target: ArrayLike, image: ArrayLike, *names: str) -> tuple[Array, Array]:
     """Two float64 arrays of one shape, finite."""
     one, other = names or ("target", "image")
-    target, image = _checks.finite(target, one), _checks.finite(image, other)
+    target, image = checks.finite(target, one), checks.finite(image, other)
     if target.shape != image.shape:
         raise ValueError(f"{one} {target.shape} and {other} {image.shape} differ in shape: crop or resample one")
     return target, image
@@ -160,14 +160,14 @@ def _pair(target: ArrayLike, image: ArrayLike, *names: str) -> tuple[Array, Arra
 def _stacks(target: Array, image: Array, least: int = 1) -> tuple[Stack, Stack]:
     """Two stacks of one shape, sides ``least`` at least."""
     target, image = _pair(target, image)
-    return _checks.stack(target, "target", least), _checks.stack(image, "image", least)
+    return checks.stack(target, "target", least), checks.stack(image, "image", least)
 
 
 def _range(target: Array, data_range: float | None) -> float:
     if data_range is not None:
-        return _checks.positive(data_range, "data_range")
-    if target.max() <= 0 or target.min() < -target.max():
-        raise ValueError("the target's maximum is no range for values below 0: pass data_range, e.g. 400 for CT in HU")
+        return checks.positive(data_range, "data_range")
+    if target.max() <= 0 or target.min() < -10 * target.max():
+        raise ValueError("the target has no range of its own, nothing or little above 0: pass data_range (CT: 400 HU)")
     return float(target.max())
 
 
@@ -202,7 +202,7 @@ def frc(first: Stack, second: Stack, *, pixel_size: float = 1.0, taper: float = 
     array([1., 1., 1., 1., 1.])
     """
     first, second = _stacks(first, second)
-    _checks.positive(pixel_size, "pixel_size")
+    checks.positive(pixel_size, "pixel_size")
     h, w = first.shape[-2:]
     if taper:
         from scipy.signal.windows import tukey
@@ -276,7 +276,7 @@ def edge_spread(image: Array, *, oversample: int = 4) -> tuple[Array, Array]:
     >>> float(spread[0].round(2)), float(spread[-1].round(2))
     (-0.5, 0.5)
     """
-    image = _checks.stack(image, "the image", 6)
+    image = checks.stack(image, "the image", 6)
     if len(image) != 1:
         raise ValueError(f"expected one image (h, w), got {len(image)} slices")
     image = image[0]
@@ -339,7 +339,7 @@ def edge_mtf(position: ArrayLike, spread: ArrayLike, *, pixel_size: float = 1.0)
     1.0
     """
     position, spread = _pair(position, spread, "position", "spread")
-    pixel_size = _checks.positive(pixel_size, "pixel_size")
+    pixel_size = checks.positive(pixel_size, "pixel_size")
     if spread.ndim != 1 or spread.size < 3 or spread[0] == spread[-1]:
         raise ValueError("spread must rise or fall over three samples at least: there is no edge")
     step = position[1] - position[0]
@@ -374,7 +374,7 @@ def cnr(image: Array, region: Mask, background: Mask, *, noise: float | None = N
     5.0
     """
     image, region, background = (
-        _checks.finite(image, "the image"),
+        checks.finite(image, "the image"),
         np.asarray(region, bool),
         np.asarray(background, bool),
     )
@@ -410,7 +410,7 @@ def spectrum(image: Stack) -> tuple[Array, Array]:
     >>> spectrum(np.ones((4, 4)))[1]
     array([4., 0., 0.])
     """
-    image = _checks.stack(image, "the image", 2)
+    image = checks.stack(image, "the image", 2)
     h, w = image.shape[-2:]
     power = (np.abs(np.fft.fft2(image, norm="ortho")) ** 2).mean(axis=0)
     radius = np.maximum(np.abs(np.fft.fftfreq(h))[:, None], np.abs(np.fft.fftfreq(w)))
@@ -446,7 +446,7 @@ def noise_power_spectrum(realisations: Stack, *, pixel_size: float = 1.0) -> tup
     >>> bool(np.allclose(power, 9 * 0.25, rtol=0.15)), float(frequency[-1])
     (True, 1.0)
     """
-    x, pixel_size = _checks.stack(realisations, "the stack", 2), _checks.positive(pixel_size, "pixel_size")
+    x, pixel_size = checks.stack(realisations, "the stack", 2), checks.positive(pixel_size, "pixel_size")
     if len(x) < 2:
         raise ValueError(f"expected at least two realisations (n, h, w), got shape {np.shape(realisations)}")
     n, h, w = x.shape

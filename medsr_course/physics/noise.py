@@ -8,7 +8,7 @@ holds nothing, is no noise.
 import numpy as np
 from scipy import ndimage, special
 
-from medsr_course.physics import _checks
+from medsr_course.physics import checks
 from medsr_course.types import Array, ArrayLike, Rng, Stack
 
 
@@ -74,7 +74,7 @@ def add_poisson_noise(stack: Stack, counts: float, rng: Rng) -> Stack:
     >>> bool(abs(noisy.std() - 0.7) < 0.03)  # 10 % of 100 counts
     True
     """
-    stack = _checks.finite(stack, "the stack")
+    stack = checks.finite(stack, "the stack")
     if stack.min() < 0:
         raise ValueError("counts cannot be negative: pass an image without negative values")
     level = np.percentile(stack, 99.5, axis=(-2, -1), keepdims=True)
@@ -98,7 +98,7 @@ def rician_pdf(magnitude: ArrayLike, amplitude: ArrayLike, sigma: float) -> Arra
     >>> round(float(rician_pdf(1.0, 0.0, 1.0)), 4)
     0.6065
     """
-    sigma = _checks.positive(sigma, "sigma")
+    sigma = checks.positive(sigma, "sigma")
     m, a = np.asarray(magnitude, float), np.asarray(amplitude, float)
     density = m / sigma**2 * np.exp(-((m - a) ** 2) / (2 * sigma**2)) * special.i0e(m * a / sigma**2)
     return np.where(m >= 0, density, 0)
@@ -199,7 +199,7 @@ def background_noise(stack: Stack) -> float:
     >>> bool(abs(background_noise(noisy) - 3) < 0.2)
     True
     """
-    stack = np.abs(_checks.stack(stack, "the stack").astype(np.float32))
+    stack = np.abs(checks.stack(stack, "the stack").astype(np.float32))
     stack = stack[stack.any(axis=(1, 2))]
     if not len(stack):
         return 0.0

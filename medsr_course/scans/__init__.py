@@ -3,5 +3,5 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["catalogue", "datasets", "phantom", "scanfiles", "volumes"]
+    __name__, submodules=["archives", "catalogue", "datasets", "phantom", "scanfiles", "transfer", "volumes"]
 )

@@ -1,30 +1,25 @@
 """Public data sets, and downloads that can be trusted: resumed, verified, never half there.
 
 What there is stands in ``data/catalogue.json``. A download goes to ``cache_dir()/downloads/NAME``; it gets
-its final name only when it is whole and its checksum is right.
+its final name only when it is whole and its checksum is right. Where ``MEDSR_MIRROR`` is set (an address, or a
+folder that a classroom shares), files come from ``MEDSR_MIRROR/NAME/FILENAME`` instead.
 """
 
-import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from medsr_course import resources, runtime
 from medsr_course.runtime import CourseError
+from medsr_course.scans import transfer
+from medsr_course.scans.transfer import DownloadError
 
-_ATTEMPTS = 4
-_PAUSE = 2.0  # seconds before the second attempt, doubled before each further one
-_PIECE = 1 << 16  # bytes written at once, and the most that a cut transfer loses
-_STEP = 1 << 20  # bytes between two steps of the progress bar
-_TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
-
-
-class DownloadError(CourseError):
-    """A data set that could not be fetched or verified: why, and what to do."""
+_log = logging.getLogger(__name__)
+UNPACKED = "unpacked"  # folder beside an archive, with its contents
 
 
 @dataclass(frozen=True)
@@ -59,25 +54,25 @@ class Entry:
     loader: str | None = None
 
     @property
-    def checksum(self):
+    def checksum(self) -> str | None:
         """The expected checksum as ``"sha256:…"`` or ``"md5:…"``, or None."""
         if self.sha256:
             return f"sha256:{self.sha256}"
         return f"md5:{self.md5}" if self.md5 else None
 
     @property
-    def path(self):
+    def path(self) -> Path:
         """Where the file lies, or will lie."""
         return folder(self.name) / self.filename
 
     @property
-    def present(self):
-        """Whether the file is there (whole: it got its name last)."""
-        return self.path.is_file()
+    def present(self) -> bool:
+        """Whether the file is there (whole: it got its name last; an empty one is none)."""
+        return self.path.is_file() and self.path.stat().st_size > 0
 
 
-def entries():
-    """The catalogue: name → :class:`Entry`.
+def entries() -> dict[str, Entry]:
+    """Returns the catalogue: name → :class:`Entry`.
 
     >>> entries()["ds002748"].licence
     'CC0'
@@ -86,20 +81,20 @@ def entries():
     return {row["name"]: Entry(**row) for row in rows}
 
 
-def entry(name):
-    """One entry; CourseError with the list of names where there is none such."""
+def entry(name: str) -> Entry:
+    """Returns one entry; CourseError with the list of names where there is none such."""
     known = entries()
     if name not in known:
         raise CourseError(f"there is nothing called {name!r} to download: choose one of {', '.join(known)}")
     return known[name]
 
 
-def folder(name):
-    """Folder of a download in the cache."""
+def folder(name: str) -> Path:
+    """Returns the folder of a download in the cache."""
     return runtime.cache_dir() / "downloads" / name
 
 
-def fetch(name, force=False, *, sha256=None, accept_unverified=False):
+def fetch(name: str, force: bool = False, *, sha256: str | None = None, accept_unverified: bool = False) -> Path:
     """Download a data set unless it is there; resume what an earlier call began.
 
     Parameters
@@ -120,7 +115,7 @@ def fetch(name, force=False, *, sha256=None, accept_unverified=False):
     Raises
     ------
     DownloadError
-        No network, no disk space, wrong checksum, no checksum known. Nothing stands under the final name
+        No network, no disk space, wrong size or checksum, no checksum known. Nothing stands under the final name
         then but what stood there before. ``KeyboardInterrupt`` passes through; the next call goes on.
     """
     item = entry(name)
@@ -135,21 +130,23 @@ def fetch(name, force=False, *, sha256=None, accept_unverified=False):
         )
     incoming = folder(name) / "incoming"
     try:
+        if incoming.is_symlink():  # not ours: what is written must stay in the cache
+            incoming.unlink()
         incoming.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DownloadError(f"cannot make {incoming} ({error.strerror}): point MEDSR_CACHE at another folder") from None
-    with locked(folder(name) / ".lock"):
-        if item.present and not force:  # another process has just fetched it
-            return item.path
-        try:
+    try:
+        with runtime.locked(folder(name) / ".lock"):
+            if item.present and not force:  # another process has just fetched it
+                return item.path
             _download(item, checksum, incoming)
-        except OSError as error:
-            raise DownloadError(_disk_trouble(error, incoming)) from None
-        shutil.rmtree(incoming, ignore_errors=True)
+            shutil.rmtree(incoming, ignore_errors=True)
+    except OSError as error:
+        raise DownloadError(runtime.disk_trouble(error, incoming)) from None
     return item.path
 
 
-def verify(name):
+def verify(name: str) -> str:
     """Compare a downloaded file with its checksum.
 
     Returns
@@ -179,46 +176,6 @@ def verify(name):
     return source
 
 
-@contextlib.contextmanager
-def locked(path, busy=""):
-    """Let one process at a time into a block; the lock falls when its holder ends, however it ends.
-
-    Parameters
-    ----------
-    path : Path
-        A file made for the purpose; it stays behind, empty.
-    busy : str
-        The message of the CourseError raised where another process is inside; by default this one waits.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as file:
-        if os.name == "nt":
-            import msvcrt
-
-            while True:
-                try:
-                    file.seek(0)
-                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK if busy else msvcrt.LK_LOCK, 1)
-                    break
-                except OSError:  # LK_LOCK gives up after ten seconds
-                    if busy:
-                        raise CourseError(busy) from None
-            try:
-                yield
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-            except BlockingIOError:
-                raise CourseError(busy) from None
-            yield  # closing the file lets go
-
-
 def _catalogue_file():
     return resources.path("catalogue.json")
 
@@ -232,136 +189,22 @@ def _digest(path, kind):
         return hashlib.file_digest(file, kind).hexdigest()
 
 
-def _download(item, checksum, incoming):
-    import pooch
-
-    pooch.get_logger().setLevel("ERROR")  # progress is shown by ours
-    try:
-        arrived = pooch.retrieve(
-            item.url,
-            checksum,
-            fname=item.filename,
-            path=incoming,
-            downloader=_Resuming(item, incoming / f"{item.filename}.part", checksum is not None),
-        )
-    except ValueError:  # pooch: the checksum differs; it has deleted what came
+def _download(item: Entry, checksum: str | None, incoming: Path) -> None:
+    """Bring a file, look at it, and only then give it its name."""
+    _log.info("downloading %s from %s", item.name, transfer.source(item))
+    part = transfer.Transfer(item, incoming, has_checksum=checksum is not None).run()
+    kind, _, wanted = checksum.partition(":") if checksum else ("sha256", "", "")
+    if wanted and _digest(part, kind) != wanted:
+        part.unlink()
         raise DownloadError(
             f"{item.name} came with a wrong checksum and was thrown away: try again; if it happens again, the "
             f"file at {item.url} has changed: look at {item.home}"
-        ) from None
-    digest = _digest(arrived, "sha256")
-    _kept_checksum(item).write_text(f"{digest}  {item.filename}\n", encoding="ascii")
-    os.replace(arrived, item.path)
-
-
-class _Resuming:
-    """A downloader for pooch that goes on from a ``.part`` file."""
-
-    def __init__(self, item, part, has_checksum):
-        self.item, self.part, self.has_checksum = item, part, has_checksum
-        self.tag = part.with_name(part.name + ".tag")  # which version of the file the part is of
-
-    def __call__(self, url, output_file, _pooch, check_only=False):
-        import requests
-
-        problem = None
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(_PAUSE * 2 ** (attempt - 1))
-            try:
-                if self._transfer(url):
-                    os.replace(self.part, output_file)
-                    self.tag.unlink(missing_ok=True)
-                    return
-                problem = "the transfer was cut off"
-            except requests.exceptions.HTTPError as error:
-                code = error.response.status_code
-                if code < 500 and code != 429:  # it will not get better by asking again
-                    raise DownloadError(
-                        f"{self.item.name}: the server answered {code} {error.response.reason} to {url}: "
-                        f"look at {self.item.home}"
-                    ) from None
-                problem = f"the server answered {code} {error.response.reason}"
-            except requests.exceptions.Timeout:
-                problem = "the server did not answer in time"
-            except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
-                problem = "the transfer was cut off"
-            except requests.exceptions.ConnectionError:
-                problem = "the server cannot be reached"
-            except requests.exceptions.RequestException as error:
-                raise DownloadError(f"{self.item.name}: {url} cannot be fetched: {error}") from None
-        raise DownloadError(
-            f"{self.item.name}: {problem}: check the network and run the same command again, it goes on from "
-            "where it stopped"
         )
-
-    def _transfer(self, url):
-        """Ask for what is missing; True when the file is whole."""
-        import requests
-
-        have = self.part.stat().st_size if self.part.exists() else 0
-        tag = self.tag.read_text(encoding="utf-8") if self.tag.exists() else ""
-        if have and not (tag or self.has_checksum):
-            have = 0  # nothing would tell whether the rest belongs to the same file
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-            if tag:
-                headers["If-Range"] = tag
-        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
-            if response.status_code == 416:  # nothing after what is there: whole, or another file
-                total = response.headers.get("Content-Range", "").rpartition("/")[2]
-                if total == str(have):
-                    return True
-                self.part.unlink()
-                return False
-            response.raise_for_status()
-            if response.status_code == 206:
-                if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-                    self.part.unlink()
-                    return False
-            else:
-                have = 0
-            length = response.headers.get("Content-Length")
-            total = have + int(length) if length else None
-            self._check_space(total, have)
-            etag = response.headers.get("ETag", "")
-            tag = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-            self.tag.write_text(tag, encoding="utf-8")
-            with open(self.part, "ab" if have else "wb") as file:
-                steps = -(-int(length) // _STEP) if length else None
-                for _ in runtime.progress(_store(response, file), self.item.name, total=steps, unit="MiB"):
-                    pass
-        return total is None or self.part.stat().st_size == total
-
-    def _check_space(self, total, have):
-        wanted = (total or self.item.size or 0) - have
-        free = shutil.disk_usage(self.part.parent).free
-        if wanted > free:
-            raise DownloadError(
-                f"{self.item.name} needs {wanted / 2**20:.0f} MiB, but {free / 2**20:.0f} MiB are free: free "
-                "some space, or point MEDSR_CACHE at another disk"
-            )
-
-
-def _store(response, file):
-    """Write what arrives; yields once for each MiB."""
-    written = 0
-    for piece in response.iter_content(_PIECE):
-        file.write(piece)
-        written += len(piece)
-        if written >= _STEP:
-            written -= _STEP
-            yield
-    if written:
-        yield
-
-
-def _disk_trouble(error, place):
-    import errno
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk of {place} is full: free some space, or point MEDSR_CACHE at another disk"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{place} cannot be written: point MEDSR_CACHE at another folder"
-    return f"{place}: {error}: check the disk, or point MEDSR_CACHE at another folder"
+    kept, line = _kept_checksum(item), f"{_digest(part, 'sha256')}  {item.filename}\n"
+    runtime.flush_to_disk(part)
+    kept.unlink(missing_ok=True)  # never the old file's checksum beside the new file
+    os.replace(part, item.path)
+    _log.info("%s is whole and kept as %s", item.name, item.path)
+    shutil.rmtree(item.path.with_name(UNPACKED), ignore_errors=True)  # it came out of the old file
+    with runtime.atomic_write(kept) as fresh:
+        fresh.write_text(line, encoding="ascii")

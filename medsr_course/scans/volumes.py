@@ -284,22 +284,26 @@ def make_image(data, affine, like=None):
     Parameters
     ----------
     data : array (x, y, z)
-        Its type is kept; boolean becomes uint8.
+        Its type is kept where NIfTI has it; boolean becomes uint8, 64-bit integers int32, half precision
+        float32, long double float64.
     affine : array (4, 4)
     like : nibabel image, optional
-        Whose description and coordinate codes (scanner, template …) are taken over.
+        Whose description and coordinate codes (scanner, template …) are taken over; both 0 (orientation not known)
+        stay 0.
 
     Returns
     -------
     nibabel.Nifti1Image
+        The data with this affine.
+
+    Raises
+    ------
+    ValueError
+        Complex numbers, colours, text, or integers beyond 32 bits.
     """
     import nibabel
 
-    data = np.asanyarray(data)
-    if data.dtype == bool:
-        data = data.astype(np.uint8)
-    elif data.dtype in (np.int64, np.uint64):  # most viewers cannot read 64-bit integers
-        data = data.astype(np.int32)
+    data = _storable(np.asanyarray(data))
     affine = np.asarray(affine, float)
     image = nibabel.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
@@ -307,12 +311,33 @@ def make_image(data, affine, like=None):
     if like is not None and isinstance(like.header, nibabel.Nifti1Header):
         image.header["descrip"] = like.header["descrip"]
         sform, qform = int(like.header["sform_code"]), int(like.header["qform_code"])
+        if not (sform or qform):  # what is not known of the original is not known of this
+            image.header["sform_code"] = image.header["qform_code"] = 0
+            return image
     # On the header, not the image: there the affine would be rounded to float32.
-    image.header.set_sform(affine, sform or qform or 2)
+    image.header.set_sform(affine, sform or qform)
     # A qform holds rotations and voxel sizes only: a sheared affine lives in the sform alone.
     rotation = affine[:3, :3] / _lengths(affine)
     image.header.set_qform(affine, qform if np.allclose(rotation.T @ rotation, np.eye(3), atol=1e-4) else 0)
     return image
+
+
+def _storable(data):
+    """The same values in a type that NIfTI and its viewers have."""
+    if data.dtype == bool:
+        return data.astype(np.uint8)
+    if data.dtype in (np.int64, np.uint64):  # most viewers cannot read 64-bit integers
+        limits = np.iinfo(np.int32)
+        if data.size and not (limits.min <= data.min() and data.max() <= limits.max):
+            raise ValueError(
+                f"values from {data.min()} to {data.max()} do not fit into 32 bits: scale them, or use float64"
+            )
+        return data.astype(np.int32)
+    if data.dtype.kind == "f" and data.dtype.itemsize not in (4, 8):  # half precision, long double
+        return data.astype(np.float32 if data.dtype.itemsize < 4 else np.float64)
+    if data.dtype.kind not in "iuf":
+        raise ValueError(f"an image holds real numbers, not {data.dtype}: take the magnitude, or one channel")
+    return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
 
 
 def _lengths(affine):

@@ -7,59 +7,49 @@ A stack ``(n, h, w)`` is noisy in one of two ways, :data:`KINDS`:
 * ``"rician"`` – the magnitude of a complex image: never negative, and too bright on average, the more so the darker.
 
 "p %" of noise is complex Gaussian with σ = p % of a slice's 99.5th percentile in each channel
-(:func:`noise.noise_sigma`). Filters are told the true σ, which is generous.
+(:func:`noise.noise_sigma`). Filters receive the true σ, which is generous.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.physics import metrics
+from medsr_course.physics import checks, metrics
 from medsr_course.physics.noise import add_complex_noise, noise_sigma, unbiased
 from medsr_course.scans import volumes
+from medsr_course.tasks import pairs
+from medsr_course.types import Array, ArrayLike, Image, Stack
 
 KINDS = ("gaussian", "rician")
 LEVELS = (3, 6, 9)  # %
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A clean stack and its noisy version.
+@dataclass(frozen=True, eq=False)
+class Pair(pairs.Pair):
+    """A clean stack and its noisy version, ``given``.
 
     Attributes
     ----------
-    target, noisy : float32 array (n, h, w)
     sigma : float32 array (n, 1, 1)
-        Standard deviation of the noise in each channel, slice by slice.
+        Standard deviation of the noise in each channel, slice by slice; 0 in a slice that holds nothing.
     kind : {"gaussian", "rician"}
-    pixel_size : float
-        In-plane, mm.
     """
 
-    target: np.ndarray
-    noisy: np.ndarray
-    sigma: np.ndarray
+    sigma: Array
     kind: str
-    pixel_size: float = 1.0
 
-    @cached_property
-    def head(self):
-        """Where the head is in ``target``, bool array (n, h, w); found once, for all that is scored."""
-        return metrics.head_mask(self.target, self.pixel_size)
-
-    def scores(self, result):
-        """``psnr`` and ``psnr_head`` (dB; whole field, and inside the head) of a result."""
+    def scores(self, result: Stack) -> dict[str, float]:
+        """Returns ``psnr`` and ``psnr_head`` (dB; whole field, and inside the head) of a result."""
         return {
             "psnr": metrics.psnr(self.target, result),
             "psnr_head": metrics.psnr(self.target, result, mask=self.head),
         }
 
 
-def pair(image, percent, kind="rician", *, key=0, slices=10):
+def pair(image: Image | Stack, percent: float, kind: str = "rician", *, key: int | str = 0, slices: int = 10) -> Pair:
     """Clean and noisy axial slices of one scan, by the measurement protocol.
 
     Parameters
@@ -84,25 +74,35 @@ def pair(image, percent, kind="rician", *, key=0, slices=10):
     else:
         target, size = volumes.axial_slices(image, n=slices), volumes.pixel_size(image)
     target = np.asarray(target, np.float32)
+    checks.stack(target, "the stack")
     noisy = add_complex_noise(target, percent, runtime.rng("denoising", key, round(percent * 1000)))
     noisy = noisy.real if kind == "gaussian" else np.abs(noisy)
-    return Pair(target, noisy.astype(np.float32), noise_sigma(target, percent).astype(np.float32), kind, size)
+    sigma = noise_sigma(target, percent).astype(np.float32)
+    return Pair(target, noisy.astype(np.float32), sigma, kind, pixel_size=size)
 
 
 # ---------------------------------------------------------------- classical filters
 
 
-def gaussian(stack, sigma, strength, edge="nearest"):
-    """Gaussian filter; strength: its standard deviation in pixels; edge: how the image goes on beyond its edges."""
+def gaussian(stack: Stack, sigma: ArrayLike, strength: float, edge: str = "nearest") -> Stack:
+    """Gaussian filter; strength: its standard deviation in pixels; edge: ndimage's mode beyond the image's edges.
+
+    >>> gaussian(np.full((1, 3, 3), 2.0), 1.0, 0.8)[0, 0].round(6)
+    array([2., 2., 2.])
+    """
     from scipy import ndimage
 
     return ndimage.gaussian_filter(stack, (0, strength, strength), mode=edge)
 
 
-def bayes_shrink(stack, sigma, strength):
-    """Wavelet thresholds by BayesShrink (Chang, Yu & Vetterli 2000), mean over eight shifts of the image.
+def bayes_shrink(stack: Stack, sigma: ArrayLike, strength: float) -> Stack:
+    r"""Wavelet thresholds by BayesShrink (Chang, Yu & Vetterli 2000), mean over eight shifts of the image.
 
-    The threshold of each band is chosen from its energy as if the noise were strength × sigma.
+    The threshold of each band is :math:`\sigma^2 / \sqrt{\overline{d^2} - \sigma^2}`, d its coefficients, as if the
+    noise were strength × sigma.
+
+    >>> bayes_shrink(np.full((1, 64, 64), 2.0), 1.0, 1.0)[0, 0, :3].round(5)
+    array([2., 2., 2.], dtype=float32)
     """
     from skimage.restoration import denoise_wavelet
 
@@ -117,8 +117,14 @@ def bayes_shrink(stack, sigma, strength):
     return _slices(one, stack, sigma)
 
 
-def total_variation(stack, sigma, strength):
-    """Total variation (Rudin, Osher & Fatemi 1992; Chambolle 2004); strength: its weight in parts of sigma."""
+def total_variation(stack: Stack, sigma: ArrayLike, strength: float) -> Stack:
+    r"""Total variation (Rudin, Osher & Fatemi 1992; Chambolle 2004); strength: its weight in parts of sigma.
+
+    Minimises :math:`\tfrac12 \|x - y\|^2 + \lambda\sigma \sum |\nabla x|`.
+
+    >>> total_variation(np.full((1, 8, 8), 2.0), 1.0, 0.5)[0, 0, :3]
+    array([2., 2., 2.], dtype=float32)
+    """
     from skimage.restoration import denoise_tv_chambolle
 
     def one(image, s):
@@ -127,8 +133,15 @@ def total_variation(stack, sigma, strength):
     return _slices(one, stack, sigma)
 
 
-def non_local_means(stack, sigma, strength, reach=6):
-    """Non-local means (Buades et al. 2005): 5×5 patches within ±reach pixels; strength: h in parts of sigma."""
+def non_local_means(stack: Stack, sigma: ArrayLike, strength: float, reach: int = 6) -> Stack:
+    r"""Non-local means (Buades et al. 2005): 5×5 patches within ±reach pixels; strength: h in parts of sigma.
+
+    :math:`\hat x_i = \sum_j w_{ij} y_j`, :math:`w_{ij} \propto e^{-\max(d_{ij}^2 - 2\sigma^2, 0)/h^2}`, d the distance
+    of two patches.
+
+    >>> non_local_means(np.full((1, 8, 8), 2.0), 1.0, 0.8)[0, 0, :3]
+    array([2., 2., 2.], dtype=float32)
+    """
     from skimage.restoration import denoise_nl_means
 
     def one(image, s):
@@ -137,11 +150,19 @@ def non_local_means(stack, sigma, strength, reach=6):
     return _slices(one, stack, sigma)
 
 
-def _slices(one, stack, sigma):
-    """``one(slice, its sigma)`` of every slice, on all cores."""
-    sigmas = np.broadcast_to(np.ravel(sigma), len(stack)).tolist()
+def _slices(one: Callable[[Array, float], Array], stack: Stack, sigma: ArrayLike) -> Stack:
+    """``one(slice, its sigma)`` of every slice, on all cores; a slice without noise, say an empty one, stays."""
+    checks.stack(stack, "the stack")
+    sigmas = checks.finite(sigma, "sigma").ravel()
+    if sigmas.size not in (1, len(stack)) or sigmas.min() < 0:
+        raise ValueError(f"sigma must be one number, or one for each of the {len(stack)} slices, and not below 0")
+
+    def cleaned(image: Array, s: float) -> Array:
+        return one(image, s) if s > 0 else image
+
     with ThreadPoolExecutor(runtime.cpu_count()) as pool:
-        return np.stack(list(pool.map(one, stack, sigmas))).astype(np.float32)
+        found = pool.map(cleaned, stack, np.broadcast_to(sigmas, len(stack)).tolist())
+        return np.stack(list(found)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -158,14 +179,14 @@ class Filter:
     """
 
     title: str
-    apply: Callable
-    strengths: tuple
+    apply: Callable[[Stack, ArrayLike, float], Stack]
+    strengths: tuple[float, ...]
 
-    def __call__(self, given, strength, correct=None):
+    def __call__(self, pair: Pair, strength: float, correct: bool | None = None) -> Stack:
         """Denoise a :class:`Pair`; ``correct``: take the Rician bias off, by default where there is one."""
-        result = self.apply(given.noisy, given.sigma, strength)
-        correct = given.kind == "rician" if correct is None else correct
-        return unbiased(result, given.sigma) if correct else result
+        result = self.apply(pair.given, pair.sigma, strength)
+        correct = pair.kind == "rician" if correct is None else correct
+        return unbiased(result, pair.sigma) if correct else result
 
 
 FILTERS = {
@@ -196,21 +217,28 @@ class Choice:
     name: str
     strength: float
     correct: bool
-    curve: dict
+    curve: dict[float, float]
     at_edge: bool
 
-    def __call__(self, given):
-        return FILTERS[self.name](given, self.strength, self.correct)
+    def __call__(self, pair: Pair) -> Stack:
+        return FILTERS[self.name](pair, self.strength, self.correct)
 
 
-def choose(name, pairs, correct=None, strengths=None, *, score="psnr"):
+def choose(
+    name: str,
+    known: Sequence[Pair],
+    correct: bool | None = None,
+    strengths: Sequence[float] | None = None,
+    *,
+    score: str = "psnr",
+) -> Choice:
     """The strength of a filter that is best on validation.
 
     Parameters
     ----------
     name : str
         Key of :data:`FILTERS`.
-    pairs : sequence of Pair
+    known : sequence of Pair
         Of one kind and one level.
     correct : bool, optional
         Take the Rician bias off; by default where there is one.
@@ -223,12 +251,20 @@ def choose(name, pairs, correct=None, strengths=None, *, score="psnr"):
     -------
     Choice
         Callable: a :class:`Pair` to its denoised stack.
+
+    Raises
+    ------
+    ValueError
+        Where there is no pair, or no noise in them.
     """
-    correct = pairs[0].kind == "rician" if correct is None else correct
-    curve = {}
+    if not known:
+        raise ValueError("no pair was given to choose a strength on")
+    correct = known[0].kind == "rician" if correct is None else correct
+    curve: dict[float, float] = {}
     for strength in strengths or FILTERS[name].strengths:
-        curve[strength] = float(
-            np.mean([given.scores(FILTERS[name](given, strength, correct))[score] for given in pairs])
-        )
-    best = max(curve, key=curve.get)
+        found = [pair.scores(FILTERS[name](pair, strength, correct))[score] for pair in known]
+        curve[strength] = float(np.mean(found))
+    if not np.isfinite(list(curve.values())).all():
+        raise ValueError("these pairs hold no noise, so that no strength is the best")
+    best = max(curve, key=lambda strength: curve[strength])
     return Choice(name, best, correct, curve, best in (min(curve), max(curve)))

@@ -11,16 +11,22 @@ Detectors:
 * ``"kspace"`` – the measured band of k-space and nothing else (:func:`acquisition.kspace_crop`).
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from scipy import fft
 
-from medsr_course.physics import grid, interpolation
+from medsr_course.physics import checks, grid, interpolation
+from medsr_course.types import Array, Stack
 
 DETECTORS = ("box", "kspace")
 
+Scale = int | tuple[int, int]
+Shifts = Sequence[Sequence[float]] | Array  # (dy, dx) of each frame
 
-def observe(stack, scale, shifts, detector="box"):
-    """Noise-free frames of an object.
+
+def observe(stack: Stack, scale: Scale, shifts: Shifts, detector: str = "box") -> Array:
+    r"""Noise-free frames of an object: :math:`y_k = D\, S_k\, x`, S the shift and D the detector.
 
     Parameters
     ----------
@@ -34,19 +40,39 @@ def observe(stack, scale, shifts, detector="box"):
     Returns
     -------
     array (frames, ..., h / scale, w / scale)
+
+    >>> observe(np.array([[0.0, 1.0, 2.0, 3.0]]), (1, 2), [(0, 0), (0, 1)])
+    array([[[0.5, 2.5]],
+           [[1.5, 1.5]]])
     """
+    if not len(shifts):
+        raise ValueError("no shift was given: without frames there is nothing to see")
     sy, sx = _scales(scale)
     return np.stack([_measure(_move(stack, (-dy, -dx)), sy, sx, detector) for dy, dx in shifts])
 
 
-def observe_adjoint(frames, scale, shifts, detector="box"):
-    """Adjoint of :func:`observe`: ``(frames, ..., h, w)`` to the sum over frames ``(..., scale·h, scale·w)``."""
+def observe_adjoint(frames: Array, scale: Scale, shifts: Shifts, detector: str = "box") -> Stack:
+    """Adjoint of :func:`observe`: ``(frames, ..., h, w)`` to the sum over frames ``(..., scale·h, scale·w)``.
+
+    >>> observe_adjoint(np.array([[[2.0, 0.0]]]), (1, 2), [(0, 1)])
+    array([[0., 1., 1., 0.]])
+    """
     sy, sx = _scales(scale)
     back = [_move(_spread(y, sy, sx, detector), d) for y, d in zip(frames, shifts, strict=True)]
     return np.sum(back, axis=0)
 
 
-def back_project(frames, scale, shifts, iterations, *, detector="box", start=None, step=None, watch=None):
+def back_project(
+    frames: Array,
+    scale: Scale,
+    shifts: Shifts,
+    iterations: int,
+    *,
+    detector: str = "box",
+    start: Stack | None = None,
+    step: float | None = None,
+    watch: Callable[[Stack, Array], object] | None = None,
+) -> Stack:
     r"""Iterative back-projection (Irani & Peleg 1991): give the object what its simulated frames lack.
 
     :math:`x \leftarrow x + \tau \sum_k A_k^T (y_k - A_k x)`, which is gradient descent on
@@ -69,6 +95,11 @@ def back_project(frames, scale, shifts, iterations, *, detector="box", start=Non
     Returns
     -------
     array (..., scale·h, scale·w)
+
+    >>> x, shifts = np.array([[0.0, 1.0, 2.0, 3.0]]), [(0, 0), (0, 1)]
+    >>> found = back_project(observe(x, (1, 2), shifts), (1, 2), shifts, 200)
+    >>> bool(np.allclose(observe(found, (1, 2), shifts), observe(x, (1, 2), shifts)))
+    True
     """
     sy, sx = _scales(scale)
     frames = np.asarray(frames)
@@ -84,7 +115,16 @@ def back_project(frames, scale, shifts, iterations, *, detector="box", start=Non
     return x
 
 
-def fuse(frames, scale, shifts, damping, *, detector="box", towards=None, roughness=False):
+def fuse(
+    frames: Array,
+    scale: Scale,
+    shifts: Shifts,
+    damping: float,
+    *,
+    detector: str = "box",
+    towards: Stack | None = None,
+    roughness: bool = False,
+) -> Stack:
     r"""The object that explains all frames best, in one step: damped joint least squares.
 
     Minimises :math:`\sum_k \|A_k x - y_k\|^2 + \lambda \|D(x - z)\|^2`. On a periodic grid each coarse
@@ -106,6 +146,10 @@ def fuse(frames, scale, shifts, damping, *, detector="box", towards=None, roughn
     Returns
     -------
     array (..., scale·h, scale·w)
+
+    >>> x, shifts = np.array([[0.0, 1.0, 2.0, 1.0]]).repeat(4, 0), [(0, 0), (0, 1), (1, 0), (1, 1)]
+    >>> fuse(observe(x, 2, shifts), 2, shifts, 1e-6)[0].round(3) + 0.0
+    array([0., 1., 2., 1.])
     """
     sy, sx = _scales(scale)
     frames = np.asarray(frames)
@@ -116,7 +160,7 @@ def fuse(frames, scale, shifts, damping, *, detector="box", towards=None, roughn
     response = _response(fy, sy, detector)[:, None] * _response(fx, sx, detector)
     model = np.stack([_aliases(response * _phase(fy, dy)[:, None] * _phase(fx, dx), sy, sx) for dy, dx in shifts], -2)
     model = model / np.sqrt(sy * sx)  # (h, w, frames, aliases), between unitary transforms
-    weight = damping
+    weight = np.array(damping)
     if roughness:
         weight = damping * (4 * np.sin(np.pi * fy)[:, None] ** 2 + 4 * np.sin(np.pi * fx) ** 2 + 1e-6)
     weight = _aliases(np.broadcast_to(weight, (h * sy, w * sx)), sy, sx)
@@ -132,8 +176,8 @@ def fuse(frames, scale, shifts, damping, *, detector="box", towards=None, roughn
     return result.real.astype(frames.dtype, copy=False)
 
 
-def register(reference, moved, upsample=100):
-    """Shift of ``moved`` against ``reference``, by the peak of their correlation (Guizar-Sicairos et al. 2008).
+def register(reference: Array, moved: Array, upsample: int = 100) -> Array:
+    r"""Shift of ``moved`` against ``reference``, by the peak of their correlation (Guizar-Sicairos et al. 2008).
 
     Parameters
     ----------
@@ -145,20 +189,33 @@ def register(reference, moved, upsample=100):
     -------
     array (2,)
         (dy, dx) in samples of the images: ``moved`` started so far down and right in the object, as in
-        :func:`observe` (there in fine samples).
+        :func:`observe` (there in fine samples); the maximum of
+        :math:`\mathcal F^{-1}(\hat x\, \overline{\hat y})`.
+
+    Raises
+    ------
+    ValueError
+        If an image has one value only: it could lie anywhere.
+
+    >>> x = np.random.default_rng(0).random((16, 16))
+    >>> register(x, np.roll(x, (-3, 2), (0, 1)))
+    array([ 3., -2.])
     """
     from skimage.registration import phase_cross_correlation
 
+    for image in (reference, moved):
+        if np.ptp(checks.finite(image, "the image")) == 0:
+            raise ValueError("an image of one value cannot be registered: it could lie anywhere")
     shift, _, _ = phase_cross_correlation(reference, moved, upsample_factor=upsample, normalization=None)
     return np.asarray(shift, float)
 
 
-def _scales(scale):
-    sy, sx = (scale, scale) if np.ndim(scale) == 0 else scale
+def _scales(scale: Scale) -> tuple[int, int]:
+    sy, sx = scale if isinstance(scale, (tuple, list)) else (scale, scale)
     return grid.padded_size(1, sy), grid.padded_size(1, sx)
 
 
-def _move(stack, shift):
+def _move(stack: Stack, shift: Sequence[float]) -> Stack:
     for samples, axis in zip(shift, (-2, -1), strict=True):
         if samples:
             stack = interpolation.shift(stack, samples, axis)

@@ -6,15 +6,21 @@ where a line was measured, its middle at ``w // 2``. Noise of "p %" is that of :
 unitary transform leaves it the same in k-space and image.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
 
 from medsr_course import runtime
+from medsr_course.physics import metrics
 from medsr_course.physics.acquisition import from_kspace, to_kspace
 from medsr_course.physics.noise import noise_sigma
+from medsr_course.physics.nufft import NonUniformFFT
 from medsr_course.scans import volumes
+from medsr_course.tasks import pairs
+from medsr_course.types import Array, Image, Mask, Rng
 
 CALIBRATION = 0.32  # of the measured lines lie side by side in the middle: 8 % of all lines at R = 4, 4 % at R = 8
 
@@ -22,10 +28,10 @@ CALIBRATION = 0.32  # of the measured lines lie side by side in the middle: 8 % 
 # ---------------------------------------------------------------------- what is measured, and where
 
 
-def smooth_phase(shape, rng, *, strength=1.0):
-    """A smooth phase such as coils, flow and field inhomogeneity leave in an image, simulated.
+def smooth_phase(shape: tuple[int, int], rng: Rng, *, strength: float = 1.0) -> Array:
+    r"""A smooth phase such as coils, flow and field inhomogeneity leave in an image, simulated.
 
-    A random plane and parabola, and three wide bumps, in all about ±π·strength.
+    :math:`e^{i\tau\varphi}`, φ a random plane and parabola and three wide bumps, in all about ±π·strength.
 
     Parameters
     ----------
@@ -37,6 +43,9 @@ def smooth_phase(shape, rng, *, strength=1.0):
     -------
     complex64 array (h, w)
         Of modulus 1.
+
+    >>> float(np.abs(smooth_phase((8, 9), np.random.default_rng(0))).max().round(4))
+    1.0
     """
     y, x = (np.linspace(-1, 1, n)[:, None] if i == 0 else np.linspace(-1, 1, n) for i, n in enumerate(shape))
     a = rng.normal(0, 0.6, 6)
@@ -47,7 +56,9 @@ def smooth_phase(shape, rng, *, strength=1.0):
     return np.exp(1j * strength * angle).astype(np.complex64)
 
 
-def cartesian_mask(width, factor, rng, *, calibration=CALIBRATION, power=3.0):
+def cartesian_mask(
+    width: int, factor: float, rng: Rng, *, calibration: float = CALIBRATION, power: float = 3.0
+) -> Mask:
     """A random choice of phase-encoding lines, denser towards the middle (Lustig, Donoho & Pauly 2007).
 
     Parameters
@@ -86,7 +97,7 @@ def cartesian_mask(width, factor, rng, *, calibration=CALIBRATION, power=3.0):
     return mask
 
 
-def middle_mask(width, lines):
+def middle_mask(width: int, lines: int) -> Mask:
     """So many lines side by side in the middle: an honest coarser image, the plainest way to spend the same minutes.
 
     >>> np.flatnonzero(middle_mask(8, 3)).tolist()
@@ -100,16 +111,20 @@ def middle_mask(width, lines):
     return mask
 
 
-def regular_mask(width, factor, *, calibration=0):
-    """Every ``factor``-th line, with ``calibration`` more side by side in the middle: the mask of parallel imaging."""
+def regular_mask(width: int, factor: int, *, calibration: int = 0) -> Mask:
+    """Every ``factor``-th line, with ``calibration`` more side by side in the middle: the mask of parallel imaging.
+
+    >>> np.flatnonzero(regular_mask(8, 4)).tolist()
+    [0, 4]
+    """
     mask = (np.arange(width) - width // 2) % factor == 0
     first = width // 2 - calibration // 2
     mask[first : first + calibration] = True
     return mask
 
 
-def measure(image, mask, *, noise=0.0, rng=None):
-    """K-space of an image where the mask lets it be measured, with complex Gaussian noise.
+def measure(image: Array, mask: Mask | bool, *, noise: float = 0.0, rng: Rng | None = None) -> Array:
+    r"""K-space of an image where the mask lets it be measured, with complex Gaussian noise: :math:`y = m (F x + n)`.
 
     Parameters
     ----------
@@ -126,15 +141,46 @@ def measure(image, mask, *, noise=0.0, rng=None):
     -------
     complex array (..., h, w)
         0 where nothing was measured.
+
+    >>> measure(np.ones((1, 3)), np.array([True, True, False])).real.round(4) + 0.0
+    array([[0.    , 1.7321, 0.    ]])
     """
     kspace = to_kspace(image)
     if noise:
+        if rng is None:
+            raise ValueError("noise needs a random number generator: pass rng")
         sigma = noise_sigma(image, noise)
         kspace = kspace + sigma * (rng.standard_normal(kspace.shape) + 1j * rng.standard_normal(kspace.shape))
     return (kspace * mask).astype(np.result_type(np.asarray(image).dtype, np.complex64))
 
 
-def scan(image, factor, *, noise=1.0, key=0, slices=10, pattern="random"):
+@dataclass(frozen=True, eq=False)
+class Pair(pairs.Pair):
+    """Magnitudes and their incomplete k-space ``given``, complex64 (n, h, w), 0 where nothing was measured.
+
+    Attributes
+    ----------
+    mask : bool array (w,)
+        The measured lines.
+    """
+
+    mask: Mask
+
+    def scores(self, result: Array) -> dict[str, float]:
+        """Returns ``psnr`` (dB), ``ssim`` and ``hfen`` of a result's magnitudes."""
+        found = np.abs(result)
+        return {name: getattr(metrics, name)(self.target, found) for name in ("psnr", "ssim", "hfen")}
+
+
+def pair(
+    image: Image,
+    factor: float,
+    *,
+    noise: float = 1.0,
+    key: int | str = 0,
+    slices: int = 10,
+    pattern: str = "random",
+) -> Pair:
     """Incomplete k-space as if a scan were being measured: what methods of reconstruction are compared on.
 
     A magnitude image has no phase: a smooth one is **simulated**, another for each slice. Without it k-space would be
@@ -157,10 +203,7 @@ def scan(image, factor, *, noise=1.0, key=0, slices=10, pattern="random"):
 
     Returns
     -------
-    target : float32 array (slices, h, w)
-        Magnitudes.
-    kspace : complex64 array (slices, h, w)
-    mask : bool array (w,)
+    Pair
     """
     if pattern not in ("random", "middle"):
         raise ValueError(f"pattern must be random or middle, not {pattern!r}")
@@ -170,15 +213,21 @@ def scan(image, factor, *, noise=1.0, key=0, slices=10, pattern="random"):
     if pattern == "middle":
         mask = middle_mask(mask.size, int(mask.sum()))
     phase = np.stack([smooth_phase(target.shape[1:], rng) for _ in target])
-    return target, measure(target * phase, mask, noise=noise, rng=rng), mask
+    kspace = measure(target * phase, mask, noise=noise, rng=rng)
+    return Pair(target, kspace, mask, pixel_size=volumes.pixel_size(image))
 
 
-def zero_filled(kspace):
-    """The image with 0 in place of what was not measured."""
+def zero_filled(kspace: Array) -> Array:
+    """The image :math:`F^H y`, with 0 in place of what was not measured.
+
+    >>> zero_filled(to_kspace(np.ones((2, 2)))).real.round(6)
+    array([[1., 1.],
+           [1., 1.]])
+    """
     return from_kspace(kspace)
 
 
-def keep_measured(image, kspace, mask, trust=1.0):
+def keep_measured(image: Array, kspace: Array, mask: Mask, trust: float = 1.0) -> Array:
     r"""Data consistency: put the measured samples back into the k-space of an image.
 
     :math:`\hat k = k_x + \tau\, m (y - k_x)`. With τ = 1 ("hard") the measured samples come back exactly; between 0
@@ -203,8 +252,11 @@ def keep_measured(image, kspace, mask, trust=1.0):
 # ------------------------------------------------------------------------------- parallel imaging
 
 
-def sense(kspace, sensitivities, factor):
-    """SENSE for regular undersampling: unfold each group of aliased pixels (Pruessmann et al. 1999).
+def sense(kspace: Array, sensitivities: Array, factor: int) -> tuple[Array, Array]:
+    r"""SENSE for regular undersampling: unfold each group of aliased pixels (Pruessmann et al. 1999).
+
+    :math:`\hat x = (C^H C)^{-1} C^H y` and :math:`g_a = \sqrt{[(C^H C)^{-1}]_{aa} [C^H C]_{aa}}` for each group, C its
+    sensitivities (coils × R). Where no coil hears anything, as outside the body, the image is 0 and g is 1.
 
     Parameters
     ----------
@@ -223,9 +275,15 @@ def sense(kspace, sensitivities, factor):
     Raises
     ------
     ValueError
-        If ``factor`` does not divide w, or exceeds the number of coils.
+        If ``factor`` does not divide w, or exceeds the number of coils; if the coils cannot tell some pixels apart.
+
+    >>> coils, image = np.array([[[1, 2, 0]], [[0, 1, 0]]]), np.array([[3, 4, 0]])  # nothing is heard of the last pixel
+    >>> sense(to_kspace(coils * image), coils, 1)[0].real.round(6) + 0.0
+    array([[3., 4., 0.]])
     """
     coils, h, w = np.shape(sensitivities)
+    if np.shape(kspace) != (coils, h, w) or not (np.isfinite(kspace).all() and np.isfinite(sensitivities).all()):
+        raise ValueError(f"expected finite k-space {coils, h, w} for these sensitivities, got {np.shape(kspace)}")
     if w % factor or factor > coils:
         raise ValueError(
             f"factor must divide the width, {w}, and not exceed the number of coils, {coils}; got {factor}"
@@ -236,6 +294,12 @@ def sense(kspace, sensitivities, factor):
     folded = factor * np.moveaxis(zero_filled(kspace), 0, -1)[:, : w // factor]  # (h, w/R, coils)
     # The middle line is k = 0 and pixel w/2 has no phase, so a replica w/R away is added with its sign unchanged.
     normal = np.einsum("hwca,hwcb->hwab", model.conj(), model)
+    index = np.arange(factor)
+    power = normal[..., index, index].real
+    silent = power <= 1e-14 * power.max()
+    normal[..., index, index] += silent * (power.max() or 1.0)
+    if (np.linalg.matrix_rank(normal, hermitian=True) < factor).any():
+        raise ValueError(f"the coils cannot tell apart pixels that fall on one another at factor {factor}: lower it")
     inverse = np.linalg.inv(normal)
     image = np.einsum("hwab,hwcb,hwc->hwa", inverse, model.conj(), folded)
     g = np.sqrt(np.einsum("hwaa->hwa", inverse).real * np.einsum("hwaa->hwa", normal).real)
@@ -245,11 +309,13 @@ def sense(kspace, sensitivities, factor):
 # ---------------------------------------------------------------------------- compressed sensing
 
 
-def wavelet_shrink(image, threshold, *, wavelet="db4", levels=3, shift=(0, 0)):
-    """Soft thresholding of the detail coefficients of an orthonormal wavelet transform, periodic.
+def wavelet_shrink(
+    image: Array, threshold: float, *, wavelet: str = "db4", levels: int = 3, shift: tuple[int, int] = (0, 0)
+) -> Array:
+    r"""Soft thresholding of the detail coefficients of an orthonormal wavelet transform, periodic.
 
-    The proximal step of λ‖Ψx‖₁ over the details: magnitudes of complex coefficients shrink, phases stay. A side that
-    is not divisible by 2^levels is continued periodically and cut again.
+    The proximal step of λ‖Ψx‖₁ over the details, :math:`d \mapsto \max(1 - \lambda/|d|, 0)\, d`: magnitudes of complex
+    coefficients shrink, phases stay. A side that is not divisible by 2^levels is continued periodically and cut again.
 
     Parameters
     ----------
@@ -266,6 +332,9 @@ def wavelet_shrink(image, threshold, *, wavelet="db4", levels=3, shift=(0, 0)):
     Returns
     -------
     array (..., h, w)
+
+    >>> wavelet_shrink(np.full((16, 16), 3.0), 0.1)[0, :3].round(6)
+    array([3., 3., 3.])
     """
     import pywt
 
@@ -279,7 +348,9 @@ def wavelet_shrink(image, threshold, *, wavelet="db4", levels=3, shift=(0, 0)):
     return np.roll(back, (-shift[0], -shift[1]), (-2, -1)).astype(moved.dtype, copy=False)
 
 
-def tv_prox(image, weight, *, iterations=20, dual=None):
+def tv_prox(
+    image: Array, weight: float, *, iterations: int = 20, dual: Array | None = None
+) -> tuple[Array, Array | None]:
     r"""Total-variation denoising of a complex image: the minimiser of ½‖x − y‖² + λ TV(x).
 
     :math:`TV(x) = \sum \sqrt{|\partial_y x|^2 + |\partial_x x|^2}` with one magnitude for real and imaginary part, by
@@ -298,6 +369,9 @@ def tv_prox(image, weight, *, iterations=20, dual=None):
     Returns
     -------
     image, dual
+
+    >>> tv_prox(np.array([[0.0, 0.0, 9.0, 9.0]]), 1.0, iterations=200)[0].round(2)  # λ per pixel of the plateau
+    array([[0.5, 0.5, 8.5, 8.5]])
     """
     image = np.asarray(image)
     if weight == 0:
@@ -313,20 +387,24 @@ def tv_prox(image, weight, *, iterations=20, dual=None):
     return image - weight * _gradient_adjoint(p), p
 
 
-def total_variation(image):
-    """Sum over pixels of the length of the gradient of a complex image ``(h, w)``."""
+def total_variation(image: Array) -> float:
+    r"""Sum over pixels of the gradient's length, :math:`\sum \sqrt{|\partial_y x|^2 + |\partial_x x|^2}`, (h, w).
+
+    >>> total_variation(np.array([[0.0, 3.0], [4.0, 3.0]]))
+    6.0
+    """
     d = _gradient(np.asarray(image))
     return float(np.sqrt(np.abs(d[0]) ** 2 + np.abs(d[1]) ** 2).sum())
 
 
-def _gradient(x):
+def _gradient(x: Array) -> Array:
     d = np.zeros((2, *x.shape), x.dtype)
     d[0, ..., :-1, :] = x[..., 1:, :] - x[..., :-1, :]
     d[1, ..., :, :-1] = x[..., :, 1:] - x[..., :, :-1]
     return d
 
 
-def _gradient_adjoint(p):
+def _gradient_adjoint(p: Array) -> Array:
     out = np.zeros(p.shape[1:], p.dtype)
     out[..., :-1, :] -= p[0, ..., :-1, :]
     out[..., 1:, :] += p[0, ..., :-1, :]
@@ -335,7 +413,7 @@ def _gradient_adjoint(p):
     return out
 
 
-def compressed_sensing(kspace, mask, weight, *, prior="tv", iterations=100):
+def compressed_sensing(kspace: Array, mask: Mask, weight: float, *, prior: str = "tv", iterations: int = 100) -> Array:
     r"""Compressed sensing by FISTA (Lustig et al. 2007; Beck & Teboulle 2009a).
 
     Minimises :math:`\tfrac12\|m F x - y\|^2 + \lambda\,\Phi(x)`, Φ the total variation or the ℓ₁ norm of wavelet
@@ -355,7 +433,13 @@ def compressed_sensing(kspace, mask, weight, *, prior="tv", iterations=100):
     Returns
     -------
     complex array, shape and precision of ``kspace``
+
+    >>> image, mask = np.ones((8, 8)), middle_mask(8, 2)
+    >>> float(np.abs(compressed_sensing(measure(image, mask), mask, 0.01, iterations=5)).mean().round(2))
+    1.0
     """
+    if not np.isfinite(kspace).all():
+        raise ValueError("k-space holds NaN or infinite values: set lines that were not measured to 0")
     if prior not in ("tv", "wavelet"):
         raise ValueError(f"prior must be 'tv' or 'wavelet', not {prior!r}")
     start = zero_filled(kspace).astype(np.asarray(kspace).dtype, copy=False)
@@ -368,7 +452,7 @@ def compressed_sensing(kspace, mask, weight, *, prior="tv", iterations=100):
         return unit * np.stack(list(found)).reshape(start.shape)
 
 
-def _fista(start, lines, weight, prior, iterations):
+def _fista(start: Array, lines: Mask, weight: float, prior: str, iterations: int) -> Array:
     measured = fft.fft(start, axis=-1)
     rng, dual = np.random.default_rng(0), None
     x, z, t = start, start, 1.0
@@ -377,7 +461,8 @@ def _fista(start, lines, weight, prior, iterations):
         if prior == "tv":  # its own iteration goes on from where the last one ended
             new, dual = tv_prox(step, weight, iterations=2, dual=dual)
         else:
-            new = wavelet_shrink(step, weight, shift=tuple(int(n) for n in rng.integers(0, 8, 2)))
+            down, right = rng.integers(0, 8, 2).tolist()
+            new = wavelet_shrink(step, weight, shift=(down, right))
         after = (1 + np.sqrt(1 + 4 * t * t)) / 2
         z, x, t = new + float((t - 1) / after) * (new - x), new, after
     return x
@@ -386,8 +471,8 @@ def _fista(start, lines, weight, prior, iterations):
 # ---------------------------------------------------------------------- a non-Cartesian trajectory
 
 
-def radial(spokes, samples):
-    """Sampling points of a radial trajectory with golden angles (Winkelmann et al. 2007).
+def radial(spokes: int, samples: int) -> Array:
+    r"""Sampling points of a radial trajectory with golden angles, :math:`n\pi(\sqrt5 - 1)/2` (Winkelmann et al. 2007).
 
     Parameters
     ----------
@@ -400,54 +485,39 @@ def radial(spokes, samples):
     -------
     array (spokes·samples, 2)
         (k_y, k_x) in radians per pixel, −π … π.
+
+    >>> (radial(1, 4) / np.pi).round(2) + 0.0
+    array([[ 0. , -1. ],
+           [ 0. , -0.5],
+           [ 0. ,  0. ],
+           [ 0. ,  0.5]])
     """
     radius = np.pi * (np.arange(samples) - samples // 2) * 2 / samples
     angle = np.arange(spokes) * np.pi * (np.sqrt(5) - 1) / 2
     return np.stack([np.outer(np.sin(angle), radius), np.outer(np.cos(angle), radius)], axis=-1).reshape(-1, 2)
 
 
-def radial_density(points):
-    """Density compensation of :func:`radial`: the area each sample stands for, proportional to its distance from 0."""
+def radial_density(points: Array) -> Array:
+    """Density compensation of :func:`radial`: the area each sample stands for, proportional to its distance from 0.
+
+    >>> radial_density(radial(1, 4)).round(3)
+    array([0.5  , 0.25 , 0.062, 0.25 ])
+    """
     radius = np.hypot(*points.T)
     step = np.min(radius[radius > 1e-9])
     return np.maximum(radius, step / 4) / radius.sum()
 
 
-def to_samples(image, points, *, accuracy=1e-6):
-    """Non-uniform Fourier transform of an image (h, w) at any points, by finufft (Barnett et al. 2019).
-
-    With points on the grid it is :func:`acquisition.to_kspace`. Needs the package finufft.
-
-    Returns
-    -------
-    complex128 array (points,)
-    """
-    nufft = _finufft()
-    image = np.asarray(image, np.complex128)
-    y, x = (np.ascontiguousarray(p) for p in points.T)
-    return nufft.nufft2d2(y, x, np.ascontiguousarray(image), eps=accuracy, isign=-1, nthreads=1) / np.sqrt(image.size)
-
-
-def from_samples(samples, points, shape, *, accuracy=1e-6):
-    """Adjoint of :func:`to_samples`: gridding, without density compensation."""
-    nufft = _finufft()
-    y, x = (np.ascontiguousarray(p) for p in points.T)
-    values = np.ascontiguousarray(samples, np.complex128)
-    return nufft.nufft2d1(y, x, values, tuple(shape), eps=accuracy, isign=1, nthreads=1) / np.sqrt(np.prod(shape))
-
-
-def _finufft():
-    try:
-        import finufft
-    except ImportError:
-        raise runtime.CourseError(
-            "non-Cartesian trajectories need the package finufft: pip install finufft, or `make lab` again"
-        ) from None
-    return finufft
-
-
-def least_squares(samples, points, shape, iterations, *, damping=0.0, watch=None):
-    r"""Conjugate gradients on :math:`(A^H A + \lambda I) x = A^H y`, A as :func:`to_samples` (Pruessmann et al. 2001).
+def least_squares(
+    samples: Array,
+    points: Array,
+    shape: tuple[int, int],
+    iterations: int,
+    *,
+    damping: float = 0.0,
+    watch: Callable[[Array], object] | None = None,
+) -> Array:
+    r"""Conjugate gradients on :math:`(A^H A + \lambda I) x = A^H y`, A of :mod:`nufft` (Pruessmann et al. 2001).
 
     Starts at 0; the number of iterations regularises, too.
 
@@ -465,14 +535,21 @@ def least_squares(samples, points, shape, iterations, *, damping=0.0, watch=None
     Returns
     -------
     complex array (h, w)
+
+    >>> points = radial(12, 16)
+    >>> image = np.outer(np.hanning(8), np.hanning(8))
+    >>> samples = NonUniformFFT(points, image.shape).forward(image)
+    >>> bool(np.allclose(least_squares(samples, points, image.shape, 20), image, atol=1e-3))
+    True
     """
+    transform = NonUniformFFT(points, shape)
     x = np.zeros(shape, complex)
-    r = from_samples(samples, points, shape)
+    r = transform.adjoint(samples)
     p, energy = r, np.vdot(r, r).real
     for _ in range(iterations):
         if energy == 0:
             break
-        ap = from_samples(to_samples(p, points), points, shape) + damping * p
+        ap = transform.adjoint(transform.forward(p)) + damping * p
         a = energy / np.vdot(p, ap).real
         x, r = x + a * p, r - a * ap
         before, energy = energy, np.vdot(r, r).real

@@ -5,10 +5,14 @@ The classes of the course's tissue networks are :data:`TISSUES`; what must not c
 is :data:`IGNORED`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
 from medsr_course import runtime
+from medsr_course.physics import checks
+from medsr_course.types import Array, ArrayLike, Mask, Stack
 
 TISSUES = ("background", "cerebrospinal fluid", "grey matter", "white matter", "other")
 BRAIN = (1, 2, 3)  # the classes that are judged
@@ -18,7 +22,7 @@ IGNORED = 255
 _MERGED = np.array([0, 1, 2, 3, 2, 4, 4, 4, 4, IGNORED], np.uint8)
 
 
-def tissues(labels):
+def tissues(labels: ArrayLike) -> Array:
     """The cohort's ten labels merged into :data:`TISSUES`.
 
     Parameters
@@ -29,6 +33,9 @@ def tissues(labels):
     -------
     uint8 array of the same shape
         Lesions are :data:`IGNORED`.
+
+    >>> tissues([0, 1, 4, 9])
+    array([  0,   1,   2, 255], dtype=uint8)
     """
     labels = np.asarray(labels).astype(np.int64)
     if labels.size and (labels.min() < 0 or labels.max() >= len(_MERGED)):
@@ -39,7 +46,7 @@ def tissues(labels):
 # -- The classical baseline ------------------------------------------------------------------------
 
 
-def bias_field(volume, mask, *, shrink=6, iterations=(50, 30, 20)):
+def bias_field(volume: Stack, mask: Mask, *, shrink: int = 6, iterations: Sequence[int] = (50, 30, 20)) -> Stack:
     """The smooth shading of a scan by N4 (Tustison et al. 2010), as SimpleITK has it.
 
     Parameters
@@ -62,12 +69,14 @@ def bias_field(volume, mask, *, shrink=6, iterations=(50, 30, 20)):
     ------
     runtime.CourseError
         Where SimpleITK is not installed.
+    ValueError
+        Where the volume holds NaN or infinite values, or its mask is of another shape.
     """
     try:
         import SimpleITK as sitk
     except ImportError:
         raise runtime.CourseError("N4 needs SimpleITK: `pip install SimpleITK`, or install the course whole") from None
-    volume, mask = np.asarray(volume, np.float32), np.asarray(mask, bool)
+    volume, mask = _masked(volume, mask)
     if not mask.any():
         return np.ones_like(volume)
     factors = [shrink, shrink, max(1, min(shrink, len(volume) // 16))]  # x, y, z
@@ -79,7 +88,16 @@ def bias_field(volume, mask, *, shrink=6, iterations=(50, 30, 20)):
     return field / field[mask].mean()
 
 
-def mixture(stack, mask, *, field=None, components=4, beta=0.5, sweeps=4, seed=0):
+def mixture(
+    stack: Stack,
+    mask: Mask,
+    *,
+    field: Stack | None = None,
+    components: int = 4,
+    beta: float = 0.5,
+    sweeps: int = 4,
+    seed: int = 0,
+) -> Stack:
     r"""Cerebrospinal fluid, grey and white matter by a bias-corrected Gaussian mixture of a T1-weighted scan.
 
     Each tissue's intensities are one normal distribution, or two (Wells et al. 1996). A Potts prior then asks
@@ -107,10 +125,14 @@ def mixture(stack, mask, *, field=None, components=4, beta=0.5, sweeps=4, seed=0
     -------
     uint8 array (n, h, w)
         1 … 3 inside the mask, 0 outside.
+
+    >>> rng = np.random.default_rng(0)
+    >>> truth = np.repeat([1, 2, 3], 512).reshape(3, 16, 32)
+    >>> found = mixture(100 * truth + rng.normal(0, 5, truth.shape), truth > 0, components=3)
+    >>> bool((found == truth).mean() > 0.99)
+    True
     """
-    stack, mask = np.asarray(stack, np.float32), np.asarray(mask, bool)
-    if stack.shape != mask.shape or stack.ndim != 3:
-        raise ValueError(f"expected a stack (n, h, w) and its mask, got {stack.shape} and {mask.shape}")
+    stack, mask = _masked(stack, mask)
     if components < 3:
         raise ValueError(f"three tissues need at least three components, not {components}")
     result = np.zeros(stack.shape, np.uint8)
@@ -128,7 +150,16 @@ def mixture(stack, mask, *, field=None, components=4, beta=0.5, sweeps=4, seed=0
     return result
 
 
-def _fit(values, components, seed):
+def _masked(stack: Stack, mask: Mask) -> tuple[Stack, Mask]:
+    """A finite float32 stack (n, h, w) and its mask."""
+    checks.finite(stack, "the stack")
+    stack, mask = np.asarray(stack, np.float32), np.asarray(mask, bool)
+    if stack.shape != mask.shape or stack.ndim != 3:
+        raise ValueError(f"expected a stack (n, h, w) and its mask, got {stack.shape} and {mask.shape}")
+    return stack, mask
+
+
+def _fit(values: Array, components: int, seed: int):
     """A Gaussian mixture of 20 000 of the values."""
     from sklearn.mixture import GaussianMixture
 
@@ -158,7 +189,7 @@ def _tissue_of(means):
 # -- How results are judged -------------------------------------------------------------------------
 
 
-def dice(truth, found, label, *, where=None):
+def dice(truth: Array, found: Array, label: int, *, where: Mask | None = None) -> float:
     r"""Overlap of one label: :math:`2|A\cap B|/(|A|+|B|)` (Dice 1945).
 
     Parameters
@@ -172,22 +203,28 @@ def dice(truth, found, label, *, where=None):
     -------
     float
         0 … 1; NaN where neither holds the label.
+
+    >>> dice(np.array([1, 1, 0]), np.array([1, 0, 0]), 1).__round__(4)
+    0.6667
     """
     a, b = _masks(truth, found, label, where)
     total = a.sum() + b.sum()
     return float(2 * (a & b).sum() / total) if total else float("nan")
 
 
-def hausdorff95(truth, found, label, *, spacing=(1.0, 1.0, 1.0), where=None):
-    """95th percentile of the distances between two surfaces, both ways, in mm.
+def hausdorff95(
+    truth: Array, found: Array, label: int, *, spacing: Sequence[float] = (1.0, 1.0, 1.0), where: Mask | None = None
+) -> float:
+    r"""95th percentile of the distances between two surfaces, both ways, in mm.
 
+    The percentile of :math:`\min_{b \in \partial B} |a - b|` over :math:`a \in \partial A`, and A and B exchanged.
     The largest distance would be that of one stray voxel. A mask's surface is its voxels with a neighbour outside it.
 
     Parameters
     ----------
     truth, found : arrays (n, h, w)
     label : int
-    spacing : 3 floats
+    spacing : floats, one per axis
         Of slices, rows and columns, mm.
     where : bool array, optional
         As in :func:`dice`.
@@ -196,8 +233,14 @@ def hausdorff95(truth, found, label, *, spacing=(1.0, 1.0, 1.0), where=None):
     -------
     float
         NaN where either of the two is empty.
+
+    >>> cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
+    >>> hausdorff95(cross, cross, 1, spacing=(1.0, 1.0))
+    0.0
     """
     a, b = _masks(truth, found, label, where)
+    if len(spacing) != a.ndim or min(spacing) <= 0:
+        raise ValueError(f"spacing must be {a.ndim} numbers above 0, one per axis, not {spacing!r}")
     if not a.any() or not b.any():
         return float("nan")
     box = ndimage.find_objects((a | b).astype(np.uint8))[0]
@@ -208,34 +251,51 @@ def hausdorff95(truth, found, label, *, spacing=(1.0, 1.0, 1.0), where=None):
     return float(np.percentile(np.concatenate([far[1][surfaces[0]], far[0][surfaces[1]]]), 95))
 
 
-def volumes_ml(labels, *, spacing=(1.0, 1.0, 1.0), classes=BRAIN):
-    """Volume of each class in millilitres: dict of class to float."""
+def volumes_ml(
+    labels: ArrayLike, *, spacing: Sequence[float] = (1.0, 1.0, 1.0), classes: Sequence[int] = BRAIN
+) -> dict[int, float]:
+    """Volume of each class in millilitres: dict of class to float; voxels × mm³ / 1000.
+
+    >>> volumes_ml(np.full((10, 10, 10), 2), spacing=(2.0, 1.0, 1.0))
+    {1: 0.0, 2: 2.0, 3: 0.0}
+    """
     voxel = float(np.prod(spacing)) / 1000
     return {k: float((np.asarray(labels) == k).sum() * voxel) for k in classes}
 
 
-def fractions(labels, classes=BRAIN):
-    """Share of each class in all of them: dict of class to float; NaN where there is none of them."""
+def fractions(labels: ArrayLike, classes: Sequence[int] = BRAIN) -> dict[int, float]:
+    """Share of each class in all of them: dict of class to float; NaN where there is none of them.
+
+    >>> fractions([1, 2, 2, 3, 0])
+    {1: 0.25, 2: 0.5, 3: 0.25}
+    """
     counts = np.array([(np.asarray(labels) == k).sum() for k in classes], float)
     total = counts.sum()
     return {k: float(c / total) if total else float("nan") for k, c in zip(classes, counts, strict=True)}
 
 
-def bland_altman(reference, measured):
-    """Bias of paired measurements and its 95 % limits of agreement (Bland & Altman 1986).
+def bland_altman(reference: ArrayLike, measured: ArrayLike) -> tuple[float, float, float]:
+    r"""Bias of paired measurements and its 95 % limits of agreement (Bland & Altman 1986).
 
     Returns
     -------
     bias, low, high : float
-        Mean difference ``measured − reference``, and that ± 1.96 standard deviations (NaN for fewer than two pairs).
+        Mean difference ``measured − reference``, and that ± 1.96 standard deviations (NaN for fewer than two pairs):
+        :math:`\bar d \pm 1.96\, s_d`.
+
+    >>> bland_altman([1.0, 2.0], [2.0, 3.0])
+    (1.0, 1.0, 1.0)
     """
-    difference = np.asarray(measured, float) - np.asarray(reference, float)
+    reference, measured = checks.finite(reference, "the reference"), checks.finite(measured, "what was measured")
+    if reference.shape != measured.shape:
+        raise ValueError(f"expected pairs, got {reference.size} references and {measured.size} measured values")
+    difference = measured - reference
     bias = float(difference.mean())
     spread = 1.96 * float(difference.std(ddof=1)) if difference.size > 1 else float("nan")
     return bias, bias - spread, bias + spread
 
 
-def coherence(labels, classes=BRAIN):
+def coherence(labels: Stack, classes: Sequence[int] = BRAIN) -> float:
     """How alike neighbouring slices are: mean Dice of each class between slice z and slice z + 1.
 
     Anatomy changes from slice to slice, so the truth's own value is not 1; what lies far from it, below or above, was
@@ -248,18 +308,26 @@ def coherence(labels, classes=BRAIN):
     Returns
     -------
     float
+        NaN where no slice holds a class.
+
+    >>> coherence(np.ones((3, 4, 4), int))
+    1.0
     """
     labels = np.asarray(labels)
     if labels.ndim != 3 or len(labels) < 2:
         raise ValueError(f"expected at least two slices (n, h, w), got shape {labels.shape}")
-    return float(np.nanmean([[dice(a, b, k) for k in classes] for a, b in zip(labels[:-1], labels[1:], strict=True)]))
+    found = np.array([[dice(a, b, k) for k in classes] for a, b in zip(labels[:-1], labels[1:], strict=True)])
+    return float("nan") if np.isnan(found).all() else float(np.nanmean(found))
 
 
-def flicker(labels, classes=BRAIN):
+def flicker(labels: Stack, classes: Sequence[int] = BRAIN) -> float:
     """Share of voxels whose label differs from both that above and that below, although those two agree.
 
     Of the voxels that are one of ``classes`` in any of the three slices. Thin sheets do that, and slices that were
     worked out one by one.
+
+    >>> flicker(np.array([1, 2, 1]).reshape(3, 1, 1))
+    1.0
     """
     labels = np.asarray(labels)
     if labels.ndim != 3 or len(labels) < 3:
@@ -270,7 +338,7 @@ def flicker(labels, classes=BRAIN):
     return float(odd.sum() / max(inside.sum(), 1))
 
 
-def detected(truth, found, *, least=5, overlap=0.1):
+def detected(truth: Mask, found: Mask, *, least: int = 5, overlap: float = 0.1) -> tuple[list[tuple[int, bool]], int]:
     """Lesion by lesion: which were found, and how much was found that is none.
 
     A lesion is a connected component (26 neighbours) of at least ``least`` voxels. It counts as found when at least
@@ -285,9 +353,15 @@ def detected(truth, found, *, least=5, overlap=0.1):
     hits : list of (int, bool)
         Volume in voxels of each true lesion, and whether it was found.
     false_alarms : int
+
+    >>> truth, found = np.zeros((2, 3, 9, 9), bool); truth[1, 2:5, 2:5] = True; found[1, 2:4, 2:4] = True
+    >>> detected(truth, found)
+    ([(9, True)], 0)
     """
     truth, found = np.asarray(truth, bool), np.asarray(found, bool)
-    near = np.ones((3, 3, 3))
+    if truth.shape != found.shape:
+        raise ValueError(f"expected two masks of one shape, got {truth.shape} and {found.shape}")
+    near = np.ones((3,) * truth.ndim)
     parts, count = ndimage.label(truth, near)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     marked = np.bincount(parts[found], minlength=count + 1)[1:]
@@ -300,9 +374,11 @@ def detected(truth, found, *, least=5, overlap=0.1):
     return hits, int(((sizes >= least) & (touched == 0)).sum())
 
 
-def _masks(truth, found, label, where):
+def _masks(truth: ArrayLike, found: ArrayLike, label: int, where: Mask | None) -> tuple[Mask, Mask]:
     truth, found = np.asarray(truth), np.asarray(found)
     if truth.shape != found.shape:
         raise ValueError(f"expected two label images of one shape, got {truth.shape} and {found.shape}")
     keep = truth != IGNORED if where is None else np.asarray(where, bool)
+    if keep.shape != truth.shape:
+        raise ValueError(f"the mask {keep.shape} and the labels {truth.shape} differ in shape")
     return (truth == label) & keep, (found == label) & keep

@@ -11,18 +11,40 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course import runtime
 from medsr_course.physics import grid, interpolation, metrics
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.noise import add_complex_noise
 from medsr_course.scans import volumes
+from medsr_course.tasks import pairs
+from medsr_course.types import Image, Mask, Stack
 
 CT_RANGE = 400.0  # HU: the data range of PSNR and SSIM for CT
 
 
-def pair(image, scale, *, noise=0.0, key=0):
+@dataclass(frozen=True, eq=False)
+class Pair(pairs.Pair):
+    """A fine stack and what a coarse scan holds of it, ``given`` (n, h / scale, w / scale).
+
+    Attributes
+    ----------
+    contrast : str
+        "CT" is judged over a range of 400 HU, everything else over the target's maximum.
+    """
+
+    contrast: str = ""
+
+    def scores(self, result: Stack) -> dict[str, float]:
+        """Returns all numbers of the protocol, see :func:`scores`."""
+        return scores(self.target, result, self.given, contrast=self.contrast, head=self.head)
+
+    def psnrs(self, result: Stack) -> dict[str, float]:
+        """Returns ``psnr`` and ``psnr_head`` alone, which are quick to compute."""
+        return psnrs(self.target, result, contrast=self.contrast, head=self.head)
+
+
+def pair(image: Image, scale: int, *, noise: float = 0.0, key: int | str = 0, contrast: str = "") -> Pair:
     """Target and coarse stack of one scan.
 
     Parameters
@@ -34,20 +56,30 @@ def pair(image, scale, *, noise=0.0, key=0):
         signed data.
     key : int or str
         Of the noise: same key, same noise.
+    contrast : str
+        See :class:`Pair`.
 
     Returns
     -------
-    target : float32 array (10, scale·h, scale·w)
-    coarse : float32 array (10, h, w)
+    Pair
+        ``target`` (10, scale·h, scale·w) and ``given`` (10, h, w), both float32.
     """
     target = grid.trim(volumes.axial_slices(image), scale)
     coarse = kspace_crop(target, scale)
     if noise:
         coarse = np.abs(add_complex_noise(coarse, noise, runtime.rng("evaluation", key, round(noise * 1000))))
-    return target, coarse.astype(np.float32)
+    return Pair(target, coarse.astype(np.float32), contrast, pixel_size=volumes.pixel_size(image))
 
 
-def scores(target, result, coarse, *, contrast="", pixel_size=1.0):
+def scores(
+    target: Stack,
+    result: Stack,
+    coarse: Stack,
+    *,
+    contrast: str = "",
+    pixel_size: float = 1.0,
+    head: Mask | None = None,
+) -> dict[str, float]:
     """All numbers of the protocol for one result.
 
     Parameters
@@ -59,6 +91,8 @@ def scores(target, result, coarse, *, contrast="", pixel_size=1.0):
         "CT" is judged over a range of 400 HU, everything else over the target's maximum.
     pixel_size : float
         Of the target, mm.
+    head : bool array, optional
+        Where the head is, by default :func:`metrics.head_mask` of the target.
 
     Returns
     -------
@@ -69,20 +103,22 @@ def scores(target, result, coarse, *, contrast="", pixel_size=1.0):
     span = CT_RANGE if contrast == "CT" else None
     scale = target.shape[-1] // coarse.shape[-1]
     return {
-        **psnrs(target, result, contrast=contrast, pixel_size=pixel_size),
-        "ssim": float(metrics.ssim(target, result, data_range=span)),
-        "hfen": float(metrics.hfen(target, result)),
-        "low_band": float(metrics.low_band_residual(coarse, result, scale)),
+        **psnrs(target, result, contrast=contrast, pixel_size=pixel_size, head=head),
+        "ssim": metrics.ssim(target, result, data_range=span),
+        "hfen": metrics.hfen(target, result),
+        "low_band": metrics.low_band_residual(coarse, result, scale),
     }
 
 
-def psnrs(target, result, *, contrast="", pixel_size=1.0):
+def psnrs(
+    target: Stack, result: Stack, *, contrast: str = "", pixel_size: float = 1.0, head: Mask | None = None
+) -> dict[str, float]:
     """``psnr`` and ``psnr_head`` of :func:`scores` alone, which are quick to compute."""
     span = CT_RANGE if contrast == "CT" else None
-    head = metrics.head_mask(target, pixel_size)
+    head = metrics.head_mask(target, pixel_size) if head is None else head
     return {
-        "psnr": float(metrics.psnr(target, result, data_range=span)),
-        "psnr_head": float(metrics.psnr(target, result, data_range=span, mask=head)),
+        "psnr": metrics.psnr(target, result, data_range=span),
+        "psnr_head": metrics.psnr(target, result, data_range=span, mask=head),
     }
 
 
@@ -109,12 +145,12 @@ class Method:
 
     name: str
     title: str
-    apply: Callable[[npt.NDArray, int], npt.NDArray]
+    apply: Callable[[Stack, int], Stack]
     scales: tuple[int, ...] | None = None
     learned: bool = False
     parameters: int = 0
 
-    def __call__(self, stack: npt.NDArray, scale: int) -> npt.NDArray:
+    def __call__(self, stack: Stack, scale: int) -> Stack:
         """Make ``(n, h, w)`` finer: ``(n, scale·h, scale·w)``, same unit, sample 0 in place.
 
         Raises
@@ -132,7 +168,7 @@ class Method:
         return scale is None or self.scales is None or scale in self.scales
 
 
-def _zip_hamming(stack, scale):
+def _zip_hamming(stack: Stack, scale: int) -> Stack:
     return interpolation.zero_fill(stack, scale, window="hamming")
 
 

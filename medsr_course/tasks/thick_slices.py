@@ -13,6 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from medsr_course.types import Array, ArrayLike, Rng, Stack
+
 SHAPES = ("gaussian", "trapezoid", "box")
 RAMP = 0.25  # of the full width at half maximum: length of each slope of the trapezoid
 
@@ -35,7 +37,7 @@ class Slab:
     fwhm: float = 4.0
     shape: str = "gaussian"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if int(self.spacing) != self.spacing or self.spacing < 1:
             raise ValueError(f"spacing must be a whole number of at least 1, not {self.spacing!r}")
         if not 0 < self.fwhm < np.inf:
@@ -44,11 +46,11 @@ class Slab:
             raise ValueError(f"shape must be one of {', '.join(SHAPES)}, not {self.shape!r}")
 
     @property
-    def gap(self):
+    def gap(self) -> float:
         """Spacing less thickness: what lies between the slices; below 0 they overlap."""
         return self.spacing - self.fwhm
 
-    def __str__(self):
+    def __str__(self) -> str:
         between = f"gap {self.gap:g}" if self.gap >= 0 else f"overlap {-self.gap:g}"
         return f"{self.shape} profile, FWHM {self.fwhm:g}, spacing {self.spacing:g}, {between}"
 
@@ -56,10 +58,11 @@ class Slab:
 STANDARD = Slab()
 
 
-def profile(slab):
-    """Weights of the thin slices in a thick one.
+def profile(slab: Slab) -> Array:
+    r"""Weights of the thin slices in a thick one.
 
-    A thin slice is itself the mean over its width, so each weight is the mean of the profile over that width.
+    A thin slice is itself the mean over its width, so each weight is the mean of the profile over that width:
+    :math:`w_j \propto \int_{j - 1/2}^{j + 1/2} p(t)\, dt`.
 
     Parameters
     ----------
@@ -69,6 +72,9 @@ def profile(slab):
     -------
     float64 array (2r + 1,)
         For the offsets −r … r from the centre; symmetric, of sum 1.
+
+    >>> profile(Slab(2, 2.0, "box"))
+    array([0.25, 0.5 , 0.25])
     """
     reach = int(np.ceil({"gaussian": 1.6, "trapezoid": 0.7, "box": 0.6}[slab.shape] * slab.fwhm))
     fine = 64  # points per thin slice
@@ -78,8 +84,12 @@ def profile(slab):
     return weights / weights.sum()
 
 
-def response(t, slab):
-    """The profile itself, 1 at its top, at the distances t from the centre of the slice."""
+def response(t: ArrayLike, slab: Slab) -> Array:
+    """The profile p itself, 1 at its top, at the distances t from the centre of the slice.
+
+    >>> response([0, 2, 4], Slab(4, 4.0))  # half its maximum at half its width
+    array([1.    , 0.5   , 0.0625])
+    """
     x = np.abs(np.asarray(t, float)) / slab.fwhm
     if slab.shape == "gaussian":
         return np.exp(-4 * np.log(2) * x**2)
@@ -88,9 +98,15 @@ def response(t, slab):
     return np.clip((0.5 + RAMP / 2 - x) / RAMP, 0, 1)
 
 
-def width(weights, step=1.0):
-    """Full width at half maximum of a sampled peak, between samples by straight lines."""
+def width(weights: ArrayLike, step: float = 1.0) -> float:
+    """Full width at half maximum of a sampled peak, between samples by straight lines.
+
+    >>> width([0, 1, 2, 1, 0])
+    2.0
+    """
     weights = np.asarray(weights, float)
+    if not weights.size or not weights.max() > 0:
+        raise ValueError("there is no peak: no weight is above 0")
     half = weights.max() / 2
     inside = np.flatnonzero(weights >= half)
     first, last = inside[0], inside[-1]
@@ -101,10 +117,14 @@ def width(weights, step=1.0):
 
 
 @lru_cache(maxsize=64)
-def matrix(n, slab=STANDARD):
+def matrix(n: int, slab: Slab = STANDARD) -> Array:
     """The forward operator A, (n, s·n) float64: thin slices to thick ones.
 
     Rows have the sum 1; at the ends of the stack a thick slice is the mean of what there is.
+
+    >>> matrix(2, Slab(2, 2.0, "box")).round(2)
+    array([[0.67, 0.33, 0.  , 0.  ],
+           [0.  , 0.25, 0.5 , 0.25]])
     """
     weights, s = profile(slab), slab.spacing
     reach = len(weights) // 2
@@ -118,8 +138,15 @@ def matrix(n, slab=STANDARD):
 
 
 @lru_cache(maxsize=64)
-def cubic_matrix(n, spacing=4):
-    """Cubic-spline interpolation from n slices to spacing·n, (spacing·n, n) float64; constant beyond the last."""
+def cubic_matrix(n: int, spacing: int = 4) -> Array:
+    """Cubic-spline interpolation from n slices to spacing·n, (spacing·n, n) float64; constant beyond the last.
+
+    >>> cubic_matrix(2, 2).round(2)
+    array([[1. , 0. ],
+           [0.5, 0.5],
+           [0. , 1. ],
+           [0. , 1. ]])
+    """
     from scipy.interpolate import CubicSpline
 
     if n == 1:
@@ -132,8 +159,12 @@ KERNELS = ("adjoint", "cubic")
 
 
 @lru_cache(maxsize=64)
-def back_projection_matrix(n, slab=STANDARD, iterations=16, kernel="cubic"):
-    """Cubic interpolation and :func:`back_project`, as one matrix (s·n, n) float64."""
+def back_projection_matrix(n: int, slab: Slab = STANDARD, iterations: int = 16, kernel: str = "cubic") -> Array:
+    """Cubic interpolation and :func:`back_project`, as one matrix (s·n, n) float64.
+
+    >>> bool(np.allclose(matrix(6) @ back_projection_matrix(6, iterations=200), np.eye(6), atol=1e-2))
+    True
+    """
     forward, start = matrix(n, slab), cubic_matrix(n, slab.spacing)
     if kernel not in KERNELS:
         raise ValueError(f"kernel must be one of {', '.join(KERNELS)}, not {kernel!r}")
@@ -145,10 +176,13 @@ def back_projection_matrix(n, slab=STANDARD, iterations=16, kernel="cubic"):
 
 
 @lru_cache(maxsize=64)
-def smooth_matrix(n, slab=STANDARD, damping=1e-3):
+def smooth_matrix(n: int, slab: Slab = STANDARD, damping: float = 1e-3) -> Array:
     """The smoothest stack that explains the thick slices, (s·n, n) float64.
 
     Minimises ``|A x − y|² + damping·|D x|²`` with D the second difference.
+
+    >>> smooth_matrix(3).sum(axis=1).round(6)[:3]  # constants stay
+    array([1., 1., 1.])
     """
     forward = matrix(n, slab)
     if damping <= 0:
@@ -157,8 +191,12 @@ def smooth_matrix(n, slab=STANDARD, damping=1e-3):
     return np.linalg.solve(forward.T @ forward + damping * bend.T @ bend, forward.T)
 
 
-def along(operator, stack):
-    """A matrix (m, n) applied along the first axis of an array (n, …); float32 stays float32."""
+def along(operator: Array, stack: ArrayLike) -> Array:
+    """A matrix (m, n) applied along the first axis of an array (n, …); float32 stays float32.
+
+    >>> along(np.array([[1.0, 1.0]]), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([[4., 6.]])
+    """
     stack = np.asarray(stack)
     if stack.shape[0] != operator.shape[1]:
         raise ValueError(f"the first axis must have {operator.shape[1]} slices, not {stack.shape[0]}")
@@ -167,8 +205,8 @@ def along(operator, stack):
     return flat.reshape(operator.shape[0], *stack.shape[1:])
 
 
-def thicken(stack, slab=STANDARD):
-    """Thick slices of a stack of thin ones.
+def thicken(stack: ArrayLike, slab: Slab = STANDARD) -> Array:
+    """Thick slices of a stack of thin ones: y = A x, A :func:`matrix`.
 
     Parameters
     ----------
@@ -183,41 +221,58 @@ def thicken(stack, slab=STANDARD):
     ------
     ValueError
         If the number of slices is not divisible by the spacing: drop the last ones first (:func:`trim`).
+
+    >>> thicken(np.array([1.0, 1.0, 1.0, 5.0]), Slab(2, 2.0, "box"))
+    array([1., 2.])
     """
     total = np.shape(stack)[0]
     if total % slab.spacing or not total:
-        raise ValueError(f"{total} slices are not divisible by {slab.spacing}: drop the last ones first (slices.trim)")
+        raise ValueError(
+            f"{total} slices are not divisible by {slab.spacing}: drop the last ones first (thick_slices.trim)"
+        )
     return along(matrix(total // slab.spacing, slab), stack)
 
 
-def thicken_adjoint(thick, slab=STANDARD):
-    """Adjoint of :func:`thicken`: ``(n, …)`` to ``(s·n, …)``."""
+def thicken_adjoint(thick: ArrayLike, slab: Slab = STANDARD) -> Array:
+    """Adjoint of :func:`thicken`: ``(n, …)`` to ``(s·n, …)``.
+
+    >>> thicken_adjoint(np.array([0.0, 4.0]), Slab(2, 2.0, "box"))
+    array([0., 1., 2., 1.])
+    """
     return along(matrix(np.shape(thick)[0], slab).T, thick)
 
 
-def trim(stack, spacing=4):
-    """Drop the last slices until their number divides by ``spacing``."""
+def trim(stack: Array, spacing: int = 4) -> Array:
+    """Drop the last slices until their number divides by ``spacing``.
+
+    >>> len(trim(np.zeros(11)))
+    8
+    """
     return stack[: len(stack) - len(stack) % spacing]
 
 
-def to_steps(stack, spacing=4):
+def to_steps(stack: Stack, spacing: int = 4) -> Array:
     """Thin slices ``(s·n, h, w)`` as networks read them, ``(n, h, w, s)``: step k holds slices s·k … s·k + s − 1."""
     total, h, w = stack.shape
     return stack.reshape(total // spacing, spacing, h, w).transpose(0, 2, 3, 1)
 
 
-def from_steps(steps):
+def from_steps(steps: Array) -> Stack:
     """Inverse of :func:`to_steps`: ``(n, h, w, s)`` to ``(s·n, h, w)``."""
     n, h, w, s = steps.shape
     return steps.transpose(0, 3, 1, 2).reshape(n * s, h, w)
 
 
-def cubic(thick, spacing=4):
-    """Cubic-spline interpolation between thick slices, ``(n, …)`` to ``(spacing·n, …)``; ignores the profile."""
+def cubic(thick: ArrayLike, spacing: int = 4) -> Array:
+    """Cubic-spline interpolation between thick slices, ``(n, …)`` to ``(spacing·n, …)``; ignores the profile.
+
+    >>> cubic(np.array([0.0, 4.0]), 2)
+    array([0., 2., 4., 4.])
+    """
     return along(cubic_matrix(np.shape(thick)[0], spacing), thick)
 
 
-def back_project(thick, slab=STANDARD, iterations=16, kernel="cubic"):
+def back_project(thick: ArrayLike, slab: Slab = STANDARD, iterations: int = 16, kernel: str = "cubic") -> Array:
     r"""Cubic interpolation, then iterative back-projection through the slice profile (Irani & Peleg 1991).
 
     :math:`x \leftarrow x + B (y - A x)`: what the simulated thick slices lack is given back.
@@ -235,16 +290,23 @@ def back_project(thick, slab=STANDARD, iterations=16, kernel="cubic"):
     Returns
     -------
     array (s·n, …)
+
+    >>> back_project(np.full((3, 1), 2.0)).shape
+    (12, 1)
     """
     return along(back_projection_matrix(np.shape(thick)[0], slab, iterations, kernel), thick)
 
 
-def smooth(thick, slab=STANDARD, damping=1e-3):
-    """The smoothest thin slices that explain the thick ones, see :func:`smooth_matrix`."""
+def smooth(thick: ArrayLike, slab: Slab = STANDARD, damping: float = 1e-3) -> Array:
+    """The smoothest thin slices that explain the thick ones, see :func:`smooth_matrix`.
+
+    >>> smooth(np.full(3, 2.0))[:3].round(6)
+    array([2., 2., 2.])
+    """
     return along(smooth_matrix(np.shape(thick)[0], slab, damping), thick)
 
 
-def consistent(stack, thick, slab=STANDARD):
+def consistent(stack: ArrayLike, thick: ArrayLike, slab: Slab = STANDARD) -> Array:
     r"""The nearest stack whose thick slices are the measured ones: :math:`x + A^T (A A^T)^{-1} (y - A x)`.
 
     Parameters
@@ -256,13 +318,21 @@ def consistent(stack, thick, slab=STANDARD):
     -------
     array (s·n, …)
         A of it is ``thick``, up to rounding.
+
+    >>> thicken(consistent(np.zeros(12), np.array([1.0, 2.0, 3.0]))).round(6)
+    array([1., 2., 3.])
     """
-    return np.asarray(stack) + along(pseudo_inverse(np.shape(thick)[0], slab), thick - thicken(stack, slab))
+    lacking = np.asarray(thick) - thicken(stack, slab)
+    return np.asarray(stack) + along(pseudo_inverse(np.shape(thick)[0], slab), lacking)
 
 
 @lru_cache(maxsize=64)
-def pseudo_inverse(n, slab=STANDARD):
-    """Aᵀ(AAᵀ)⁻¹, (s·n, n) float64."""
+def pseudo_inverse(n: int, slab: Slab = STANDARD) -> Array:
+    """Aᵀ(AAᵀ)⁻¹, (s·n, n) float64.
+
+    >>> bool(np.allclose(matrix(3) @ pseudo_inverse(3), np.eye(3)))
+    True
+    """
     forward = matrix(n, slab)
     return np.linalg.solve(forward @ forward.T, forward).T
 
@@ -270,7 +340,15 @@ def pseudo_inverse(n, slab=STANDARD):
 # -- moving pictures ---------------------------------------------------------------------------------------------------
 
 
-def cine(image, frames=16, *, cycles=2.0, amplitude=4.0, rate=(0.0, 0.35), seed=0):
+def cine(
+    image: ArrayLike,
+    frames: int = 16,
+    *,
+    cycles: float = 2.0,
+    amplitude: float = 4.0,
+    rate: tuple[float, float] = (0.0, 0.35),
+    seed: int | Rng = 0,
+) -> Stack:
     """A slice that breathes and takes up contrast agent, made from one that does neither.
 
     A smooth displacement, mostly along the rows, swells and shrinks ``cycles`` times; a round region of random place
@@ -291,6 +369,9 @@ def cine(image, frames=16, *, cycles=2.0, amplitude=4.0, rate=(0.0, 0.35), seed=
     Returns
     -------
     float32 array (frames, h, w)
+
+    >>> cine(np.ones((8, 8)), frames=4).shape
+    (4, 8, 8)
     """
     from scipy import ndimage
 
@@ -315,7 +396,7 @@ def cine(image, frames=16, *, cycles=2.0, amplitude=4.0, rate=(0.0, 0.35), seed=
     return np.stack(made).astype(np.float32)
 
 
-def every_second(series, noise, rng):
+def every_second(series: Stack, noise: float, rng: Rng) -> Stack:
     """What is measured of a series: every second frame, a magnitude with ``noise`` % of its 99.5th percentile.
 
     Parameters
@@ -327,6 +408,9 @@ def every_second(series, noise, rng):
     Returns
     -------
     float32 array (frames / 2, h, w)
+
+    >>> every_second(np.arange(4.0).reshape(4, 1, 1), 0, np.random.default_rng(0)).ravel()
+    array([0., 2.], dtype=float32)
     """
     frames = np.asarray(series)[::2]
     sigma = noise / 100 * np.percentile(frames, 99.5)
@@ -334,7 +418,7 @@ def every_second(series, noise, rng):
     return np.hypot(frames + real, imaginary).astype(np.float32)
 
 
-def between_frames(frames, *, time=0.0, space=0.0):
+def between_frames(frames: Stack, *, time: float = 0.0, space: float = 0.0) -> Stack:
     """A series of every second frame made whole: cubic interpolation in time, after a Gaussian against noise.
 
     Parameters
@@ -346,6 +430,9 @@ def between_frames(frames, *, time=0.0, space=0.0):
     Returns
     -------
     array (2·n, h, w)
+
+    >>> between_frames(np.array([0.0, 4.0]).reshape(2, 1, 1)).ravel()
+    array([0., 2., 4., 4.])
     """
     from scipy import ndimage
 

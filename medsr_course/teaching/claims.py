@@ -13,15 +13,17 @@ import html
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from medsr_course import runtime
+from medsr_course.types import PathLike
 
 KINDS = ("learned", "physics", "invariant", "safety")
 MIME = "application/vnd.medsr.claim+json"
 
-_made = []
+_made: list["Claim"] = []
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Claim:
     why: str = ""
 
     @property
-    def mark(self):
+    def mark(self) -> str:
+        """✓, ✗ or – (not measured)."""
         return {True: "✓", False: "✗", None: "–"}[self.ok]
 
     def __str__(self):
@@ -59,7 +62,14 @@ class Claim:
         }
 
 
-def check(claim, value, *, at_least=None, at_most=None, kind="learned"):
+def check(
+    claim: str,
+    value: float,
+    *,
+    at_least: float | dict[str, float] | None = None,
+    at_most: float | dict[str, float] | None = None,
+    kind: str = "learned",
+) -> Claim:
     """Compare a measured value with its bound, show the outcome and record it.
 
     Parameters
@@ -73,9 +83,10 @@ def check(claim, value, *, at_least=None, at_most=None, kind="learned"):
         claim has ``at_least=1``.
     kind : {"learned", "physics", "invariant", "safety"}
 
-    Returns
-    -------
-    Claim
+    Raises
+    ------
+    ValueError
+        For another kind, and where there is no bound.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
@@ -89,12 +100,12 @@ def check(claim, value, *, at_least=None, at_most=None, kind="learned"):
     return _record(Claim(claim, kind, value, " and ".join(limits), ok))
 
 
-def skip(claim, why, *, kind="learned"):
+def skip(claim: str, why: str, *, kind: str = "learned") -> Claim:
     """Record that a claim could not be measured here, and why (no real scans, no network …)."""
     return _record(Claim(claim, kind, None, "", None, why))
 
 
-def receipt():
+def receipt() -> None:
     """Show every claim this kernel has made so far, as the chapter's closing list."""
     from IPython.display import Markdown, display
 
@@ -103,7 +114,7 @@ def receipt():
     display(Markdown("\n".join(lines) or "No claim has been checked in this kernel yet."))
 
 
-def reset():
+def reset() -> None:
     """Forget the claims of this kernel (``runtime.start`` does it)."""
     _made.clear()
 
@@ -111,8 +122,8 @@ def reset():
 runtime.at_start.append(reset)
 
 
-def declared(notebook):
-    """Names of the claims a notebook makes, read from its cells tagged ``claim`` without running it."""
+def declared(notebook: PathLike) -> list[str]:
+    """Return the names of the claims a notebook makes, read from its cells tagged ``claim`` without running it."""
     names = []
     for cell in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]:
         if "claim" not in cell["metadata"].get("tags", []):
@@ -124,8 +135,8 @@ def declared(notebook):
     return list(dict.fromkeys(names))
 
 
-def collect(executed, source=None):
-    """Claims recorded in an executed notebook, as the rows of ``claims.json``.
+def collect(executed: PathLike, source: PathLike | None = None) -> list[dict[str, Any]]:
+    """Return the claims recorded in an executed notebook, as the rows of ``claims.json``.
 
     A claim that ``source`` (default: ``executed``) declares and that left no record is a row with
     ``ok: False``.

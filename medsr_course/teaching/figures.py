@@ -8,15 +8,25 @@ import base64
 import functools
 import html
 import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from medsr_course.types import Array, ArrayLike
+
+if TYPE_CHECKING:  # Matplotlib is loaded with the first figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#6e6e6e"
 PALETTE = (BLUE, ORANGE, GREEN, PINK, "#e69f00", "#56b4e9")  # Okabe & Ito 2008: colour-blind safe
 
 
-def subplots(rows=1, columns=1, *, size=None, **kwargs):
-    """``matplotlib.pyplot.subplots`` in the course's style; give the figure to :func:`finish`.
+def subplots(
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float] | None = None, **kwargs: Any
+) -> tuple["Figure", Any]:
+    """Return ``matplotlib.pyplot.subplots`` in the course's style; give the figure to :func:`finish`.
 
     Images (``ax.imshow``) are grey unless told otherwise.
 
@@ -28,7 +38,7 @@ def subplots(rows=1, columns=1, *, size=None, **kwargs):
     import matplotlib.pyplot as plt
     from cycler import cycler
 
-    style = {
+    style: dict[Any, Any] = {
         "axes.prop_cycle": cycler(color=PALETTE),
         "axes.spines.right": False,
         "axes.spines.top": False,
@@ -53,7 +63,7 @@ def _grey(imshow):
     return drawn
 
 
-def finish(fig, caption):
+def finish(fig: "Figure", caption: str) -> None:
     """Show a figure once, with its caption below it (also its text for screen readers), and close it."""
     import matplotlib.pyplot as plt
     from IPython.display import display
@@ -74,8 +84,18 @@ def finish(fig, caption):
     display({"text/html": body, "text/plain": f"Figure: {caption}"}, raw=True)
 
 
-def show(images, caption, *, window=None, columns=None, pixel_size=None, panel=2.9, cmap="gray", bar=None):
-    """Images side by side in **one** intensity window, titles above, caption below.
+def show(
+    images: Mapping[str, Any],
+    caption: str,
+    *,
+    window: tuple[float, float] | None = None,
+    columns: int | None = None,
+    pixel_size: float | Mapping[str, float] | None = None,
+    panel: float = 2.9,
+    cmap: Any = "gray",
+    bar: str | None = None,
+) -> None:
+    """Show images side by side in **one** intensity window, titles above, caption below.
 
     Parameters
     ----------
@@ -104,7 +124,7 @@ def show(images, caption, *, window=None, columns=None, pixel_size=None, panel=2
     for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
         drawn = ax.imshow(image, vmin=window[0], vmax=window[1], cmap=cmap, origin="lower")
         ax.set_title(title)
-        mm = pixel_size.get(title) if isinstance(pixel_size, dict) else pixel_size
+        mm: Any = pixel_size.get(title) if isinstance(pixel_size, Mapping) else pixel_size
         if mm:
             scale_bar(ax, np.shape(image), mm)
     if bar:
@@ -112,8 +132,97 @@ def show(images, caption, *, window=None, columns=None, pixel_size=None, panel=2
     finish(fig, caption)
 
 
-def default_window(image):
-    """Intensity window of :func:`show`: 0 (or the minimum, if signed) to the 99.8th percentile.
+def curves(
+    lines: Mapping[str, Any],
+    caption: str,
+    *,
+    xlabel: str | Sequence[str] = "",
+    ylabel: str | Sequence[str] = "",
+    title: str = "",
+    style: str = "-",
+    level: float | None = None,
+    size: tuple[float, float] | None = None,
+    **axis: Any,
+) -> None:
+    """Draw curves with a legend; a dict of dicts gives panels side by side, each titled by its key.
+
+    Parameters
+    ----------
+    lines : dict of str to array (n,), or to (x, y)
+        Label → curve. Where y is (repeats, n), their mean is drawn, and a band from the least to the greatest. An empty
+        curve (nothing was trained) is left out.
+    xlabel, ylabel : str or one per panel
+    style : str
+        Matplotlib's: ``"-"``, or ``"o-"`` with a dot for each measurement.
+    level : float, optional
+        A dashed grey line to compare with.
+    size : (float, float), optional
+        Width and height in inches.
+    axis
+        For ``Axes.set``: ``xscale="log"``, ``ylim=(0, 1)``, ``xticks=widths`` (which are then the only ticks).
+    """
+    panels = lines if isinstance(next(iter(lines.values())), Mapping) else {title: lines}
+    fig, axes = subplots(1, len(panels), size=size or (4.6 * len(panels) + 1, 3), squeeze=False)
+    said: list[str] = []  # by the legend of the panel before
+    for k, (ax, (heading, drawn)) in enumerate(zip(axes[0], panels.items(), strict=True)):
+        for label, curve in drawn.items():
+            x, y = curve if isinstance(curve, tuple) else (np.arange(np.shape(curve)[-1]), curve)
+            repeats = np.atleast_2d(y)
+            if not repeats.size:
+                continue
+            (line,) = ax.plot(x, repeats.mean(axis=0), style, ms=4, label=label)
+            if len(repeats) > 1:
+                ax.fill_between(x, repeats.min(axis=0), repeats.max(axis=0), color=line.get_color(), alpha=0.15)
+        if level is not None:
+            ax.axhline(level, color=GREY, lw=1, ls="--")
+        names = [label if isinstance(label, str) else label[k] for label in (xlabel, ylabel)]
+        ax.set(title=heading, xlabel=names[0], ylabel=names[1], **axis)
+        if "xticks" in axis:
+            ax.set_xticks(axis["xticks"], [f"{tick:g}" for tick in axis["xticks"]])
+            ax.minorticks_off()
+        labels = ax.get_legend_handles_labels()[1]
+        if labels and labels != said:
+            ax.legend(fontsize=8)
+        said = labels
+    finish(fig, caption)
+
+
+def matrix(
+    values: ArrayLike, rows: Sequence[str], columns: Sequence[str], caption: str, *, bar: str, **axis: Any
+) -> None:
+    """Draw a matrix of signed numbers: blue above zero, red below, the number in each field.
+
+    Parameters
+    ----------
+    values : array (rows, columns)
+    rows, columns : sequence of str
+        Their names, from the top and from the left.
+    bar : str
+        What the numbers are, and their unit.
+    axis
+        For ``Axes.set``: ``xlabel="tested on"``.
+    """
+    fig, ax = subplots(size=(1.2 * len(columns) + 1.6, 0.8 * len(rows) + 1.4))
+    limit = max(1.0, float(np.abs(values).max()))
+    drawn = ax.imshow(values, "RdBu", vmin=-limit, vmax=limit, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        colour = "white" if abs(value) > 0.6 * limit else "black"
+        ax.text(j, i, f"{value:+.1f}".replace("-", "−"), ha="center", va="center", color=colour)
+    ax.set(xticks=range(len(columns)), xticklabels=columns, yticks=range(len(rows)), yticklabels=rows, **axis)
+    fig.colorbar(drawn, label=bar)
+    finish(fig, caption)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], above: str = "") -> None:
+    """Show a table: ``head`` names its columns, every row has a cell for each; ``above`` says what it holds."""
+    from IPython.display import Markdown, display
+
+    lines = [f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows)]
+    display(Markdown("\n".join([above, "", *lines] if above else lines)))
+
+
+def default_window(image: Array) -> tuple[float, float]:
+    """Return the intensity window of :func:`show`: 0 (or the minimum, if signed) to the 99.8th percentile.
 
     Ringing below zero does not make a magnitude image signed: a minimum of less than a fifth of the
     upper end counts as 0, so that air stays black.
@@ -122,11 +231,10 @@ def default_window(image):
     return (low if low < -0.2 * abs(high) else 0.0), high
 
 
-def scale_bar(ax, shape, pixel_size):
-    """A labelled scale bar in the lower left corner of an image drawn with ``origin="lower"``."""
+def scale_bar(ax: "Axes", shape: Sequence[int], pixel_size: float) -> None:
+    """Draw a labelled scale bar in the lower left corner of an image drawn with ``origin="lower"``."""
     bars = ((50, "5 cm"), (20, "2 cm"), (5, "5 mm"))
     length, label = next((bar for bar in bars if bar[0] / pixel_size < 0.45 * shape[1]), bars[-1])
-    x = 0.04 * shape[1]
-    y = 0.04 * shape[0]
+    x, y = 0.04 * shape[1], 0.04 * shape[0]
     ax.plot([x, x + length / pixel_size], [y, y], color="white", lw=2.5, solid_capstyle="butt")
     ax.text(x, y + 0.02 * shape[0], label, color="white", fontsize=8, va="bottom")

@@ -6,6 +6,7 @@ A chapter in two halves is ``02_….ipynb`` and ``02b_….ipynb``: "02" asks for
 the package, ``data/``, the lock, the profile and the kind of run (null or not) are the same.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -15,7 +16,6 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,12 +110,16 @@ def run(
         If there is no such chapter, or the folder cannot be written, or another run writes into it.
     """
     chosen = select(wanted)
-    with _writing_to(output):
-        output.mkdir(parents=True, exist_ok=True)
-        (output / ".lock").touch()
+    output = runtime.writable_folder(output, "--output")
+    for name in ("claims.json", "timings.json", *(source.name for source in chosen.values())):
+        if (output / name).is_dir() or (output / name).resolve() == folder() / name:
+            raise CourseError(f"{output / name} is a folder or the chapter itself: choose another --output")
     rows: list[dict[str, Any]] = []
     timings: list[dict[str, Any]] = []
-    with catalogue.locked(output / ".lock", busy=f"another run writes into {output}: choose another --output"):
+    busy = f"another run writes into {output}: choose another --output"
+    with contextlib.ExitStack() as held:
+        with _writing_to(output):
+            held.enter_context(runtime.locked(output / ".lock", busy=busy))
         for chapter, source in chosen.items():
             yield Progress(chapter, source, len(chosen))
             done = execute(chapter, profile, fresh=fresh)
@@ -123,18 +127,19 @@ def run(
             rows += made
             timings.append({"chapter": chapter, "seconds": done.seconds, "peak_mib": done.peak_mib})
             with _writing_to(output):
-                shutil.copyfile(done.path, output / source.name)
+                with runtime.atomic_write(output / source.name) as part:
+                    shutil.copyfile(done.path, part)
                 _write_json(output / "claims.json", rows)
                 _write_json(output / "timings.json", timings)
             yield Progress(chapter, source, len(chosen), done, tuple(made))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _writing_to(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CourseError(f"cannot write to {output} ({error.strerror}): choose another --output") from None
+        raise CourseError(f"cannot write to {output} ({error.strerror or error}): choose another --output") from None
 
 
 def _write_json(path: Path, value: list[dict[str, Any]]) -> None:
@@ -182,7 +187,9 @@ def _execute(chapter: str, source: Path, store: Path, profile: str, timeout: flo
     # A name of its own, so that two processes never write the same file; kept only when complete.
     working = store / f"{source.stem}.{os.getpid()}.ipynb"
     began, error = time.perf_counter(), ""
-    with _Environment(MEDSR_PROGRESS="0", PYDEVD_DISABLE_FILE_VALIDATION="1"), _PeakMemory() as memory:
+    # The kernel works in the chapters' folder: a relative path would be another one there.
+    settings = {"MEDSR_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | runtime.folder_settings()
+    with _Environment(**settings), _PeakMemory() as memory:
         try:
             papermill.execute_notebook(
                 source, working, {"PROFILE": profile}, kernel_name="python3", progress_bar=False,

@@ -2,8 +2,6 @@
 
 from functools import partial
 
-import numpy.typing as npt
-
 from medsr_course import runtime
 from medsr_course.leaderboard import scans
 from medsr_course.leaderboard.board import Board, Entry, Row
@@ -11,6 +9,7 @@ from medsr_course.leaderboard.scans import COHORT, REPORT, Request
 from medsr_course.networks import pretrained
 from medsr_course.scans import volumes
 from medsr_course.tasks import denoising
+from medsr_course.types import Stack
 
 TUNING_SLICES = 2  # of each validation scan, on which the strengths are chosen
 SLICES = 5  # of each scan that is measured
@@ -27,14 +26,14 @@ def measure(request: Request) -> list[Row]:
             entries = _entries(kind, level, tuning)
             setting = f"{'magnitudes' if kind == 'rician' else 'real channel'}, {level} % noise"
             for scan in runtime.progress(measured, f"{kind}, {level} %", unit="scan"):
-                given = denoising.pair(scan.read(), level, kind, key=scan.key, slices=SLICES)
-                rows += [entry.row(scan, setting, given, given.scores, given.noisy.size) for entry in entries]
+                pair = denoising.pair(scan.read(), level, kind, key=scan.key, slices=SLICES)
+                rows += [entry.row(scan, setting, pair, pair.scores, pair.given.size) for entry in entries]
     return rows
 
 
 def _entries(kind: str, level: float, tuning: list) -> list[Entry]:
     pairs = [denoising.pair(stack, level, kind, key=f"tuning {i}") for i, stack in enumerate(tuning)]
-    entries = [Entry("noisy", "noisy", lambda given: given.noisy)]
+    entries = [Entry("noisy", "noisy", lambda pair: pair.given)]
     for name, found in denoising.FILTERS.items():
         best = denoising.choose(name, pairs)
         entries.append(Entry(name, found.title, best, more={"strength": best.strength}))
@@ -46,8 +45,8 @@ def _entries(kind: str, level: float, tuning: list) -> list[Entry]:
     return entries
 
 
-def _network(name: str, given: denoising.Pair) -> npt.NDArray:
-    return pretrained.denoise(name, given.noisy)
+def _network(name: str, pair: denoising.Pair) -> Stack:
+    return pretrained.denoise(name, pair.given)
 
 
 BOARD = Board(

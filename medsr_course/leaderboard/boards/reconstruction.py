@@ -1,10 +1,8 @@
 """Reconstruction from k-space: classical methods tuned on validation scans against the shipped networks."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course import runtime
 from medsr_course.leaderboard import scans
@@ -13,6 +11,7 @@ from medsr_course.leaderboard.scans import CT, Request, Scan
 from medsr_course.networks import pretrained
 from medsr_course.physics import metrics
 from medsr_course.tasks import reconstruction
+from medsr_course.types import Array, Image
 
 FACTORS = (4, 8)
 SLICES = 3  # of each scan, spread over the brain: compressed sensing takes its time
@@ -21,7 +20,6 @@ WEIGHTS = {  # of compressed sensing, what is tried
     "tv": (0.0003, 0.001, 0.003, 0.009, 0.03, 0.09),
 }
 TITLES = {"wavelet": "Compressed sensing, wavelets", "tv": "Compressed sensing, total variation"}
-METRICS = {"psnr": ("PSNR (dB)", ".2f", "up"), "ssim": ("SSIM", ".3f", "up"), "hfen": ("HFEN", ".3f", "down")}
 TUNING = ("T1w", "T2w", "FLAIR")  # contrasts
 
 
@@ -33,42 +31,38 @@ def measure(request: Request) -> list[Row]:
     for scan in runtime.progress([scan for scan in measured if scan.group != CT], "reconstruction", unit="scan"):
         image = scan.read()
         for factor in FACTORS:
-            target, kspace, mask = _case(scan, image, factor)
-            _, middle, _ = _case(scan, image, factor, pattern="middle")
-            given = {"kspace": kspace, "mask": mask, "other": middle}
-            given |= {prior: scans.choose(scan, chosen[factor, prior]) for prior in WEIGHTS}
-            scores = partial(_scores, target)
-            rows += [entry.row(scan, f"R = {factor}", given, scores, target.size) for entry in _entries()]
+            pair = _case(scan, image, factor)
+            other = _case(scan, image, factor, pattern="middle").given
+            weights = {prior: scans.choose(scan, chosen[factor, prior]) for prior in WEIGHTS}
+            entries = _entries(other, weights)
+            rows += [entry.row(scan, f"R = {factor}", pair, pair.scores, pair.target.size) for entry in entries]
     return rows
 
 
-def _case(scan: Scan, image: Any, factor: int, slices: int = SLICES, pattern: str = "random") -> tuple:
-    return reconstruction.scan(image, factor, key=scan.key, slices=slices, pattern=pattern)
+def _case(scan: Scan, image: Image, factor: int, slices: int = SLICES, pattern: str = "random") -> reconstruction.Pair:
+    return reconstruction.pair(image, factor, key=scan.key, slices=slices, pattern=pattern)
 
 
-def _scores(target: npt.NDArray, result: npt.NDArray) -> Row:
-    return {name: getattr(metrics, name)(target, np.abs(result)) for name in METRICS}
-
-
-def _entries() -> list[Entry]:
-    """The methods, from k-space, mask, other k-space with as many lines from the middle, and weights, to images."""
+def _entries(other: Array, weights: dict[str, float]) -> list[Entry]:
+    """The methods, from a pair to images; ``other`` is k-space with as many lines, all from the middle."""
     entries = [
-        Entry("zero-filled", "Zero-filled", lambda given: reconstruction.zero_filled(given["kspace"])),
-        Entry("middle", "As many lines, all from the middle", lambda given: reconstruction.zero_filled(given["other"])),
+        Entry("zero-filled", "Zero-filled", lambda pair: reconstruction.zero_filled(pair.given)),
+        Entry("middle", "As many lines, all from the middle", lambda pair: reconstruction.zero_filled(other)),
     ]
-    entries += [Entry(f"cs-{prior}", title, partial(_sensed, prior), parameters=1) for prior, title in TITLES.items()]
+    for prior, title in TITLES.items():
+        entries.append(Entry(f"cs-{prior}", title, partial(_sensed, prior, weights[prior]), parameters=1))
     for name in pretrained.names("reconstruction"):
         card = pretrained.card(name)
         entries.append(Entry(name, card.title, partial(_network, name), card.parameters))
     return entries
 
 
-def _sensed(prior: str, given: dict[str, Any]) -> npt.NDArray:
-    return reconstruction.compressed_sensing(given["kspace"], given["mask"], given[prior], prior=prior)
+def _sensed(prior: str, weight: float, pair: reconstruction.Pair) -> Array:
+    return reconstruction.compressed_sensing(pair.given, pair.mask, weight, prior=prior)
 
 
-def _network(name: str, given: dict[str, Any]) -> npt.NDArray:
-    return pretrained.reconstruct(name, given["kspace"], given["mask"])
+def _network(name: str, pair: reconstruction.Pair) -> Array:
+    return pretrained.reconstruct(name, pair.given, pair.mask)
 
 
 def _choose(tuning: list[Scan]) -> dict[tuple[int, str], dict[Scan, dict[float, float]]]:
@@ -77,11 +71,10 @@ def _choose(tuning: list[Scan]) -> dict[tuple[int, str], dict[Scan, dict[float, 
     for scan in runtime.progress(tuning, "choosing λ", unit="scan"):
         image = scan.read()
         for factor in FACTORS:
-            target, kspace, mask = _case(scan, image, factor, slices=1)
-            given = {"kspace": kspace, "mask": mask}
+            pair = _case(scan, image, factor, slices=1)
             for prior, weights in WEIGHTS.items():
-                results = {weight: _sensed(prior, given | {prior: weight}) for weight in weights}
-                curve = {weight: metrics.psnr(target, np.abs(result)) for weight, result in results.items()}
+                results = {weight: np.abs(_sensed(prior, weight, pair)) for weight in weights}
+                curve = {weight: metrics.psnr(pair.target, result) for weight, result in results.items()}
                 found.setdefault((factor, prior), {})[scan] = curve
     return found
 
@@ -98,7 +91,7 @@ BOARD = Board(
         "the same minutes give without any method: a coarser image. Compressed sensing: λ chosen among six on "
         "validation scans of the same kind, for each R. One network for both R."
     ),
-    metrics=METRICS,
+    metrics={"psnr": ("PSNR (dB)", ".2f", "up"), "ssim": ("SSIM", ".3f", "up"), "hfen": ("HFEN", ".3f", "down")},
     reference="zero-filled",
     measure=measure,
 )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course import runtime
 from medsr_course.leaderboard import cache, markdown, methods, scans, statistics, tables
@@ -21,12 +20,13 @@ from medsr_course.physics.interpolation import zero_fill
 from medsr_course.physics.noise import noise_sigma
 from medsr_course.scans import phantom, volumes
 from medsr_course.tasks import superresolution
+from medsr_course.types import Stack
 
 NOISES = {2: (0, 3, 6), 4: (0,)}  # %, by scale
 ROWS_VERSION = 2  # raise it when a row would come out differently: kept rows are then measured again
 MODULES = (  # what a row depends on
     *(f"physics/{name}" for name in ("acquisition", "grid", "interpolation", "metrics", "noise")),
-    *("scans/volumes", "tasks/denoising", "tasks/superresolution"),
+    *("scans/volumes", "tasks/denoising", "tasks/pairs", "tasks/superresolution"),
 )
 PLAIN = ("zip", *(f"{name}{BEST}" for name, f in FILTERS.items() if not f.rician))
 STRICT = ("zip", *(f"{name}{BEST}" for name in FILTERS))
@@ -136,9 +136,10 @@ class _Bench:
     def __init__(self, scan: Scan, fresh: bool) -> None:
         image = scan.read()
         self.scan, self._image = scan, image
-        self._options = {"contrast": scan.contrast, "pixel_size": volumes.pixel_size(image)}
-        about = repr((ROWS_VERSION, cache.code(MODULES), self._options, scan.subject)).encode()
-        self._kept = cache.Kept(about + np.ascontiguousarray(volumes.axial_slices(image)).tobytes(), fresh)
+        about = ROWS_VERSION, cache.code(MODULES), scan.contrast, volumes.pixel_size(image), scan.subject
+        self._kept = cache.Kept(
+            repr(about).encode() + np.ascontiguousarray(volumes.axial_slices(image)).tobytes(), fresh
+        )
         self._made: dict[tuple, Any] = {}
 
     def forget(self) -> None:
@@ -150,12 +151,11 @@ class _Bench:
         method = None if name in FILTERS else methods.get(name)
 
         def measure() -> Row:
-            target, coarse = self._pair(scale, noise)
+            pair = self._pair(scale, noise)
             if method and method.learned:
-                method(coarse[:1], scale)  # a session is made at the first call
-            result, seconds = timed(method, coarse, scale) if method else self._filtered(name, noise, strength)
-            values = superresolution.scores(target, result, coarse, **self._options)
-            return values | {"seconds_per_megavoxel": seconds / (target.size / 1e6)}
+                method(pair.given[:1], scale)  # a session is made at the first call
+            result, seconds = timed(method, pair.given, scale) if method else self._filtered(name, noise, strength)
+            return pair.scores(result) | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
 
         values = self._kept.get(f"{methods.identity(name)} x{scale} {noise}% {strength}", measure)
         about = {"method": name, "scale": scale, "noise": noise, "strength": strength}
@@ -166,9 +166,8 @@ class _Bench:
         strengths = FILTERS[name].strengths
 
         def measure() -> list[list[float]]:
-            target, _ = self._pair(2, noise)
             results = (self._filtered(name, noise, strength)[0] for strength in strengths)
-            return [list(superresolution.psnrs(target, result, **self._options).values()) for result in results]
+            return [list(self._pair(2, noise).psnrs(result).values()) for result in results]
 
         return dict(zip(strengths, self._kept.get(f"sweep {name} {strengths} {noise}%", measure), strict=True))
 
@@ -178,16 +177,17 @@ class _Bench:
         row = self.row(name, 2, noise, max(swept, key=lambda strength: swept[strength][0]))
         return row | {"method": name + BEST, "psnr_head": max(head for _, head in swept.values())}
 
-    def _pair(self, scale: int, noise: int) -> tuple[npt.NDArray, npt.NDArray]:
+    def _pair(self, scale: int, noise: int) -> superresolution.Pair:
         if (scale, noise) not in self._made:
             self._image = self._image or self.scan.read()
-            pair = superresolution.pair(self._image, scale, noise=noise, key=self.scan.key)
-            self._made[scale, noise] = pair
+            self._made[scale, noise] = superresolution.pair(
+                self._image, scale, noise=noise, key=self.scan.key, contrast=self.scan.contrast
+            )
         return self._made[scale, noise]
 
-    def _filtered(self, name: str, noise: int, strength: Any) -> tuple[npt.NDArray, float]:
+    def _filtered(self, name: str, noise: int, strength: Any) -> tuple[Stack, float]:
         """Result of a filter after zero-filling, and the seconds it took."""
-        _, coarse = self._pair(2, noise)
+        coarse = self._pair(2, noise).given
         used, sigma = FILTERS[name], noise_sigma(coarse, noise).ravel()
         key = used.apply, noise, strength
         if key not in self._made:

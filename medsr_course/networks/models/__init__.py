@@ -3,6 +3,8 @@
 One module per task; :func:`build` makes a network by the name and settings that a model card states.
 """
 
+from typing import Any
+
 from medsr_course.networks.models import (
     denoising,
     features,
@@ -23,8 +25,14 @@ TASKS = (superresolution, features, denoising, thick_slices, segmentation, recon
 ARCHITECTURES = {name: network for task in TASKS for name, network in task.ARCHITECTURES.items()}
 
 
-def build(architecture, **settings):
-    """A network by name, as a model card states it: ``build("espcn", scale=4, filters=48, depth=6)``."""
+def build(architecture: str, **settings: Any) -> keras.Model:
+    """Returns a network by name, as a model card states it: ``build("espcn", scale=4, filters=48, depth=6)``.
+
+    Raises
+    ------
+    ValueError
+        If there is no architecture of that name.
+    """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"there is no network {architecture!r}; there are: {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[architecture](**settings)

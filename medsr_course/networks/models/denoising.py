@@ -8,12 +8,22 @@ With ``fold=2`` the first convolution has a stride of two and the last one a sub
 them works on a grid of half the size, four times cheaper, and sees twice as far (Zhang, Zuo & Zhang 2018, FFDNet).
 """
 
+from collections.abc import Sequence
+
 from medsr_course.networks.layers import CropLike, DepthToSpace
-from medsr_course.networks.models.common import convolution, image_input, keras, last_convolution, layers
+from medsr_course.networks.models.common import (
+    CHANNELS_LAST,
+    Tensor,
+    convolution,
+    image_input,
+    keras,
+    last_convolution,
+    layers,
+)
 
 
-def dncnn(*, filters=64, depth=8, fold=1, noise_map=False, seed=0):
-    """DnCNN (Zhang et al. 2017) without biases and batch normalisation: ``depth`` 3×3 convolutions.
+def dncnn(*, filters: int = 64, depth: int = 8, fold: int = 1, noise_map: bool = False, seed: int = 0) -> keras.Model:
+    """Returns a DnCNN (Zhang et al. 2017) without biases and batch normalisation: ``depth`` 3×3 convolutions.
 
     Parameters
     ----------
@@ -24,14 +34,9 @@ def dncnn(*, filters=64, depth=8, fold=1, noise_map=False, seed=0):
     fold : {1, 2}
         2: work on half the grid.
     noise_map : bool
-        A second channel holds the noise at every pixel; without it the network is blind to the level.
-    seed : int
-        Of the initial weights.
+        A second channel holds the noise at every pixel; without it the network does not see the level.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 1)`` to ``(n, h, w, 1)``.
+    The model maps ``(n, h, w, 1)`` to ``(n, h, w, 1)``.
     """
     _checked(fold, depth)
     image = image_input("noisy", noise_map)
@@ -41,8 +46,15 @@ def dncnn(*, filters=64, depth=8, fold=1, noise_map=False, seed=0):
     return keras.Model(image, _write(x, image, fold), name="dncnn")
 
 
-def denoising_unet(*, filters=(24, 48, 64), blocks=(1, 1, 1), fold=1, noise_map=False, seed=0):
-    """A small U-Net of residual blocks (Ronneberger et al. 2015; Zhang et al. 2021, DRUNet): coarse levels see far.
+def denoising_unet(
+    *,
+    filters: Sequence[int] = (24, 48, 64),
+    blocks: Sequence[int] = (1, 1, 1),
+    fold: int = 1,
+    noise_map: bool = False,
+    seed: int = 0,
+) -> keras.Model:
+    """Returns a small U-Net of residual blocks (Ronneberger et al. 2015; Zhang et al. 2021, DRUNet).
 
     Parameters
     ----------
@@ -75,8 +87,8 @@ def denoising_unet(*, filters=(24, 48, 64), blocks=(1, 1, 1), fold=1, noise_map=
     return keras.Model(image, _write(layers.ReLU()(x), image, fold), name="denoising_unet")
 
 
-def autoencoder(*, filters=(16, 32), code=4, seed=0):
-    """A convolutional autoencoder: the image itself, not a residual, through a code of ``code`` numbers per 4×4 pixels.
+def autoencoder(*, filters: Sequence[int] = (16, 32), code: int = 4, seed: int = 0) -> keras.Model:
+    """Returns an autoencoder: the image itself, not a residual, through ``code`` numbers per 4×4 pixels.
 
     Parameters
     ----------
@@ -84,12 +96,8 @@ def autoencoder(*, filters=(16, 32), code=4, seed=0):
         Channels on the way to the code; each halves the grid.
     code : int
         Channels of the code.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 1)`` to the denoised image ``(n, h, w, 1)``.
+    The model maps ``(n, h, w, 1)`` to the denoised image ``(n, h, w, 1)``.
     """
     image = image_input("noisy", False)
     x = image
@@ -100,11 +108,11 @@ def autoencoder(*, filters=(16, 32), code=4, seed=0):
     for i, width in enumerate(reversed(filters)):
         x = convolution(width, 3, seed + 30 + i)(x)
         x = DepthToSpace(2)(convolution(4 * width, 3, seed + 40 + i)(x))
-    x = layers.Conv2D(1, 3, padding="same", use_bias=False, dtype="float32")(x)
+    x = layers.Conv2D(1, 3, padding="same", use_bias=False, dtype="float32", **CHANNELS_LAST)(x)
     return keras.Model(image, CropLike(dtype="float32")([x, image]), name="autoencoder")
 
 
-def _read(image, filters, fold, seed, activation="relu"):
+def _read(image: Tensor, filters: int, fold: int, seed: int, activation: str | None = "relu") -> Tensor:
     """The first convolution; an even kernel, because with an odd one a stride of two starts at another pixel for odd
     sides than for even ones."""
     if fold == 1:
@@ -112,20 +120,20 @@ def _read(image, filters, fold, seed, activation="relu"):
     return convolution(filters, 4, seed, activation=activation, strides=2)(image)
 
 
-def _write(x, image, fold):
+def _write(x: Tensor, image: Tensor, fold: int) -> Tensor:
     x = last_convolution(fold**2, 3)(x)
     if fold == 1:
         return x
     return CropLike(name="residual", dtype="float32")([DepthToSpace(fold, dtype="float32")(x), image])
 
 
-def _block(x, filters, seed):
+def _block(x: Tensor, filters: int, seed: int) -> Tensor:
     y = convolution(filters, 3, seed)(x)
     y = convolution(filters, 3, None, activation=None, kernel_initializer="zeros")(y)
     return layers.Add()([x, y])
 
 
-def _checked(fold, depth):
+def _checked(fold: int, depth: int) -> None:
     if fold not in (1, 2) or depth < 2:
         raise ValueError(f"fold must be 1 or 2 and depth at least 2, not {fold} and {depth}")
 

@@ -1,52 +1,48 @@
 """Encoders: networks whose feature maps judge images."""
 
-from medsr_course.networks.models.common import convolution, keras, layers
+from collections.abc import Sequence
+
+from medsr_course.networks.models.common import CHANNELS_LAST, convolution, keras, layers
 
 
-def tissue_features(*, filters=(16, 32, 48), seed=0):
-    """An encoder as in VGG (Simonyan & Zisserman 2015): pairs of 3×3 convolutions, max-pooling between them.
+def tissue_features(*, filters: Sequence[int] = (16, 32, 48), seed: int = 0) -> keras.Model:
+    """Returns an encoder as in VGG (Simonyan & Zisserman 2015): pairs of 3×3 convolutions, max-pooling between them.
 
     Parameters
     ----------
     filters : tuple of int
         Channels of each level.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        ``(n, H, W, 1)``, divided by the intensity scale, to one feature map per level, ``(n, H/2ˡ, W/2ˡ, filters[l])``.
+    The model maps ``(n, H, W, 1)``, divided by the intensity scale, to one feature map per level,
+    ``(n, H/2ˡ, W/2ˡ, filters[l])``.
     """
     image = keras.Input((None, None, 1), name="fine")
     x, maps = image, []
     for i, width in enumerate(filters):
         if i:
-            x = layers.MaxPooling2D(padding="same")(x)
+            x = layers.MaxPooling2D(padding="same", **CHANNELS_LAST)(x)
         x = convolution(width, 3, seed + 2 * i, first=i == 0)(x)
         x = convolution(width, 3, seed + 2 * i + 1)(x)
         maps.append(x)
     return keras.Model(image, maps, name="tissue_features")
 
 
-def contrast_features(*, filters=(24, 40, 56, 64), seed=0):
-    """An encoder built otherwise: single 5×5 convolutions, a stride of two instead of pooling, smooth activations.
+def contrast_features(*, filters: Sequence[int] = (24, 40, 56, 64), seed: int = 0) -> keras.Model:
+    """Returns an encoder of single 5×5 convolutions, strides of two instead of pooling, and smooth activations.
 
     Parameters
     ----------
     filters : tuple of int
         Channels of each level.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        As :func:`tissue_features`.
+    The model maps as :func:`tissue_features` does.
     """
     image = keras.Input((None, None, 1), name="fine")
     x, maps = image, []
     for i, width in enumerate(filters):
         start = keras.initializers.HeNormal(seed=seed + i)
-        x = layers.Conv2D(width, 5, strides=2 if i else 1, padding="same", kernel_initializer=start)(x)
+        options = {"strides": 2 if i else 1, "padding": "same", "kernel_initializer": start}
+        x = layers.Conv2D(width, 5, **options, **CHANNELS_LAST)(x)
         x = keras.ops.gelu(x, approximate=True)  # by tanh, which ONNX has
         maps.append(x)
     return keras.Model(image, maps, name="contrast_features")

@@ -11,8 +11,10 @@ runs the iterations around it in NumPy. No biases, leaky ReLUs, and linear data 
 input. The last layer starts at zero: an untrained network *is* zero-filling. Any height and width will do.
 """
 
+from typing import Any
+
 from medsr_course.networks.layers import CropLike, DepthToSpace
-from medsr_course.networks.models.common import convolution, keras, last_convolution, layers, residual_tail
+from medsr_course.networks.models.common import Tensor, convolution, keras, last_convolution, layers, residual_tail
 
 ops = keras.ops
 LEAKY = "leaky_relu"  # haze has both signs; plain ReLUs began to learn later, or never
@@ -20,25 +22,27 @@ LEAKY = "leaky_relu"  # haze has both signs; plain ReLUs began to learn later, o
 
 @keras.saving.register_keras_serializable("medsr_course")
 class DataConsistency(layers.Layer):
-    """``[image, start, lines]``: what was measured goes back into the k-space of ``image``, with a learned trust.
+    r"""Puts what was measured back into the k-space of an image, with a learned trust: ``[image, start, lines]``.
 
-    ``start`` is the zero-filled image, whose k-space holds the measured samples. The trust, one number between 0 and 1
-    (the sigmoid of the weight), weighs them against the k-space of ``image``: it learns how noisy they are.
+    .. math:: \hat k = k + \tau\, m\, (y - k), \quad \tau = \sigma(\text{weight})
+
+    ``start`` is the zero-filled image, whose k-space holds the measured samples y; m is ``lines``. The trust τ, between
+    0 and 1, weighs them against the k-space k of ``image``: it learns how noisy they are.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         start = keras.initializers.Constant(3.0)  # sigmoid(3) = 0.95
         self.logit = self.add_weight(shape=(), initializer=start, name="trust", dtype="float32")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape[0]
 
     @property
-    def trust(self):
+    def trust(self) -> float:
         """The number between 0 and 1."""
         return float(ops.convert_to_numpy(ops.sigmoid(self.logit)))
 
-    def call(self, inputs):
+    def call(self, inputs: list[Tensor]) -> Tensor:
         image, start, lines = inputs
         difference = ops.cast(start - image, "float32")  # the transform is linear, so one will do
         real, imaginary = ops.fft((difference[..., 0], difference[..., 1]))
@@ -49,8 +53,8 @@ class DataConsistency(layers.Layer):
         return image + ops.sigmoid(self.logit) * ops.stack([real, -imaginary], axis=-1) / width
 
 
-def unet_block(filters, levels, hidden=0, seed=0):
-    """What all networks here are made of: a small U-Net from an image to a correction (Ronneberger et al. 2015).
+def unet_block(filters: int, levels: int, hidden: int = 0, seed: int = 0) -> keras.Model:
+    """Returns what all networks here are made of: a small U-Net, image to correction (Ronneberger et al. 2015).
 
     Parameters
     ----------
@@ -59,10 +63,7 @@ def unet_block(filters, levels, hidden=0, seed=0):
     hidden : int
         Channels of a state that it reads besides the image, and writes anew.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 2 + hidden)`` to the same shape; called "block".
+    The model maps ``(n, h, w, 2 + hidden)`` to the same shape; called "block".
     """
     state = keras.Input((None, None, 2 + hidden), name="state")
     # Half resolution from the start: 2×2 pixels become channels, nothing is lost, everything costs a quarter.
@@ -89,12 +90,12 @@ def unet_block(filters, levels, hidden=0, seed=0):
     return keras.Model(state, CropLike(dtype="float32")([outputs, state]), name="block")
 
 
-def _inputs():
+def _inputs() -> tuple[Tensor, Tensor]:
     return keras.Input((None, None, 2), name="zero_filled"), keras.Input((1, None), name="lines")
 
 
-def kspace_unet(*, filters=48, levels=3, seed=0):
-    """A U-Net on the zero-filled image (Ronneberger et al. 2015; Zbontar et al. 2018): one block, no data consistency.
+def kspace_unet(*, filters: int = 48, levels: int = 3, seed: int = 0) -> keras.Model:
+    """Returns a U-Net on the zero-filled image (Zbontar et al. 2018): one block, no data consistency.
 
     Parameters
     ----------
@@ -102,20 +103,15 @@ def kspace_unet(*, filters=48, levels=3, seed=0):
         Channels at half resolution; every level doubles them.
     levels : int
         1/2, 1/4 … of the resolution.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``; it does not look at the lines.
+    The model maps ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``; it does not use the lines.
     """
     start, lines = _inputs()
     return keras.Model([start, lines], unet_block(filters, levels, seed=seed)(start), name="kspace_unet")
 
 
-def cascade(*, filters=32, levels=2, iterations=5, hidden=0, seed=0):
-    """An unrolled network: a block proposes, data consistency disposes, again and again, with one set of weights.
+def cascade(*, filters: int = 32, levels: int = 2, iterations: int = 5, hidden: int = 0, seed: int = 0) -> keras.Model:
+    """Returns an unrolled network: block and data consistency in turn, again and again, with one set of weights.
 
     Iterations of gradient descent with the prior learned (Schlemper et al. 2018; weights shared as in MoDL, Aggarwal,
     Mani & Jacob 2019). With ``hidden`` channels the block also hands a state to its next iteration: recurrent over
@@ -125,14 +121,10 @@ def cascade(*, filters=32, levels=2, iterations=5, hidden=0, seed=0):
     ----------
     filters, levels, seed
         As for :func:`kspace_unet`.
-    iterations : int
     hidden : int
         Channels of the state.
 
-    Returns
-    -------
-    keras.Model
-        ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``.
+    The model maps ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, not {iterations}")
@@ -150,26 +142,26 @@ def cascade(*, filters=32, levels=2, iterations=5, hidden=0, seed=0):
     return keras.Model([start, lines], image - start, name="crnn" if hidden else "cascade")
 
 
-def crnn(*, filters=32, levels=2, iterations=5, hidden=8, seed=0):
-    """Convolutional-recurrent unrolling: :func:`cascade` with a hidden state."""
+def crnn(*, filters: int = 32, levels: int = 2, iterations: int = 5, hidden: int = 8, seed: int = 0) -> keras.Model:
+    """Returns a convolutional-recurrent network: :func:`cascade` with a hidden state."""
     return cascade(filters=filters, levels=levels, iterations=iterations, hidden=hidden, seed=seed)
 
 
-def block_of(model):
-    """The block of one of these networks: ``(n, h, w, 2 + hidden)`` to the same shape, without Fourier transform."""
+def block_of(model: keras.Model) -> keras.Model:
+    """Returns a network's block: ``(n, h, w, 2 + hidden)`` to the same shape, without Fourier transform."""
     return model.get_layer("block")
 
 
-def trust_of(model):
-    """How far a network trusts the measured samples, 0 … 1; None where it has no data consistency."""
+def trust_of(model: keras.Model) -> float | None:
+    """Returns how much weight a network gives the measured samples, 0 … 1; None without data consistency."""
     names = [layer.name for layer in model.layers]
     return model.get_layer("consistency").trust if "consistency" in names else None
 
 
-def multiplications(model, iterations=1):
-    """Real multiplications per pixel of the image, of a network's block times its iterations (convolutions only)."""
+def multiplications(model: keras.Model, iterations: int = 1) -> float:
+    """Returns the real multiplications per pixel of a network's block times its iterations (convolutions only)."""
     total, scale = 0.0, 1.0
-    place = {}  # part of the pixels at which each layer's output lives
+    place: dict[str, float] = {}  # part of the pixels at which each layer's output lives
     for layer in block_of(model).layers:
         parents = [place[t._keras_history.operation.name] for t in _list(layer.input)] if layer.name != "state" else []
         scale = parents[0] if parents else 1.0
@@ -182,7 +174,7 @@ def multiplications(model, iterations=1):
     return total * iterations
 
 
-def _list(x):
+def _list(x: Any) -> Any:
     return x if isinstance(x, (list, tuple)) else [x]
 
 

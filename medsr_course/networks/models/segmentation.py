@@ -4,12 +4,14 @@ They map a batch ``(n, h, w, channels)``, divided by its intensity scale, to one
 classes)``: softmax makes probabilities of them, the largest is the label. Any height and width will do.
 """
 
+from collections.abc import Sequence
+
 from medsr_course.networks.layers import CropLike
-from medsr_course.networks.models.common import keras, layers
+from medsr_course.networks.models.common import CHANNELS_LAST, Tensor, keras, layers
 
 
-def unet(classes, *, channels=1, filters=(16, 32, 64), seed=0):
-    """U-Net (Ronneberger, Fischer & Brox 2015): down to see far, up again to be exact, and a bridge at every level.
+def unet(classes: int, *, channels: int = 1, filters: Sequence[int] = (16, 32, 64), seed: int = 0) -> keras.Model:
+    """Returns a U-Net (Ronneberger, Fischer & Brox 2015): down, up again, and a bridge at every level.
 
     Two 3 × 3 convolutions with ReLU at every level; pooling halves the sides; on the way up nearest-neighbour
     enlargement, and the maps of the way down beside it. Unlike the paper's it pads, so that the output is as large as
@@ -23,13 +25,8 @@ def unet(classes, *, channels=1, filters=(16, 32, 64), seed=0):
         Of the input.
     filters : sequence of int
         Per level, finest first.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, channels)`` to logits ``(n, h, w, classes)``, float32.
+    The model maps ``(n, h, w, channels)`` to logits ``(n, h, w, classes)``, float32.
     """
     if classes < 2:
         raise ValueError(f"there must be at least two classes, not {classes}")
@@ -37,33 +34,24 @@ def unet(classes, *, channels=1, filters=(16, 32, 64), seed=0):
         raise ValueError("filters must name at least one level")
     seeds = iter(range(1000 * seed, 1000 * seed + 100))
 
-    def twice(x, width):
+    def twice(x: Tensor, width: int) -> Tensor:
         for _ in range(2):
-            x = layers.Conv2D(
-                width,
-                3,
-                padding="same",
-                activation="relu",
-                kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
-            )(x)
+            start = keras.initializers.HeNormal(seed=next(seeds))
+            options = {"padding": "same", "activation": "relu", "kernel_initializer": start}
+            x = layers.Conv2D(width, 3, **options, **CHANNELS_LAST)(x)
         return x
 
     image = keras.Input((None, None, channels), name="image")
     x, bridges = image, []
     for width in filters[:-1]:
         bridges.append(twice(x, width))
-        x = layers.MaxPooling2D(2, padding="same")(bridges[-1])
+        x = layers.MaxPooling2D(2, padding="same", **CHANNELS_LAST)(bridges[-1])
     x = twice(x, filters[-1])
     for width, bridge in zip(filters[-2::-1], bridges[::-1], strict=True):
-        x = CropLike()([layers.UpSampling2D(2, interpolation="nearest")(x), bridge])
+        x = CropLike()([layers.UpSampling2D(2, interpolation="nearest", **CHANNELS_LAST)(x), bridge])
         x = twice(layers.Concatenate()([bridge, x]), width)
-    logits = layers.Conv2D(
-        classes,
-        1,
-        kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
-        dtype="float32",
-        name="logits",
-    )(x)
+    start = keras.initializers.HeNormal(seed=next(seeds))
+    logits = layers.Conv2D(classes, 1, kernel_initializer=start, dtype="float32", name="logits", **CHANNELS_LAST)(x)
     return keras.Model(image, logits, name="unet")
 
 

@@ -16,6 +16,8 @@ unit (Zhang, Zuo & Zhang 2018, FFDNet): it need not guess whether a speck is noi
 brightness, too, because the bias of magnitude noise depends on it.
 """
 
+from collections.abc import Sequence
+
 from medsr_course.networks.layers import CentredDeconvolution
 from medsr_course.networks.models.common import (
     check_scale,
@@ -30,8 +32,15 @@ from medsr_course.networks.models.common import (
 ON_ZIP = ("srcnn", "vdsr", "drcn")
 
 
-def srcnn(scale, *, filters=(64, 32), sizes=(9, 1, 5), noise_map=False, seed=0):
-    """The first convolutional network for super-resolution (Dong et al. 2014), as a residual over zero-filling.
+def srcnn(
+    scale: int,
+    *,
+    filters: Sequence[int] = (64, 32),
+    sizes: Sequence[int] = (9, 1, 5),
+    noise_map: bool = False,
+    seed: int = 0,
+) -> keras.Model:
+    """Returns the first convolutional network for super-resolution (Dong et al. 2014), a residual over zero-filling.
 
     Patch extraction, non-linear mapping, reconstruction; all three on the fine grid.
 
@@ -42,13 +51,8 @@ def srcnn(scale, *, filters=(64, 32), sizes=(9, 1, 5), noise_map=False, seed=0):
     filters : (int, int)
     sizes : (int, int, int)
         Kernel sizes; the paper's are 9-1-5, 9-3-5 and 9-5-5.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, H, W, 1)``, zero-filled, to its residual of the same shape.
+    The model maps ``(n, H, W, 1)``, zero-filled, to its residual of the same shape.
     """
     check_scale(scale)
     image = image_input("zip", noise_map)
@@ -57,8 +61,8 @@ def srcnn(scale, *, filters=(64, 32), sizes=(9, 1, 5), noise_map=False, seed=0):
     return keras.Model(image, residual_tail(x, last_convolution(1, sizes[2])), name=f"srcnn_x{scale}")
 
 
-def fsrcnn(scale, *, d=56, s=12, m=4, noise_map=False, seed=0):
-    """FSRCNN(d, s, m): shrink, map, expand on the coarse grid, then a deconvolution (Dong et al. 2016).
+def fsrcnn(scale: int, *, d: int = 56, s: int = 12, m: int = 4, noise_map: bool = False, seed: int = 0) -> keras.Model:
+    """Returns an FSRCNN(d, s, m): shrink, map, expand on the coarse grid, then a deconvolution (Dong et al. 2016).
 
     Parameters
     ----------
@@ -66,7 +70,6 @@ def fsrcnn(scale, *, d=56, s=12, m=4, noise_map=False, seed=0):
         At most 5: the deconvolution is 9×9.
     d, s, m : int
         Channels outside, channels inside, number of mapping layers.
-    seed : int
     """
     check_scale(scale, m=(m, 1))
     image = image_input("coarse", noise_map)
@@ -79,26 +82,20 @@ def fsrcnn(scale, *, d=56, s=12, m=4, noise_map=False, seed=0):
     return keras.Model(image, residual_tail(x, tail), name=f"fsrcnn_x{scale}")
 
 
-def espcn(scale, *, filters=48, depth=6, noise_map=False, seed=0):
-    """Efficient sub-pixel network (Shi et al. 2016), as a residual over zero-filling.
+def espcn(scale: int, *, filters: int = 48, depth: int = 6, noise_map: bool = False, seed: int = 0) -> keras.Model:
+    """Returns an efficient sub-pixel network (Shi et al. 2016), as a residual over zero-filling.
 
     All convolutions work on the coarse grid, where a pixel costs scale² times less; the last one makes scale²
     values per coarse pixel, and :class:`~medsr_course.networks.layers.DepthToSpace` lays them out as fine pixels.
 
     Parameters
     ----------
-    scale : int
     filters : int
         Channels of the hidden layers.
     depth : int
         Convolutions in all, at least 2: one 5×5, the others 3×3.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
+    The model maps ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
 
     Raises
     ------
@@ -113,8 +110,8 @@ def espcn(scale, *, filters=48, depth=6, noise_map=False, seed=0):
     return keras.Model(image, residual_tail(x, last_convolution(scale**2, 3), scale), name=f"espcn_x{scale}")
 
 
-def vdsr(scale, *, filters=64, depth=20, noise_map=False, seed=0):
-    """Very deep: ``depth`` 3×3 convolutions on the zero-filled image (Kim, Lee & Lee 2016a)."""
+def vdsr(scale: int, *, filters: int = 64, depth: int = 20, noise_map: bool = False, seed: int = 0) -> keras.Model:
+    """Returns a very deep network: ``depth`` 3×3 convolutions on the zero-filled image (Kim, Lee & Lee 2016a)."""
     check_scale(scale, depth=(depth, 2))
     image = image_input("zip", noise_map)
     x = image
@@ -123,8 +120,8 @@ def vdsr(scale, *, filters=64, depth=20, noise_map=False, seed=0):
     return keras.Model(image, residual_tail(x, last_convolution(1, 3)), name=f"vdsr_x{scale}")
 
 
-def drcn(scale, *, filters=32, recursions=9, noise_map=False, seed=0):
-    """Deeply recursive: one 3×3 convolution applied again and again (Kim, Lee & Lee 2016b).
+def drcn(scale: int, *, filters: int = 32, recursions: int = 9, noise_map: bool = False, seed: int = 0) -> keras.Model:
+    """Returns a deeply recursive network: one 3×3 convolution applied again and again (Kim, Lee & Lee 2016b).
 
     Every recursion hands its features to the same reconstruction; the output is their average with learned weights,
     a 1×1 convolution without bias.
@@ -143,21 +140,15 @@ def drcn(scale, *, filters=32, recursions=9, noise_map=False, seed=0):
     return keras.Model(image, residual_tail(x, last_convolution(1, 1)), name=f"drcn_x{scale}")
 
 
-def srresnet(scale, *, filters=48, blocks=6, noise_map=False, seed=0):
-    """Residual blocks on the coarse grid, without batch normalisation (Ledig et al. 2017; Lim et al. 2017, EDSR).
+def srresnet(scale: int, *, filters: int = 48, blocks: int = 6, noise_map: bool = False, seed: int = 0) -> keras.Model:
+    """Returns residual blocks on the coarse grid, no batch normalisation (Ledig et al. 2017; Lim et al. 2017, EDSR).
 
     Parameters
     ----------
-    scale : int
-    filters : int
     blocks : int
         Two 3×3 convolutions each; a skip connection spans each block, and one more spans them all.
-    seed : int
 
-    Returns
-    -------
-    keras.Model
-        ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
+    The model maps ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
     """
     check_scale(scale, blocks=(blocks, 1))
     image = image_input("coarse", noise_map)

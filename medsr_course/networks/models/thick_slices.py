@@ -10,35 +10,38 @@ Any height and width will do, and any number of steps where ``steps`` is None an
 compiled graph, and an export, want a known number: ``steps=8``).
 """
 
-from medsr_course.networks.models.common import check_scale, convolution, keras, last_convolution, layers
+from typing import Any
+
+from medsr_course.networks.models.common import Tensor, check_scale, convolution, keras, last_convolution, layers
 
 ops = keras.ops
+Shape = tuple[Any, ...]
 
 
 @keras.saving.register_keras_serializable("medsr_course")
 class Slicewise(layers.Layer):
-    """A layer for images applied to every step: ``(n, steps, h, w, c)`` to ``(n, steps, h, w, c')``."""
+    """Applies a layer for images to every step: ``(n, steps, h, w, c)`` to ``(n, steps, h, w, c')``."""
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: layers.Layer, **kwargs: Any) -> None:
         super().__init__(dtype=kwargs.pop("dtype", layer.dtype_policy), **kwargs)
         self.layer = layer
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.layer.build((None, *input_shape[2:]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:2], *self.layer.compute_output_shape((None, *input_shape[2:]))[1:])
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         _, steps, h, w, c = ops.shape(x)
         y = self.layer(ops.reshape(x, (-1, h, w, c)))
         return ops.reshape(y, (-1, steps, h, w, y.shape[-1]))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "Slicewise":
         return cls(keras.saving.deserialize_keras_object(config.pop("layer")), **config)
 
 
@@ -56,18 +59,17 @@ class ConvLSTM(layers.Layer):
 
     Parameters
     ----------
-    filters : int
     size : int
         Of the kernels.
     reverse : bool
         From the last step to the first.
     """
 
-    def __init__(self, filters, size=3, reverse=False, seed=0, **kwargs):
+    def __init__(self, filters: int, size: int = 3, reverse: bool = False, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters, self.size, self.reverse, self.seed = filters, size, reverse, seed
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         shape = (self.size, self.size)
         glorot, steady = (kind(seed=self.seed) for kind in (keras.initializers.GlorotUniform, _Steady))
         gates = 4 * self.filters
@@ -75,10 +77,10 @@ class ConvLSTM(layers.Layer):
         self.from_state = self.add_weight(shape=(*shape, self.filters, gates), initializer=steady, name="state")
         self.bias = self.add_weight(shape=(gates,), initializer=_remember, name="bias")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         steps = x.shape[1]
         if steps is None:
             raise ValueError("the number of steps must be known here: build the network with steps=…")
@@ -98,7 +100,7 @@ class ConvLSTM(layers.Layer):
             state = states[k] = ops.sigmoid(show) * ops.tanh(memory)
         return ops.stack(states, axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"filters": self.filters, "size": self.size, "reverse": self.reverse, "seed": self.seed}
         return {**super().get_config(), **own}
 
@@ -106,18 +108,27 @@ class ConvLSTM(layers.Layer):
 class _Steady(keras.initializers.VarianceScaling):
     """Half of what keeps the variance: a state that is fed back must not grow."""
 
-    def __init__(self, seed=None):
+    def __init__(self, seed: int | None = None) -> None:
         super().__init__(scale=0.5, mode="fan_in", distribution="truncated_normal", seed=seed)
 
 
-def _remember(shape, dtype=None):
-    """Bias of the gates: 1 for the one that keeps the memory, else 0 (Gers et al. 2000)."""
+def _remember(shape: Shape, dtype: Any = None) -> Tensor:
+    """Returns the bias of the gates: 1 for the one that keeps the memory, else 0 (Gers et al. 2000)."""
     quarter = shape[0] // 4
     return ops.concatenate([ops.full((quarter,), value, dtype=dtype) for value in (0.0, 1.0, 0.0, 0.0)])
 
 
-def convlstm(scale=4, *, filters=16, width=32, size=3, steps=None, directions=2, seed=0):
-    """Bidirectional ConvLSTM over the slices: two convolutions, a memory each way, two convolutions.
+def convlstm(
+    scale: int = 4,
+    *,
+    filters: int = 16,
+    width: int = 32,
+    size: int = 3,
+    steps: int | None = None,
+    directions: int = 2,
+    seed: int = 0,
+) -> keras.Model:
+    """Returns a bidirectional ConvLSTM over the slices: two convolutions, a memory each way, two convolutions.
 
     Parameters
     ----------
@@ -133,13 +144,8 @@ def convlstm(scale=4, *, filters=16, width=32, size=3, steps=None, directions=2,
         Number of steps; by default any.
     directions : {1, 2}
         1: forwards alone, as a series that is still being measured demands.
-    seed : int
-        Of the initial weights.
 
-    Returns
-    -------
-    keras.Model
-        ``(n, steps, h, w, scale)`` to the residual of the same shape.
+    The model maps ``(n, steps, h, w, scale)`` to the residual of the same shape.
     """
     check_scale(scale, filters=(filters, 1), width=(width, 1))
     stack = keras.Input((steps, None, None, scale), name="steps")
@@ -151,13 +157,15 @@ def convlstm(scale=4, *, filters=16, width=32, size=3, steps=None, directions=2,
     return keras.Model(stack, _tail(x, scale, size), name=f"{'lstm' if size == 1 else 'convlstm'}_z{scale}")
 
 
-def lstm(scale=4, *, filters=48, width=64, steps=None, seed=0):
-    """Bidirectional LSTM on profiles: :func:`convlstm` with 1 × 1 kernels; every line through the slices is alone."""
+def lstm(scale: int = 4, *, filters: int = 48, width: int = 64, steps: int | None = None, seed: int = 0) -> keras.Model:
+    """Returns a bidirectional LSTM on profiles: :func:`convlstm` with 1 × 1 kernels, every line by itself."""
     return convlstm(scale, filters=filters, width=width, size=1, steps=steps, seed=seed)
 
 
-def cnn25d(scale=4, *, width=52, depth=4, neighbours=2, steps=None, seed=0):
-    """2.5-D network: each step sees its neighbours as channels; two-dimensional convolutions do the rest.
+def cnn25d(
+    scale: int = 4, *, width: int = 52, depth: int = 4, neighbours: int = 2, steps: int | None = None, seed: int = 0
+) -> keras.Model:
+    """Returns a 2.5-D network: each step sees its neighbours as channels; two-dimensional convolutions do the rest.
 
     Parameters
     ----------
@@ -170,10 +178,7 @@ def cnn25d(scale=4, *, width=52, depth=4, neighbours=2, steps=None, seed=0):
     neighbours : int
         Steps seen on either side; beyond the ends, the first and the last are repeated.
 
-    Returns
-    -------
-    keras.Model
-        As :func:`convlstm`.
+    The model maps as :func:`convlstm` does.
     """
     check_scale(scale, depth=(depth, 2), neighbours=(neighbours, 0))
     stack = keras.Input((steps, None, None, scale), name="steps")
@@ -187,25 +192,25 @@ def cnn25d(scale=4, *, width=52, depth=4, neighbours=2, steps=None, seed=0):
 
 @keras.saving.register_keras_serializable("medsr_course")
 class Neighbours(layers.Layer):
-    """Steps with neighbours as further channels: ``(n, steps, h, w, c)`` to ``(n, steps, h, w, (2·reach + 1)·c)``."""
+    """Adds to each step its neighbours as channels: ``(n, steps, h, w, c)`` to ``(…, (2·reach + 1)·c)``."""
 
-    def __init__(self, reach, **kwargs):
+    def __init__(self, reach: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.reach = reach
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], (2 * self.reach + 1) * input_shape[-1])
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         r = self.reach
         padded = ops.concatenate([x[:, :1]] * r + [x] + [x[:, -1:]] * r, axis=1)
         return ops.concatenate([padded[:, j : j - 2 * r or None] for j in range(2 * r + 1)], axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "reach": self.reach}
 
 
-def _tail(x, scale, size):
+def _tail(x: Tensor, scale: int, size: int) -> Tensor:
     # As in common.residual_tail, step by step.
     x = Slicewise(last_convolution(scale, size))(x)
     return layers.Rescaling(0.1, dtype="float32", name="residual")(x)

@@ -40,98 +40,42 @@ class WeightError(runtime.CourseError):
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """The model card of a network; every task uses the same fields. A wrong type or key raises :class:`WeightError`.
+    """The model card of a network; every task has the same fields. A wrong type or key raises :class:`WeightError`."""
 
-    Attributes
-    ----------
-    format : int
-        Of the card, :data:`FORMAT`.
-    name, title : str
-        E.g. ``"espcn-x4"`` and ``"ESPCN ×4"``.
-    task : str
-        One of :data:`TASKS`.
-    architecture : str
-        One of :data:`models.ARCHITECTURES <medsr_course.networks.models.ARCHITECTURES>`, built with ``settings``.
-    settings : dict
-    parameters : int
-    multiplications_per_pixel : int or None
-        Of one pass through the network.
-    usage : dict
-        How the network is used, with the keys that :data:`USAGE` has for the task; :func:`usage` makes of it what the
-        task's ``…_with`` function takes. ``most_noise`` (in parts of the intensity scale) is None where there is no
-        limit.
-    data : list of str
-        Sources and licences of the training data.
-    share : dict
-        Source → part of the training images, 0 … 1.
-    trained_on : dict
-        Source → the subjects.
-    augmentation : dict
-        How the training images are varied and degraded, name → range or probability.
-    cohort_version : int
-    seed, steps, batch : int
-        Steps of gradient descent, images in each.
-    precision : str or None
-        The policy the training ran in, e.g. ``"mixed_bfloat16"``; None where that is not recorded.
-    seconds : float
-        The training took.
-    start : str or None
-        Name of the shipped network whose weights the training started from.
-    training : dict
-        What else decides the training of this task, e.g. ``players`` of an adversarial one.
-    curve_columns : list of str
-    curve : list of list
-        Rows of the training curve: the step, and means since the row before.
-    development : list of list
-        Rows of step and gain on development scans (dB); empty where none was logged.
-    metrics : dict
-        Group of scans → quantity → value, by the measurement protocol.
-    perception, seeds, twin : dict or None
-        What PSNR does not see; the same training with other seeds; the same recipe without real scans.
-    intended_use, not_for : str
-    recipe : str
-        The command that makes the weights.
-    licence : str
-    version : str
-        Of the weights: another one, another network.
-    files : dict
-        File name → SHA-256.
-    """
-
-    format: int
-    name: str
-    title: str
-    task: str
-    architecture: str
+    format: int  # of the card
+    name: str  # e.g. "espcn-x4"
+    title: str  # e.g. "ESPCN ×4"
+    task: str  # one of TASKS
+    architecture: str  # one of models.ARCHITECTURES, built with ``settings``
     settings: dict[str, Any]
     parameters: int
-    multiplications_per_pixel: int | None = None
-    usage: dict[str, Any]
-    data: list[str]
-    share: dict[str, float]
-    trained_on: dict[str, list[str]]
-    augmentation: dict[str, Any] = field(default_factory=dict)
+    multiplications_per_pixel: int | None = None  # of the image, all iterations
+    usage: dict[str, Any]  # how the network is used: the keys that USAGE has for the task
+    data: list[str]  # sources and licences of the training data
+    share: dict[str, float]  # source → part of the training images, 0 … 1
+    trained_on: dict[str, list[str]]  # source → subjects
+    augmentation: dict[str, Any] = field(default_factory=dict)  # how training images are varied → range or probability
     cohort_version: int
     seed: int
-    steps: int
-    batch: int
-    precision: str | None = None
-    seconds: float
-    start: str | None = None
-    training: dict[str, Any] = field(default_factory=dict)
+    steps: int  # of gradient descent
+    batch: int  # images in each step
+    precision: str | None = None  # what the training computed in, e.g. "mixed_bfloat16"; None: not recorded
+    seconds: float  # that the training took
+    start: str | None = None  # the shipped network whose weights the training started from
+    training: dict[str, Any] = field(default_factory=dict)  # what else decides it, e.g. ``players``
     curve_columns: list[str] = field(default_factory=lambda: ["step", "loss"])
-    curve: list[list[float]]
-    development: list[list[float]] = field(default_factory=list)
-    metrics: dict[str, dict[str, float]]
-    perception: dict[str, Any] | None = None
-    seeds: dict[str, Any] | None = None
-    twin: dict[str, Any] | None = None
+    curve: list[list[float]]  # rows: the step, means since the row before
+    development: list[list[float]] = field(default_factory=list)  # rows: the step, gain on development scans in dB
+    metrics: dict[str, dict[str, float]]  # group of scans → quantity → value, by the measurement protocol
+    perception: dict[str, Any] | None = None  # what PSNR does not see
+    seeds: dict[str, Any] | None = None  # the same training with other seeds
+    twin: dict[str, Any] | None = None  # the same recipe without real scans
     intended_use: str
     not_for: str
-    recipe: str
+    recipe: str  # the command that makes the weights
     licence: str
-    version: str
-    files: dict[str, str]
+    version: str  # of the weights
+    files: dict[str, str]  # name → SHA-256
 
     def __post_init__(self) -> None:
         where = f"card of {self.name!r}"
@@ -147,19 +91,12 @@ class Card:
 
     @classmethod
     def from_json(cls, given: str | Mapping[str, Any], where: str = "card") -> Self:
-        """Returns the card that a text or a dict holds.
-
-        Parameters
-        ----------
-        given : str or dict
-            JSON, or what was read from it.
-        where : str
-            The name of the file, for messages.
+        """Returns the card that JSON, or a dict read from it, holds.
 
         Raises
         ------
         WeightError
-            In one line that names the file and the key: no JSON, unknown or missing keys, a value of a wrong type.
+            In one line that names the file, ``where``, and the key: no JSON, unknown or missing keys, a wrong type.
         """
         if isinstance(given, str):
             try:

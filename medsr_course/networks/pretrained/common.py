@@ -1,39 +1,80 @@
 """What all networks are used with: checked stacks, images wrapped round at their edges."""
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import numpy as np
 
+from medsr_course.types import Array, ArrayLike, Stack
+
+Network: TypeAlias = Callable[[Any], Any]  # a Keras model, its predict_on_batch, or an ONNX session wrapped
 BATCH_PIXELS = 2**18  # pixels that go through a network at a time: bounds the memory it takes
 EDGE = 16  # coarse pixels wrapped round beyond each side: the reach of the shipped networks is smaller
+RANGE = 1e-15, 1e15  # of the largest value: squares and sums of such numbers stay within float32
 
 
-def checked_stack(stack):
-    """``stack`` as float32, if it is a finite, real array (n, h, w); ValueError otherwise."""
-    stack = np.asarray(stack)
-    if stack.ndim != 3 or 0 in stack.shape:
-        raise ValueError(f"expected a stack (n, h, w), got shape {stack.shape}: add an axis for a single slice")
-    if np.iscomplexobj(stack) or not np.issubdtype(np.result_type(stack, np.float32), np.floating):
-        raise ValueError(f"expected real numbers, got {stack.dtype}")
-    if not np.isfinite(stack).all():
-        raise ValueError("the stack holds NaN or infinite values: replace them first, e.g. np.nan_to_num(stack)")
+def checked_stack(stack: ArrayLike) -> Stack:
+    """Returns ``stack`` as float32.
+
+    Raises
+    ------
+    ValueError
+        If it is not a finite, real array (n, h, w), or its largest value is out of :data:`RANGE`.
+    """
+    stack = checked_values(checked_shape(stack, "a stack"), "stack")
+    if np.iscomplexobj(stack):
+        raise ValueError(f"expected real numbers, got {stack.dtype}: take np.abs(stack)")
     return stack.astype(np.float32, copy=False)
 
 
-def to_numpy(out):
-    """What a network said as a NumPy array: Keras on PyTorch hands out tensors that keep gradients."""
+def checked_shape(values: ArrayLike, what: str) -> Array:
+    """Returns ``values`` as an array, if it is one (n, h, w) with something in it; ValueError otherwise."""
+    values = np.asarray(values)
+    if values.ndim != 3 or 0 in values.shape:
+        raise ValueError(f"expected {what} (n, h, w), got shape {values.shape}: add an axis for a single slice")
+    return values
+
+
+def checked_values(values: Array, what: str, remedy: str = "replace them first, e.g. by np.nan_to_num") -> Array:
+    """Returns ``values``, if they are finite numbers, real or complex, that fit float32; ValueError otherwise."""
+    if values.dtype.kind not in "biufc":
+        raise ValueError(f"expected real numbers, got {values.dtype}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"the {what} holds NaN or infinite values: {remedy}")
+    parts = (values.real, values.imag) if np.iscomplexobj(values) else (values,)
+    peak = max(max(float(part.max()), -float(part.min())) for part in parts)
+    if peak and not RANGE[0] <= peak <= RANGE[1]:
+        raise ValueError(
+            f"the largest value of the {what} is {peak:.3g}, which float32 cannot calculate with: multiply all by one "
+            f"number, so that it lies between {RANGE[0]:g} and {RANGE[1]:g}"
+        )
+    return values
+
+
+def to_numpy(out: Any) -> Array:
+    """Returns a network's output as a NumPy array: Keras on PyTorch hands out tensors that keep gradients."""
     return np.asarray(out.detach() if hasattr(out, "detach") else out)
 
 
-def batch_size(h, w, factor=1):
-    """How many slices (h, w) go through a network at a time; ``factor``: pixels it reads for each of theirs."""
+def batch_size(h: int, w: int, factor: int = 1) -> int:
+    """Returns how many slices (h, w) go through a network at a time; it reads ``factor`` pixels for each of theirs."""
     return max(1, BATCH_PIXELS // ((h + 2 * EDGE) * (w + 2 * EDGE) * factor))
 
 
-def beyond_edges(network, batch, scale, factor):
-    """The network's residual, with the image wrapped round beyond its edges; it makes ``factor`` times as many pixels.
+def beyond_edges(network: Network, batch: Array, scale: int, factor: int) -> Stack:
+    """Returns the network's residual, with the image wrapped round beyond its edges.
 
     To a discrete Fourier transform an image is periodic: where a head is cut off, the ringing of its lower border comes
     in at the upper one. Convolutions that see what is there undo it; with zeros or a mirrored image instead, a CT
     cut at the border lost what the network had gained.
+
+    Parameters
+    ----------
+    network : callable
+        ``(n, h, w, c)`` to ``(n, factor·h, factor·w, 1)``.
+    batch : float32 array (n, h, w, c)
+    scale, factor : int
+        Fine pixels per coarse one along a side; pixels that the network makes of one along a side.
     """
     h, w = batch.shape[1:3]
     edge = EDGE * scale // factor

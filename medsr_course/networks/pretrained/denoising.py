@@ -1,14 +1,18 @@
 """Denoising with a shipped network: from stack to stack, magnitudes or complex images."""
 
+from typing import Any
+
 import numpy as np
 
-from medsr_course.networks.pretrained.common import batch_size, beyond_edges, checked_stack
+from medsr_course.networks.pretrained.cards import Card
+from medsr_course.networks.pretrained.common import Network, batch_size, beyond_edges, checked_shape, checked_stack
 from medsr_course.networks.pretrained.weights import card, network
 from medsr_course.physics.grid import intensity
+from medsr_course.types import ArrayLike, Stack
 
 
-def denoise(name, stack):
-    """Take the noise out of a stack of slices with a shipped network.
+def denoise(name: str, stack: ArrayLike) -> Stack:
+    """Takes the noise out of a stack of slices with a shipped network.
 
     Parameters
     ----------
@@ -38,26 +42,27 @@ def denoise(name, stack):
     stack, run, options = np.asarray(stack), network(name), usage(about)
     if not np.iscomplexobj(stack):
         return denoise_with(run, stack, **options)
-    if about.usage["kind"] == "rician":
+    if options["kind"] == "rician":
         raise ValueError(f"{name} is for magnitudes: give it np.abs(stack), or take a network for complex channels")
-    real, imaginary = checked_stack(stack.real), checked_stack(stack.imag)
-    both = denoise_with(run, np.concatenate([real, imaginary]), **options)  # together: one intensity scale
-    return (both[: len(real)] + 1j * both[len(real) :]).astype(np.complex64)
+    stack = checked_shape(stack, "a stack")
+    both = denoise_with(run, np.concatenate([stack.real, stack.imag]), **options)  # together: one intensity scale
+    return (both[: len(stack)] + 1j * both[len(stack) :]).astype(np.complex64)
 
 
-def usage(about):
+def usage(about: Card) -> dict[str, Any]:
     """Returns the part of a card that says how :func:`denoise_with` uses the network, as keyword arguments."""
     return dict(about.usage)
 
 
-def denoise_with(network, stack, *, kind="rician", residual=True, unit=None):
-    """From noisy image to denoised image with any network of :mod:`medsr_course.networks.models.denoising`.
+def denoise_with(
+    network: Network, stack: ArrayLike, *, kind: str = "rician", residual: bool = True, unit: float | None = None
+) -> Stack:
+    """Takes the noise out of a stack with any network of :mod:`medsr_course.networks.models.denoising`.
 
     Parameters
     ----------
     network : callable
-        float32 ``(n, h, w, 1)``, in parts of the intensity scale, to the same shape: a Keras model's
-        ``predict_on_batch``, or an ONNX session wrapped.
+        float32 ``(n, h, w, 1)``, in parts of the intensity scale, to the same shape.
     stack : array (n, h, w)
     kind : {"gaussian", "rician"}
         Real channels of both signs, or magnitudes. The scale is the 99.5th percentile of |values|, or of the positive

@@ -6,17 +6,22 @@ them::
     x ← zero-filled;   repeat: x ← D(x + block(x)),   D: k ← k + τ · mask · (measured − k)
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from medsr_course.networks.pretrained.common import to_numpy
+from medsr_course.networks.pretrained.cards import Card
+from medsr_course.networks.pretrained.common import Network, checked_shape, checked_values, to_numpy
 from medsr_course.networks.pretrained.weights import card, network
 from medsr_course.tasks import reconstruction
+from medsr_course.types import Array, ArrayLike, Mask, Stack
 
 PIXELS = 2**16  # that go through a network at a time: larger batches are slower, their maps leave the cache
 
 
-def reconstruct(name, kspace, mask, *, hard=False):
-    """Complex images from incomplete k-space with a shipped network.
+def reconstruct(name: str, kspace: ArrayLike, mask: ArrayLike, *, hard: bool = False) -> Stack:
+    """Reconstructs complex images from incomplete k-space with a shipped network.
 
     Parameters
     ----------
@@ -46,13 +51,13 @@ def reconstruct(name, kspace, mask, *, hard=False):
     return reconstruct_with(network(name, _block), kspace, mask, **usage(about), hard=hard)
 
 
-def _block(model):
+def _block(model: Any) -> Any:
     from medsr_course.networks.models.reconstruction import block_of  # imports Keras
 
     return block_of(model)
 
 
-def usage(about):
+def usage(about: Card) -> dict[str, Any]:
     """Returns the part of a card that says how :func:`reconstruct_with` uses the block, as keyword arguments."""
     return {
         "iterations": about.settings.get("iterations", 1),
@@ -61,8 +66,18 @@ def usage(about):
     }
 
 
-def reconstruct_with(block, kspace, mask, *, iterations=1, hidden=0, trust=None, hard=False, watch=None):
-    """From k-space to images with the block of any network of :mod:`models.reconstruction`.
+def reconstruct_with(
+    block: Network,
+    kspace: ArrayLike,
+    mask: ArrayLike,
+    *,
+    iterations: int = 1,
+    hidden: int = 0,
+    trust: float | None = None,
+    hard: bool = False,
+    watch: Callable[[Array], Any] | None = None,
+) -> Stack:
+    """Reconstructs complex images with the block of any network of :mod:`models.reconstruction`.
 
     Parameters
     ----------
@@ -108,11 +123,9 @@ def reconstruct_with(block, kspace, mask, *, iterations=1, hidden=0, trust=None,
     return result
 
 
-def checked(kspace, mask):
-    """``kspace`` with zeros where nothing was measured, and the mask, if they are what :func:`reconstruct` needs."""
-    kspace, mask = np.asarray(kspace), np.asarray(mask)
-    if kspace.ndim != 3 or 0 in kspace.shape:
-        raise ValueError(f"expected k-space (n, h, w), got shape {kspace.shape}: add an axis for a single slice")
+def checked(kspace: ArrayLike, mask: ArrayLike) -> tuple[Array, Mask]:
+    """Returns ``kspace`` with 0 where nothing was measured, and the mask, if :func:`reconstruct` can use them."""
+    kspace, mask = checked_shape(kspace, "k-space"), np.asarray(mask)
     if not np.iscomplexobj(kspace):
         raise ValueError(f"expected complex numbers, got {kspace.dtype}: k-space of an image is acquisition.to_kspace")
     if mask.shape != kspace.shape[-1:]:
@@ -120,7 +133,5 @@ def checked(kspace, mask):
     mask = mask.astype(bool)
     if not mask.any():
         raise ValueError("the mask is False everywhere: nothing was measured")
-    kspace = np.where(mask, kspace, 0)
-    if not np.isfinite(kspace).all():
-        raise ValueError("the measured k-space holds NaN or infinite values: leave those lines out of the mask")
+    kspace = checked_values(np.where(mask, kspace, 0), "measured k-space", "leave those lines out of the mask")
     return kspace, mask

@@ -1,14 +1,18 @@
 """From a stack of slices to labels, with networks that give one logit per class and pixel."""
 
+from typing import Any
+
 import numpy as np
 
-from medsr_course.networks.pretrained.common import batch_size, checked_stack, to_numpy
+from medsr_course.networks.pretrained.cards import Card
+from medsr_course.networks.pretrained.common import Network, batch_size, checked_stack, to_numpy
 from medsr_course.networks.pretrained.weights import card, network
 from medsr_course.physics.grid import intensity
+from medsr_course.types import Array, ArrayLike
 
 
-def segment(name, stack, *, probabilities=False):
-    """Segment a stack of slices with a shipped network.
+def segment(name: str, stack: ArrayLike, *, probabilities: bool = False) -> Array:
+    """Segments a stack of slices with a shipped network.
 
     Parameters
     ----------
@@ -36,18 +40,22 @@ def segment(name, stack, *, probabilities=False):
     return segment_with(network(name), stack, probabilities=probabilities, **usage(about))
 
 
-def usage(about):
-    """Returns what :func:`segment_with` needs of a card as keyword arguments: nothing."""
+def usage(about: Card) -> dict[str, Any]:
+    """Returns what :func:`segment_with` needs of a card, as keyword arguments: nothing."""
     return {}
 
 
-def segment_with(model, stack, *, probabilities=False, unit=None):
-    """What :func:`segment` does, with any network: divide by the intensity scale, ask, take the likeliest class.
+def segment_with(
+    network: Network, stack: ArrayLike, *, probabilities: bool = False, unit: float | None = None
+) -> Array:
+    r"""Segments a stack with any network: divides by the intensity scale, takes the class of the largest logit.
+
+    The probability of class c is :math:`p_c = e^{z_c} / \sum_k e^{z_k}`, z the logits.
 
     Parameters
     ----------
-    model : callable
-        ``(n, h, w, 1)`` to logits ``(n, h, w, classes)``: a Keras model, its ``predict_on_batch``, or :func:`network`.
+    network : callable
+        float32 ``(n, h, w, 1)`` to logits ``(n, h, w, classes)``.
     stack : array (n, h, w)
     unit : float, optional
         The intensity scale, where it is known from more slices than these.
@@ -61,11 +69,11 @@ def segment_with(model, stack, *, probabilities=False, unit=None):
     batch = ((stack - offset) / (scale or 1.0))[..., None].astype(np.float32)
     step, parts = batch_size(*stack.shape[1:]), []
     for start in range(0, len(stack), step):
-        logits = to_numpy(model(batch[start : start + step]))
+        logits = to_numpy(network(batch[start : start + step]))
         parts.append(_softmax(logits) if probabilities else logits.argmax(axis=-1).astype(np.uint8))
     return np.concatenate(parts)
 
 
-def _softmax(logits):
+def _softmax(logits: Array) -> Array:
     grown = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return grown / grown.sum(axis=-1, keepdims=True)

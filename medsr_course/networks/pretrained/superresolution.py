@@ -7,23 +7,26 @@ with P, where the card asks for it, data consistency: "hard" removes whatever co
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from medsr_course.networks.pretrained import common
-from medsr_course.networks.pretrained.common import beyond_edges, checked_stack
+from medsr_course.networks.pretrained.cards import Card
+from medsr_course.networks.pretrained.common import Network, beyond_edges, checked_stack
 from medsr_course.networks.pretrained.weights import card, network
 from medsr_course.physics import noise
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.grid import intensity
 from medsr_course.physics.interpolation import zero_fill
+from medsr_course.types import ArrayLike, Stack
 
 LEAST_NOISE = 0.005  # in parts of the intensity scale: the ringing beside a head looks like that much noise
 OWN_ERROR = 0.01  # of a network in the measured band, in parts of the intensity scale, as far as no card says better
 
 
-def super_resolve(name, stack):
-    """Super-resolve a stack of slices with a shipped network.
+def super_resolve(name: str, stack: ArrayLike) -> Stack:
+    """Super-resolves a stack of slices with a shipped network.
 
     Parameters
     ----------
@@ -49,7 +52,7 @@ def super_resolve(name, stack):
     return super_resolve_with(network(name), stack, **usage(about))
 
 
-def usage(about):
+def usage(about: Card) -> dict[str, Any]:
     """Returns the part of a card that says how :func:`super_resolve_with` uses the network, as keyword arguments."""
     use = about.usage
     return {
@@ -63,30 +66,31 @@ def usage(about):
 
 
 def super_resolve_with(
-    network,
-    stack,
-    scale,
-    data_consistency="hard",
+    network: Network,
+    stack: ArrayLike,
+    scale: int,
+    data_consistency: str | None = "hard",
     *,
-    own_error=OWN_ERROR,
-    zero_filled=False,
-    noise_map=False,
-    most_noise=math.inf,
-):
-    """From image to image with any network that predicts the residual over zero-filling.
+    own_error: float = OWN_ERROR,
+    zero_filled: bool = False,
+    noise_map: bool = False,
+    most_noise: float = math.inf,
+) -> Stack:
+    r"""Super-resolves a stack with any network that predicts the residual over zero-filling.
 
     Parameters
     ----------
     network : callable
-        float32 ``(n, h, w, channels)`` to ``(n, scale·h, scale·w, 1)``: a Keras model, or an ONNX session wrapped.
+        float32 ``(n, h, w, channels)`` to ``(n, scale·h, scale·w, 1)``: see :func:`network`.
     stack : array (n, h, w)
     scale : int
     data_consistency : {"hard", "soft", None}
         "hard": the result, cropped in k-space, is the input again. Right for input without noise; with noise it keeps
-        the noise, too. "soft": the cropped result is the mean of the input and of what the network says, weighted by
-        the inverse of their variances, σ² and ``own_error``² (Schlemper et al. 2018, eq. 6, with λ = own_error² / σ²);
-        σ is measured in the background of a magnitude image, :func:`noise.background_noise`. Where there is none,
-        or no magnitude, or less noise than :data:`LEAST_NOISE`, it is 0, and soft is hard.
+        the noise, too. "soft": the cropped result is the mean of the input and of the network's prediction, weighted by
+        the inverse of their variances, σ² and ``own_error``² = e² (Schlemper et al. 2018, eq. 6, with λ = e² / σ²):
+        :math:`\sigma^2 / (\sigma^2 + e^2)` of the residual stays. σ is measured in the background of a magnitude image,
+        :func:`noise.background_noise`. Where there is none, or no magnitude, or less noise than :data:`LEAST_NOISE`,
+        it is 0, and soft is hard.
     own_error : float
         Standard deviation of the network's error in the measured band, in parts of the intensity scale.
     zero_filled : bool
@@ -94,8 +98,8 @@ def super_resolve_with(
     noise_map : bool
         The network reads a second channel, the noise measured as for "soft".
     most_noise : float
-        It is told of no more than this, in parts of the intensity scale: the most its training held. A network that
-        was trained without noise draws patterns when it is told the truth about a noisy image.
+        The noise map holds no more than this, in parts of the intensity scale: the most its training held. A network
+        that was trained without noise draws patterns where the map holds the true noise of a noisy image.
 
     Returns
     -------
@@ -111,8 +115,7 @@ def super_resolve_with(
     if (noise_map or data_consistency == "soft") and unit and offset == 0:
         sigma = noise.background_noise(stack) / unit
         sigma = sigma if sigma > LEAST_NOISE else 0.0
-    # Of what the network says in the measured band:
-    kept = 1.0 if data_consistency is None else 0.0
+    kept = 1.0 if data_consistency is None else 0.0  # of the residual, in the measured band
     if data_consistency == "soft" and sigma:
         kept = sigma**2 / (sigma**2 + own_error**2)
     step = max(

@@ -6,19 +6,23 @@ with B iterative back-projection through the slice profile, and C the smallest c
 slices are the measured ones.
 """
 
+from typing import Any
+
 import numpy as np
 
-from medsr_course.networks.pretrained.common import checked_stack, to_numpy
+from medsr_course.networks.pretrained.cards import Card
+from medsr_course.networks.pretrained.common import Network, checked_stack, to_numpy
 from medsr_course.networks.pretrained.weights import card, network
 from medsr_course.physics.grid import intensity
 from medsr_course.tasks import thick_slices
+from medsr_course.types import Array, ArrayLike, Stack
 
 EDGE = 8  # pixels repeated beyond each side: a network sees zeros farther out
-OVERLAP = 2  # thick slices at a window's end that the next window says better
+OVERLAP = 2  # thick slices at a window's end that the next window predicts better
 
 
-def thin_slices(name, stack):
-    """Thin slices from thick ones with a shipped network.
+def thin_slices(name: str, stack: ArrayLike) -> Stack:
+    """Makes thin slices of thick ones with a shipped network.
 
     Parameters
     ----------
@@ -44,7 +48,7 @@ def thin_slices(name, stack):
     return thin_slices_with(network(name), stack, **usage(about))
 
 
-def usage(about):
+def usage(about: Card) -> dict[str, Any]:
     """Returns the part of a card that says how :func:`thin_slices_with` uses the network, as keyword arguments."""
     return {
         "slab": thick_slices.Slab(**about.usage["slab"]),
@@ -54,9 +58,16 @@ def usage(about):
 
 
 def thin_slices_with(
-    network, stack, slab=thick_slices.STANDARD, *, iterations=16, sequence=8, overlap=OVERLAP, consistent=True
-):
-    """Thin slices from thick ones with any network of :mod:`models.thick_slices`.
+    network: Network,
+    stack: ArrayLike,
+    slab: thick_slices.Slab = thick_slices.STANDARD,
+    *,
+    iterations: int = 16,
+    sequence: int = 8,
+    overlap: int = OVERLAP,
+    consistent: bool = True,
+) -> Stack:
+    """Makes thin slices of thick ones with any network of :mod:`models.thick_slices`.
 
     Parameters
     ----------
@@ -90,18 +101,18 @@ def thin_slices_with(
     return thick_slices.consistent(result, stack, slab) if consistent else result
 
 
-def in_windows(network, steps, sequence, overlap=OVERLAP):
-    """A network's answer to ``(n, h, w, c)``, for any n, by windows of ``sequence`` steps that overlap."""
+def in_windows(network: Network, steps: Array, sequence: int, overlap: int = OVERLAP) -> Array:
+    """Returns a network's output for ``(n, h, w, c)``, for any n, from windows of ``sequence`` steps that overlap."""
     n, h, w, _ = steps.shape
     padded = np.pad(steps, ((0, max(0, sequence - n)), (EDGE, EDGE), (EDGE, EDGE), (0, 0)), mode="edge")
     total, stride = len(padded), sequence - 2 * overlap
     out = np.empty_like(steps)
     for first in range(0, max(total - sequence, 0) + stride, stride):
         first = min(first, total - sequence)
-        said = to_numpy(network(padded[None, first : first + sequence]))[0]
+        made = to_numpy(network(padded[None, first : first + sequence]))[0]
         start = 0 if first == 0 else overlap
         stop = min(first + sequence, n)
-        out[first + start : stop] = said[start : stop - first, EDGE : EDGE + h, EDGE : EDGE + w]
+        out[first + start : stop] = made[start : stop - first, EDGE : EDGE + h, EDGE : EDGE + w]
         if first == total - sequence:
             break
     return out

@@ -17,15 +17,7 @@ _PARTS = {
 def usage(card: Card) -> dict[str, Any]:
     """Returns the keyword arguments with which a task's ``…_with`` function uses a network, as its card has them.
 
-    Parameters
-    ----------
-    card : Card
-        Of a network for super-resolution, denoising, slices, reconstruction or segmentation; :func:`card` gives it.
-
-    Returns
-    -------
-    dict
-        E.g. ``super_resolve_with(load(name), stack, **usage(card(name)))`` is ``super_resolve(name, stack)``.
+    ``super_resolve_with(load(name), stack, **usage(card(name)))`` is ``super_resolve(name, stack)``, and so on.
 
     Raises
     ------

@@ -303,11 +303,11 @@ def perception(network, about, groups, judge="features-judge"):
             continue
         rows = {name: [] for name in methods}
         for image in group.values():
-            target, coarse = superresolution.pair(image, scale)
+            pair = superresolution.pair(image, scale)
             for name, method in methods.items():
-                made = method(coarse)
-                distance = losses.perceptual_distance(eye, target, made)
-                rows[name].append((distance, metrics.spectrum_error(target, made, scale)))
+                made = method(pair.given)
+                distance = losses.perceptual_distance(eye, pair.target, made)
+                rows[name].append((distance, metrics.spectrum_error(pair.target, made, scale)))
         result[title] = {
             name: dict(
                 zip(("perceptual distance", "spectrum error"), np.mean(row, axis=0).round(4).tolist(), strict=True)

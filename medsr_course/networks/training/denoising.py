@@ -274,9 +274,9 @@ def measure(network, about, levels=denoising.LEVELS):
         for level in levels:
             rows = []
             for key, image in group.items():
-                given = denoising.pair(image, level, about.usage["kind"], key=key, slices=5)
-                made = denoise_with(network, given.noisy, **usage(about))
-                before, after = given.scores(given.noisy), given.scores(made)
+                pair = denoising.pair(image, level, about.usage["kind"], key=key, slices=5)
+                made = denoise_with(network, pair.given, **usage(about))
+                before, after = pair.scores(pair.given), pair.scores(made)
                 rows.append((before["psnr"], after["psnr"], before["psnr_head"], after["psnr_head"]))
             mean = [round(float(value), 2) for value in np.mean(rows, axis=0)]
             keys = ("noisy (dB)", "denoised (dB)", "noisy, head (dB)", "denoised, head (dB)")

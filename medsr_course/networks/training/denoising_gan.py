@@ -193,14 +193,14 @@ def trade(network, about, images, *, level=6, slices=4, judge="features-judge"):
     eye, run = load(judge), {"after": network, "before": shipped_network(about.start)}
     rows = []
     for key, image in images.items():
-        given = task.pair(image, level, about.usage["kind"], key=key, slices=slices)
+        pair = task.pair(image, level, about.usage["kind"], key=key, slices=slices)
         row = []
         for side in run.values():
-            made = denoise_with(side, given.noisy, **usage(about))
+            made = denoise_with(side, pair.given, **usage(about))
             row += [
-                metrics.psnr(given.target, made),
-                metrics.spectrum_error(given.target, made, BAND),
-                losses.perceptual_distance(eye, given.target, made),
+                metrics.psnr(pair.target, made),
+                metrics.spectrum_error(pair.target, made, BAND),
+                losses.perceptual_distance(eye, pair.target, made),
             ]
         rows.append(row)
     psnr, spectrum, distance, psnr0, spectrum0, distance0 = np.mean(rows, axis=0)

@@ -10,7 +10,8 @@ from medsr_course.networks.training.pairs import Degradation, Pool, TrainingErro
 from medsr_course.networks.training.sources import SHARE, material, measured_on, origin
 from medsr_course.physics import metrics
 from medsr_course.physics.grid import IN_HEAD
-from medsr_course.tasks.reconstruction import cartesian_mask, scan, smooth_phase, zero_filled
+from medsr_course.tasks import reconstruction as task
+from medsr_course.tasks.reconstruction import cartesian_mask, smooth_phase, zero_filled
 
 # What files have been through before (see Degradation); noise is added in k-space here.
 HISTORY = {"reference_noise": (0.05, 0.5), "shrink": 1.3, "window": 0.3, "unfilled": 0.2, "resliced": 0.2, "bits": 0.2}
@@ -238,10 +239,10 @@ def measure(block, usage):
         for factor in (4, 8):
             base, value = [], []
             for scan_name, image in group.items():
-                target, kspace, mask = scan(image, factor, key=scan_name, slices=4)
-                base.append(metrics.psnr(target, np.abs(zero_filled(kspace))))
-                found = pretrained.reconstruct_with(block, kspace, mask, **usage)
-                value.append(metrics.psnr(target, np.abs(found)))
+                pair = task.pair(image, factor, key=scan_name, slices=4)
+                base.append(metrics.psnr(pair.target, np.abs(zero_filled(pair.given))))
+                found = pretrained.reconstruct_with(block, pair.given, pair.mask, **usage)
+                value.append(metrics.psnr(pair.target, np.abs(found)))
             row[f"R = {factor}, zero-filled (dB)"] = round(float(np.mean(base)), 2)
             row[f"R = {factor} (dB)"] = round(float(np.mean(value)), 2)
         result[title] = row

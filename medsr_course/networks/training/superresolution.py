@@ -11,7 +11,6 @@ from medsr_course.networks.training.loop import fit
 from medsr_course.networks.training.pairs import Degradation, Patches
 from medsr_course.networks.training.sources import SHARE, material, measured_on, origin
 from medsr_course.physics.interpolation import zero_fill
-from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution
 
 HARD = {
@@ -129,14 +128,10 @@ def gains(network, images, scale, *, noise=0.0, **consistency):
     """
     rows = []
     for scan, image in images.items():
-        target, coarse = superresolution.pair(image, scale, noise=noise, key=scan)
-        options = {
-            "contrast": "CT" if scan.endswith("CT") else "",
-            "pixel_size": volumes.pixel_size(image),
-        }
-        base = superresolution.psnrs(target, zero_fill(coarse, scale), **options)
-        made = pretrained.super_resolve_with(network, coarse, scale, **consistency)
-        value = superresolution.psnrs(target, made, **options)
+        contrast = "CT" if scan.endswith("CT") else ""
+        pair = superresolution.pair(image, scale, noise=noise, key=scan, contrast=contrast)
+        base = pair.psnrs(zero_fill(pair.given, scale))
+        value = pair.psnrs(pretrained.super_resolve_with(network, pair.given, scale, **consistency))
         rows.append(
             {
                 "scan": scan,

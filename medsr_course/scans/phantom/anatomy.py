@@ -6,11 +6,13 @@ voxels, without stairs, at the price of one field at 1 mm.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from medsr_course.scans.phantom import fields, template, warp
+from medsr_course.types import Array, Rng
 
 LABELS = {  # number → name, as in dseg.tsv
     0: "background",
@@ -66,19 +68,19 @@ class Anatomy:
         Extremes of the deformation's Jacobian determinant.
     """
 
-    layers: list = field(default_factory=list)
-    box: tuple = None
-    brain: np.ndarray = None
-    white: np.ndarray = None
-    inner: np.ndarray = None
-    jacobian_range: tuple = None
+    layers: list[tuple[str, Any, Array]] = field(default_factory=list)
+    box: Any = None
+    brain: Any = None
+    white: Any = None
+    inner: Any = None
+    jacobian_range: Any = None
 
-    def add(self, tissue, fraction):
+    def add(self, tissue: str, fraction: Array) -> None:
         """Paint over the brain's box."""
         self.layers.append((tissue, self.box, fraction))
 
 
-def build(rng):
+def build(rng: Rng) -> Anatomy:
     """Make one subject's anatomy on the template's grid.
 
     Smooth surfaces (skull, scalp) are worked out on every second voxel and interpolated; the brain is
@@ -120,7 +122,7 @@ def build(rng):
     return head
 
 
-def double(array):
+def double(array: Array) -> Array:
     """Linear interpolation to twice the size along each axis; the last voxel is repeated."""
     for axis in range(array.ndim):
         a = np.moveaxis(array, axis, 0)

@@ -1,14 +1,15 @@
 """Folders of subjects in the Brain Imaging Data Structure: made in parallel, resumable, never half a file.
 
-Each subject is written into a temporary sibling and renamed when complete, so a folder ``sub-0007`` is
-either whole or absent. Workers are separate Python processes that are told one index at a time over a
-pipe: that works alike on Linux, macOS and Windows, in scripts, consoles and Jupyter.
+Each subject is written into a temporary sibling, flushed to the disk and renamed when complete, so a folder
+``sub-0007`` is either whole or absent; :func:`is_complete` alone judges that. Workers are separate Python
+processes that are told one index at a time over a pipe: that works alike on Linux, macOS and Windows, in
+scripts, consoles and Jupyter.
 """
 
 import contextlib
-import errno
 import gzip
 import json
+import math
 import os
 import queue
 import shutil
@@ -17,7 +18,9 @@ import sys
 import tempfile
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 
@@ -25,13 +28,14 @@ from medsr_course import runtime
 from medsr_course.scans.phantom.anatomy import LABELS
 from medsr_course.scans.phantom.subject import CONTRASTS, make_subject
 from medsr_course.scans.phantom.version import VERSION
+from medsr_course.types import Array, PathLike
 
 BYTES_PER_SUBJECT = 40e6  # on disk, compressed, generous
 MAX_WORKERS = 3  # each needs up to 0.9 GiB
 
 
-def make_cohort(folder, n_subjects, seed=0, workers=None):
-    """Make the subjects 0 … ``n_subjects`` − 1 that ``folder`` lacks.
+def make_cohort(folder: PathLike, n_subjects: int, seed: int = 0, workers: int | None = None) -> Path:
+    """Make the subjects 0 … ``n_subjects`` − 1 that ``folder`` lacks, or holds damaged.
 
     Parameters
     ----------
@@ -68,12 +72,14 @@ def make_cohort(folder, n_subjects, seed=0, workers=None):
                 pass
         _write_participants(folder)
     except OSError as error:
-        raise _mendable(error, folder) from error
+        raise runtime.CourseError(
+            f"the cohort cannot be made: {runtime.disk_trouble(error, folder)}; finished subjects are kept"
+        ) from error
     return folder
 
 
-def name(index):
-    """BIDS name of a subject.
+def name(index: int) -> str:
+    """Returns the BIDS name of a subject.
 
     >>> name(7)
     'sub-0007'
@@ -81,13 +87,46 @@ def name(index):
     return f"sub-{index:04d}"
 
 
-def is_complete(folder, index):
-    """Whether a subject is there: its folder is renamed into place last of all."""
-    return (Path(folder) / name(index)).is_dir()
+def is_complete(folder: PathLike, index: int) -> bool:
+    """Returns whether a subject is there, with every scan and label image and none of its files empty or cut short."""
+    return _is_whole(Path(folder), name(index))
 
 
-def write_subject(folder, seed, index):
-    """Make one subject and put it into the BIDS folder, all or nothing."""
+def complete(folder: PathLike, n_subjects: int | None = None) -> list[str]:
+    """Returns the names of the complete subjects of a cohort, of the first ``n_subjects`` or of all."""
+    folder = Path(folder)
+    if not _is_filled(folder / "derivatives" / "labels" / "dseg.tsv"):  # without it no label has a name
+        return []
+    wanted = sorted(p.name for p in folder.glob("sub-*")) if n_subjects is None else map(name, range(n_subjects))
+    return [sub for sub in wanted if _is_whole(folder, sub)]
+
+
+def _is_whole(folder: Path, sub: str) -> bool:
+    scans, truth = folder / sub / "anat", folder / "derivatives" / "labels" / sub / "anat"
+    needed = [scans / f"{sub}_{contrast}.nii.gz" for contrast in CONTRASTS]
+    needed += [truth / f"{sub}_dseg.nii.gz", truth / f"{sub}_label-lesion_mask.nii.gz"]
+    return all(map(_is_whole_scan, needed)) and all(map(_is_filled, scans.glob("*.json")))
+
+
+def _is_filled(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _is_whole_scan(path: Path) -> bool:
+    """Whether a compressed scan has its end: the last four bytes of a gzip file are its length, unpacked."""
+    try:
+        with open(path, "rb") as raw, gzip.GzipFile(fileobj=raw) as file:
+            header = nib.Nifti1Header.from_fileobj(file)
+            raw.seek(-4, os.SEEK_END)
+            length = int.from_bytes(raw.read(4), "little")
+        size = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+        return length == int(header.get_data_offset()) + size
+    except Exception:  # whatever gzip and nibabel raise over a damaged file
+        return False
+
+
+def write_subject(folder: PathLike, seed: int, index: int) -> None:
+    """Make one subject and put it into the BIDS folder, all or nothing; a damaged one makes place."""
     folder, sub = Path(folder), name(index)
     made = make_subject(seed, index)
     temporary = Path(tempfile.mkdtemp(prefix=f".{sub}-", dir=folder))
@@ -100,15 +139,21 @@ def write_subject(folder, seed, index):
             _write_json(scans / f"{sub}_{contrast}.json", _sidecar(made.about, contrast))
         _write_nifti(truth / f"{sub}_dseg.nii.gz", made.labels, made.affine)
         _write_nifti(truth / f"{sub}_label-lesion_mask.nii.gz", made.lesion, made.affine)
-        labels = folder / "derivatives" / "labels" / sub
-        _replace(temporary / "truth", labels)
-        _replace(temporary / "scans", folder / sub)
+        for written in (scans, truth):
+            runtime.flush_to_disk(written)
+        if not is_complete(folder, index):  # else another process was faster: its identical copy stays
+            _replace(temporary / "truth", folder / "derivatives" / "labels" / sub)
+            _replace(temporary / "scans", folder / sub)
+            runtime.flush_to_disk(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _replace(source, target):
-    """Rename a folder into place; where another process was faster its identical copy stays."""
+def _replace(source: Path, target: Path) -> None:
+    """Rename a folder into place of a damaged one; where another process was faster its identical copy stays."""
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    shutil.rmtree(target, ignore_errors=True)
     try:
         source.rename(target)
     except OSError:
@@ -116,7 +161,7 @@ def _replace(source, target):
             raise
 
 
-def _write_nifti(path, volume, affine):
+def _write_nifti(path: Path, volume: Array, affine: Array) -> None:
     image = nib.Nifti1Image(volume, affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code="aligned")
@@ -124,10 +169,16 @@ def _write_nifti(path, volume, affine):
     # No name and no time in the gzip header: the same subject, the same bytes.
     with open(path, "wb") as raw, gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as file:
         file.write(image.to_bytes())
+    runtime.flush_to_disk(path)
 
 
-def _write_json(path, content):
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    _write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with runtime.atomic_write(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _sidecar(about, contrast):
@@ -156,10 +207,10 @@ def _prepare(folder, seed):
         "Acknowledgements": "Deformed from the ICBM 2009a template (Fonov et al. 2011).",
     }
     path = folder / "dataset_description.json"
-    if path.exists():
+    if _is_filled(path):
         try:
             found = json.loads(path.read_text(encoding="utf-8"))["GeneratedBy"]
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             found = None
         if found != description["GeneratedBy"]:
             raise runtime.CourseError(
@@ -167,26 +218,21 @@ def _prepare(folder, seed):
                 "choose another folder, or delete it (`medsr data clean`)"
             )
     else:
-        _write_atomically(path, description)
-    _write_atomically(labels / "dataset_description.json", description | {"DatasetType": "derivative"})
+        _write_json(path, description)
+    _write_json(labels / "dataset_description.json", description | {"DatasetType": "derivative"})
     rows = ["index\tname", *(f"{i}\t{text}" for i, text in LABELS.items())]
-    (labels / "dseg.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8", newline="\n")
-
-
-def _write_atomically(path, content):
-    handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
-    os.close(handle)
-    _write_json(Path(temporary), content)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    _write_text(labels / "dseg.tsv", "\n".join(rows) + "\n")
 
 
 def _write_participants(folder):
     rows = ["participant_id\tlesion\tskull_stripped"]
     for sub in sorted(p.name for p in folder.glob("sub-*") if p.is_dir()):
-        about = json.loads((folder / sub / "anat" / f"{sub}_{CONTRASTS[0]}.json").read_text(encoding="utf-8"))
-        rows.append(f"{sub}\t{about['Synthetic']['lesion']}\t{'yes' if about['SkullStripped'] else 'no'}")
-    (folder / "participants.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8", newline="\n")
+        try:
+            about = json.loads((folder / sub / "anat" / f"{sub}_{CONTRASTS[0]}.json").read_text(encoding="utf-8"))
+            rows.append(f"{sub}\t{about['Synthetic']['lesion']}\t{'yes' if about['SkullStripped'] else 'no'}")
+        except (OSError, ValueError, KeyError, TypeError):  # somebody's file was lost or changed: the scans are there
+            rows.append(f"{sub}\tn/a\tn/a")
+    _write_text(folder / "participants.tsv", "\n".join(rows) + "\n")
 
 
 def _check_space(folder, subjects):
@@ -197,15 +243,6 @@ def _check_space(folder, subjects):
             f"{subjects} subjects need about {needed / 1e9:.1f} GB and {folder} has {free / 1e9:.1f} GB free: "
             "make room, ask for fewer subjects, or set MEDSR_CACHE to another disk"
         )
-
-
-def _mendable(error, folder):
-    if error.errno == errno.ENOSPC:
-        return runtime.CourseError(
-            f"no space left on the disk of {folder}: make room or set MEDSR_CACHE to another disk, then repeat; "
-            "finished subjects are kept"
-        )
-    return runtime.CourseError(f"cannot write the cohort to {folder} ({error}): set MEDSR_CACHE to another place")
 
 
 def _make_here(folder, seed, indices, workers):
@@ -220,7 +257,8 @@ def _make_in_processes(folder, seed, indices, workers):
     for index in indices:
         todo.put(index)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "medsr_course.scans.phantom.worker", str(folder), str(seed)]
+    environment.pop("PYTHONPATH", None)
+    command = [*_python_as_here(), "medsr_course.scans.phantom.worker", str(folder), str(seed)]
     processes = [
         subprocess.Popen(
             command,
@@ -248,6 +286,21 @@ def _make_in_processes(folder, seed, indices, workers):
             for pipe in (process.stdin, process.stdout, process.stderr):
                 with contextlib.suppress(OSError):  # an index may still wait in the pipe of a killed process
                     pipe.close()
+
+
+def _python_as_here() -> list[str]:
+    """How to start a module in a new process with this package and its dependencies, and nothing else in front.
+
+    Neither the working folder nor PYTHONPATH is searched: a file ``random.py`` there would be run in place of
+    Python's own. Where the package and its dependencies lie is handed over by name.
+    """
+    specs = [find_spec(package) for package in ("medsr_course", "numpy", "scipy", "nibabel", "nilearn")]
+    places = dict.fromkeys(str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin)
+    code = (
+        "import os, runpy, sys; own, *others = sys.argv.pop(1).split(os.pathsep); sys.path.insert(0, own); "
+        "sys.path += [p for p in others if p not in sys.path]; runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+    )
+    return [sys.executable, "-P", "-c", code, os.pathsep.join(places)]
 
 
 def _feed(process, todo, done):

@@ -3,9 +3,11 @@
 import numpy as np
 from scipy import fft
 
+from medsr_course.types import Array, Rng
 
-def band(rng, shape, shortest, longest):
-    """A field whose wavelengths lie mostly between two lengths (log-normal band-pass).
+
+def band(rng: Rng, shape: tuple[int, ...], shortest: float, longest: float) -> Array:
+    """Returns a field whose wavelengths lie mostly between two lengths (log-normal band-pass).
 
     Parameters
     ----------
@@ -29,8 +31,8 @@ def band(rng, shape, shortest, longest):
     return unit(fft.irfftn(pad_spectrum(spectrum, coarse, shape), shape))
 
 
-def power_law(rng, shape, alpha, longest):
-    r"""A texture with power :math:`\propto 1/f^\alpha`, without wavelengths beyond ``longest`` mm."""
+def power_law(rng: Rng, shape: tuple[int, ...], alpha: float, longest: float) -> Array:
+    r"""Returns a texture with power :math:`\propto 1/f^\alpha`, without wavelengths beyond ``longest`` mm."""
     spectrum = fft.rfftn(rng.standard_normal(shape, dtype=np.float32))
     radius = _radius(shape, [1.0] * 3)
     radius[0, 0, 0] = 1
@@ -41,8 +43,8 @@ def power_law(rng, shape, alpha, longest):
     return unit(fft.irfftn(spectrum, shape))
 
 
-def pad_spectrum(spectrum, coarse, shape):
-    """Half-spectrum of ``rfftn`` on the ``coarse`` grid → on ``shape``; the coarse Nyquist terms go."""
+def pad_spectrum(spectrum: Array, coarse: tuple[int, ...], shape: tuple[int, ...]) -> Array:
+    """Returns the half-spectrum of ``rfftn`` of the ``coarse`` grid on ``shape``; the coarse Nyquist terms go."""
     out = np.zeros((*shape[:-1], shape[-1] // 2 + 1), spectrum.dtype)
     half = [n // 2 for n in coarse]
     for x in (slice(0, half[0]), slice(-half[0] + 1, None)):
@@ -51,15 +53,15 @@ def pad_spectrum(spectrum, coarse, shape):
     return out
 
 
-def interpolate(array, shape):
-    """Band-limited (periodic) interpolation of a smooth coarse field to ``shape``."""
+def interpolate(array: Array, shape: tuple[int, ...]) -> Array:
+    """Returns the band-limited (periodic) interpolation of a smooth coarse field to ``shape``."""
     spectrum = fft.rfftn(array)
     gain = np.float32(np.prod(shape) / array.size)
     return fft.irfftn(pad_spectrum(spectrum, array.shape, shape) * gain, shape)
 
 
-def slope(field):
-    """Gradient magnitude per voxel of a 3-D field, central differences."""
+def slope(field: Array) -> Array:
+    """Returns the gradient magnitude per voxel of a 3-D field, central differences."""
     total = np.zeros_like(field)
     for axis in range(field.ndim):
         step = np.gradient(field, axis=axis)
@@ -68,14 +70,14 @@ def slope(field):
     return np.sqrt(total, out=total)
 
 
-def ramp(x, low, high):
-    """0 below ``low``, 1 above ``high``, straight between (also for ``high < low``)."""
+def ramp(x: Array, low: float, high: float) -> Array:
+    """Returns 0 below ``low``, 1 above ``high``, straight between (also for ``high < low``)."""
     out = (x - np.float32(low)) * np.float32(1 / (high - low))
     return np.clip(out, 0, 1, out=out) if isinstance(out, np.ndarray) else np.clip(out, 0, 1)
 
 
-def unit(field):
-    """Scale to zero mean and unit variance, in place."""
+def unit(field: Array) -> Array:
+    """Scale to zero mean and unit variance, in place; returns the field."""
     field -= field.mean(dtype=np.float64).astype(field.dtype)
     field /= field.std(dtype=np.float64).astype(field.dtype)
     return field

@@ -3,12 +3,14 @@
 import numpy as np
 
 from medsr_course.scans.phantom import fields
+from medsr_course.scans.phantom.anatomy import Anatomy
+from medsr_course.types import Array, Rng
 
 KINDS = ("none", "white matter", "infarct", "tumour")
 _CHANCES = (0.15, 0.45, 0.2, 0.2)
 
 
-def add(rng, head):
+def add(rng: Rng, head: Anatomy) -> tuple[str, Array]:
     """Paint lesions over an :class:`.anatomy.Anatomy`.
 
     Returns

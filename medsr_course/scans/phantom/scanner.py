@@ -6,11 +6,13 @@ but the brain, eight bits.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy import fft
 
 from medsr_course.scans.phantom import fields
+from medsr_course.types import Array, Rng
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Chain:
     eight_bits: bool
 
 
-def draw(rng, noise=(0.003, 0.03), reslice=None):
+def draw(rng: Rng, noise: tuple[float, float] = (0.003, 0.03), reslice: Any = None) -> Chain:
     """Draw a chain.
 
     Noise log-uniform between two limits (share of the 99.5th percentile); window: half none, else Tukey,
@@ -47,8 +49,8 @@ def draw(rng, noise=(0.003, 0.03), reslice=None):
     )
 
 
-def acquire(rng, image, phase, chain):
-    """Image of an object.
+def acquire(rng: Rng, image: Array, phase: Array, chain: Chain) -> Array:
+    """Returns the image of an object.
 
     Parameters
     ----------
@@ -85,8 +87,8 @@ def _along(weight, axis):
     return weight.astype(kind).reshape([-1 if i == axis else 1 for i in range(3)])
 
 
-def filter_along(n, axis, chain):
-    """Complex weight of k-space along one axis of ``n`` samples (order of ``fftfreq``)."""
+def filter_along(n: int, axis: int, chain: Chain) -> Array:
+    """Returns the complex weight of k-space along one axis of ``n`` samples (order of ``fftfreq``)."""
     f = np.fft.fftfreq(n)
     r = np.abs(f) * 2
     weight = np.ones(n, np.complex64)
@@ -104,25 +106,25 @@ def filter_along(n, axis, chain):
     return weight.astype(np.complex64)
 
 
-def receiver_phase(rng, shape):
-    """Unit-modulus smooth phase, a radian or so across the head (B0 and coil)."""
+def receiver_phase(rng: Rng, shape: tuple[int, ...]) -> Array:
+    """Returns a unit-modulus smooth phase, a radian or so across the head (B0 and coil)."""
     radians = np.float32(rng.uniform(0.2, 0.8)) * fields.band(rng, shape, 80, 250)
     return np.exp(1j * radians).astype(np.complex64)
 
 
-def bias_field(rng, shape):
-    """Receive-coil shading, a smooth positive factor around 1."""
+def bias_field(rng: Rng, shape: tuple[int, ...]) -> Array:
+    """Returns receive-coil shading, a smooth positive factor around 1."""
     return np.exp(np.float32(rng.uniform(0.02, 0.12)) * fields.band(rng, shape, 90, 300))
 
 
-def quantise(volume, chain, top=None):
-    """Whole numbers as files store them: up to 255, or the 99.9th percentile at 1000."""
+def quantise(volume: Array, chain: Chain, top: float | None = None) -> Array:
+    """Returns whole numbers as files store them: up to 255, or the 99.9th percentile at 1000."""
     level = np.percentile(volume[::3, ::3, ::3], 99.9) if top is None else top
     high = 235 if chain.eight_bits else 1000
     out = np.rint(volume * np.float32(high / max(level, 1e-6)))
     return np.clip(out, 0, 255 if chain.eight_bits else 32767).astype(np.int16)
 
 
-def describe(chain):
-    """Settings as plain values, for a JSON sidecar."""
+def describe(chain: Chain) -> dict[str, Any]:
+    """Returns the settings as plain values, for a JSON sidecar."""
     return asdict(chain)

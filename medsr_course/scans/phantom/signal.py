@@ -11,10 +11,12 @@ r"""From tissue to signal: T1, T2 and proton density → image contrast, by the 
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from medsr_course import resources
+from medsr_course.types import Rng
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,12 @@ class Sequence:
     ti: float | None = None
 
     @property
-    def is_spin_echo(self):
+    def is_spin_echo(self) -> bool:
         """Whether there is no inversion pulse."""
         return self.ti is None
 
-    def signal(self, t1, t2, density):
-        """Signal, arbitrary unit, of tissue with T1 and T2 in ms and relative proton density."""
+    def signal(self, t1: Any, t2: Any, density: Any) -> Any:
+        """Returns the signal, arbitrary unit, of tissue with T1 and T2 in ms and relative proton density."""
         if self.ti is None:
             recovery = 1 - np.exp(-self.tr / t1)
         else:
@@ -53,29 +55,29 @@ PROTOCOLS = {
 }
 
 
-def draw_sequence(rng, contrast):
-    """A protocol for one subject."""
+def draw_sequence(rng: Rng, contrast: str) -> Sequence:
+    """Returns a protocol for one subject."""
     protocol = PROTOCOLS[contrast][rng.integers(len(PROTOCOLS[contrast]))]
     return Sequence(**{name: float(rng.uniform(*limits)) for name, limits in protocol.items()})
 
 
 @lru_cache(maxsize=1)
-def tissues():
-    """Table of tissues: name → {"t1": ms, "t2": ms, "density": relative to water}."""
+def tissues() -> dict[str, dict[str, float]]:
+    """Returns the table of tissues: name → {"t1": ms, "t2": ms, "density": relative to water}."""
     table = json.loads(resources.path("tissues.json").read_text(encoding="utf-8"))
     return {row["tissue"]: {k: row[k] for k in ("t1", "t2", "density")} for row in table["tissues"]}
 
 
-def draw_tissues(rng, spread=0.04):
-    """The table with every value varied by a log-normal factor: people differ."""
+def draw_tissues(rng: Rng, spread: float = 0.04) -> dict[str, dict[str, float]]:
+    """Returns the table with every value varied by a log-normal factor: people differ."""
     return {
         name: {k: v * float(np.exp(rng.normal(0, spread))) for k, v in values.items()}
         for name, values in tissues().items()
     }
 
 
-def response(sequence, tissue, step=0.01):
-    """Signal of a tissue, and its change per unit relative change of (T1 and T2 together) and of density.
+def response(sequence: Sequence, tissue: dict[str, float], step: float = 0.01) -> tuple[float, float, float]:
+    """Returns the signal of a tissue, and its change per unit relative change of (T1 and T2 together) and of density.
 
     Returns
     -------

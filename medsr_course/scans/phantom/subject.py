@@ -25,7 +25,7 @@ class Subject:
     about: dict
 
 
-def make_subject(seed, index):
+def make_subject(seed: int, index: int) -> Subject:
     """Make subject ``index`` of the cohort ``seed``: depends on these two numbers only.
 
     Parameters

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from medsr_course import resources
+from medsr_course.types import Array
 
 SHAPE = (208, 240, 160)  # (x, y, z) voxels of 1 mm: room for scalp and air, sizes that the FFT likes
 ORIGIN = (-104.0, -138.0, -60.0)  # MNI mm of voxel (0, 0, 0)
@@ -35,15 +36,15 @@ class Template:
     core: np.ndarray
 
 
-def affine():
-    """Voxel → MNI mm, RAS, 1 mm."""
+def affine() -> Array:
+    """Returns the matrix voxel → MNI mm, RAS, 1 mm."""
     matrix = np.eye(4)
     matrix[:3, 3] = ORIGIN
     return matrix
 
 
 @lru_cache(maxsize=1)
-def load():
+def load() -> Template:
     """Read the template's files once per process."""
     grey, white, t1 = (_on_grid(name) for name in ("gm", "wm", "t1"))
     brain = ndimage.binary_closing(t1[::2, ::2, ::2] > 0, iterations=2)

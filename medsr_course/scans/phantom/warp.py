@@ -9,12 +9,13 @@ import numpy as np
 from scipy import ndimage
 
 from medsr_course.scans.phantom import fields
+from medsr_course.types import Array, Rng
 
 SPACING = 4  # voxels between samples of the velocity field
 
 
-def velocity(rng, shape, smoothness, size):
-    """A random smooth velocity field.
+def velocity(rng: Rng, shape: tuple[int, ...], smoothness: float, size: float) -> Array:
+    """Returns a random smooth velocity field.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ def velocity(rng, shape, smoothness, size):
     return np.stack([fields.unit(c) for c in smooth]) * np.float32(size)
 
 
-def exponential(v, squarings=6):
-    """Displacement field u of the flow, x → x + u(x), on the coarse grid (mm), by scaling and squaring."""
+def exponential(v: Array, squarings: int = 6) -> Array:
+    """Returns the displacement field u of the flow, x → x + u(x), on the coarse grid (mm), by scaling and squaring."""
     u = v / np.float32(2**squarings)
     grid = np.indices(u.shape[1:], dtype=np.float32)
     for _ in range(squarings):
@@ -45,15 +46,15 @@ def exponential(v, squarings=6):
     return u
 
 
-def jacobian(u):
-    """Determinant of the deformation's Jacobian on the coarse grid: positive where nothing folds over."""
+def jacobian(u: Array) -> Array:
+    """Returns the determinant of the deformation's Jacobian on the coarse grid: positive where nothing folds over."""
     gradient = np.stack([np.stack(np.gradient(c, SPACING)) for c in u])  # (component, axis, x, y, z)
     matrix = np.moveaxis(gradient, (0, 1), (-2, -1)) + np.eye(3)
     return np.linalg.det(matrix)
 
 
-def linear(rng, scaling, degrees):
-    """A random 3×3 matrix: rotation by a few degrees about each axis times a scaling of each axis."""
+def linear(rng: Rng, scaling: float, degrees: float) -> Array:
+    """Returns a random 3×3 matrix: rotation by a few degrees about each axis times a scaling of each axis."""
     scale = np.exp(rng.normal(0, scaling, 3))
     a, b, c = np.radians(rng.normal(0, degrees, 3))
     x = [[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]]
@@ -62,8 +63,8 @@ def linear(rng, scaling, degrees):
     return np.array(x) @ np.array(y) @ np.array(z) @ np.diag(scale)
 
 
-def coordinates(u, matrix, shape, centre, step=1):
-    """Template voxel coordinates of a subject's voxels.
+def coordinates(u: Array, matrix: Array, shape: tuple[int, ...], centre: Array, step: int = 1) -> Array:
+    """Returns the template voxel coordinates of a subject's voxels.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import sys
 from medsr_course.scans.phantom import cohort
 
 
-def main():
+def main() -> None:
     """Serve indices until the input ends."""
     folder, seed = sys.argv[1], int(sys.argv[2])
     for line in sys.stdin:

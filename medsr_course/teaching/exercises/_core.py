@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from medsr_course.runtime import CourseError
 
@@ -28,6 +29,7 @@ class Exercise:
         ``check(fn)`` tries the answer on fresh seeded inputs; returns None when right, raises
         :class:`Wrong` with the reason when not.
     hint : str
+        What helps without giving the answer away.
     reference : callable
         The solution; its source is what the reader is shown.
     alternatives : tuple of callable
@@ -39,32 +41,32 @@ class Exercise:
 
     name: str
     task: str
-    check: Callable
+    check: Callable[[Callable], None]
     hint: str
     reference: Callable
-    alternatives: tuple = ()
-    mistakes: dict = field(default_factory=dict)
+    alternatives: tuple[Callable, ...] = ()
+    mistakes: dict[str, Callable] = field(default_factory=dict)
 
-    def source(self):
-        """Source text of the reference solution."""
+    def source(self) -> str:
+        """Return the source text of the reference solution."""
         return inspect.getsource(self.reference)
 
 
-def names():
-    """Names of all exercises, in the order of the course."""
+def names() -> list[str]:
+    """Return the names of all exercises, in the order of the course."""
     return list(_all())
 
 
-def find(name):
-    """The :class:`Exercise` called ``name``; a clear error where there is none."""
+def find(name: str) -> Exercise:
+    """Return the :class:`Exercise` called ``name``; :class:`CourseError` where there is none."""
     exercises = _all()
     if name not in exercises:
         raise CourseError(f"there is no exercise {name!r}; there are: {', '.join(exercises)}")
     return exercises[name]
 
 
-def verdict(name, fn):
-    """Judge an answer: ``(status, message)`` with status "unanswered", "right" or "wrong"."""
+def verdict(name: str, fn: Any) -> tuple[str, str]:
+    """Return a judgement on an answer: status ("unanswered", "right" or "wrong") and message."""
     exercise = find(name)
     if not callable(fn):
         return "wrong", f"give the function itself: exercises.check({name!r}, my_function)"
@@ -80,28 +82,28 @@ def verdict(name, fn):
 UNANSWERED = "not answered yet: your function returns None."
 
 
-def answer(fn, *args, **kwargs):
-    """Call the reader's function; ``Wrong(None)`` (not answered yet) where it returns None."""
+def answer(fn: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Return the result of the reader's function; ``Wrong(None)`` (not answered yet) where that is None."""
     result = fn(*args, **kwargs)
     if result is None:
         raise Wrong(None)
     return result
 
 
-def check(name, fn):
-    """Check an answer and say in words: not answered yet, right, or wrong *because* …"""
+def check(name: str, fn: Any) -> None:
+    """Check an answer and show in words: not answered yet, right, or wrong *because* …"""
     status, message = verdict(name, fn)
     mark = {"right": "✓", "wrong": "✗", "unanswered": "○"}[status]
     more = "" if status == "right" else f' Stuck? exercises.hint("{name}") or exercises.solution("{name}")'
     _say(f"{mark} {name}: {message}{more}")
 
 
-def hint(name):
+def hint(name: str) -> None:
     """Show the hint of an exercise."""
     _say(f"Hint: {find(name).hint}")
 
 
-def solution(name):
+def solution(name: str) -> None:
     """Show the reference solution of an exercise."""
     from IPython.display import Code, display
 

@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 00-psnr ---------------------------------------------------------------------------------------
-
 
 def _check_psnr(fn):
     rng = np.random.default_rng()
@@ -42,9 +40,6 @@ def _psnr_by_roots(target, image):
     return 20 * np.log10(np.max(target)) - 10 * np.log10(np.square(image - target).mean())
 
 
-# -- 00-window -------------------------------------------------------------------------------------
-
-
 def _check_window(fn):
     rng = np.random.default_rng()
     for shape, low, high in (((6, 8), -160.0, 240.0), ((5, 7), 20.0, 80.0), ((4, 4), 0.0, 1.0)):
@@ -77,9 +72,6 @@ def my_window(image, low, high):
 
 def _window_by_interp(image, low, high):
     return np.interp(image, [low, high], [0, 1])
-
-
-# -- 00-block-mean ---------------------------------------------------------------------------------
 
 
 def _check_block_mean(fn):

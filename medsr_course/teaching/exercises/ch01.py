@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 01-xor-by-hand --------------------------------------------------------------------------------
-
 _CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
 _NAMED = {  # what the outputs at (0,0), (0,1), (1,0), (1,1) would be instead
     (0, 1, 1, 1): "that is OR: it says yes to (1, 1), too; the second hidden neuron has to veto that",
@@ -44,9 +42,6 @@ def xor_by_hand():
 
 def _one_without_the_other():
     return [[2, -2], [-2, 2]], [-1, -1], [1, 1], -0.5
-
-
-# -- 01-relu-layer ---------------------------------------------------------------------------------
 
 
 def _check_relu(fn):
@@ -123,8 +118,6 @@ def _relu_unbent_inputs(x, w, b, slope):
     _, dw, db = relu_layer_backward(x, w, b, slope)
     return slope @ w.T, dw, db
 
-
-# -- 01-early-stopping -----------------------------------------------------------------------------
 
 _CURVES = (  # losses, patience
     ([1.0, 0.8, 0.6, 0.7, 0.5, 0.9, 0.8, 0.3, 0.2], 2),

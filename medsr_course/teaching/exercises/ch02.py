@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# ---------------------------------------------------------------- 02-receptive-field
-
 
 def receptive_field(kernels, strides, dilations):
     """Side, in input pixels, of what one output pixel of a stack of convolutions sees."""
@@ -79,9 +77,6 @@ def _check_field(fn):
         raise Wrong(f"kernels, strides, dilations {case} see {expected} pixels, not {float(got):g}.")
 
 
-# ---------------------------------------------------------------- 02-free-energy
-
-
 def free_energy(v, W, a, b):
     """Free energy (n,) of visible states v (n, visible) of a restricted Boltzmann machine."""
     return -v @ a - np.logaddexp(0, v @ W + b).sum(1)
@@ -142,9 +137,6 @@ def _check_energy(fn):
             if np.allclose(got, wrong(v, W, a, b), atol=1e-6):
                 raise Wrong(why)
         raise Wrong("the numbers differ from −log Σ_h exp(−E(v, h)): write that sum for one hidden unit first.")
-
-
-# ---------------------------------------------------------------- 02-returns
 
 
 def returns(rewards, gamma):

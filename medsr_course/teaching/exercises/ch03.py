@@ -18,9 +18,6 @@ def _close(a, b, rtol=1e-6):
     return np.allclose(a, b, rtol=rtol, atol=rtol * np.max(np.abs(b)))
 
 
-# --- Hounsfield units -----------------------------------------------------------------------------
-
-
 def to_hounsfield(mu, mu_water):
     """1000 times the relative difference from water: water is 0, empty space −1000."""
     return 1000 * (np.asarray(mu) - mu_water) / mu_water
@@ -47,9 +44,6 @@ def _check_hounsfield(fn):
         if _close(out, 1000 * mu / water):
             raise Wrong("water comes out as 1000, but it has to be 0: subtract it first.")
         raise Wrong("water should come out as 0, empty space (μ = 0) as −1000, and μ = 2·μ_water as 1000.")
-
-
-# --- the null of an inversion recovery ------------------------------------------------------------
 
 
 def null_time(t1, tr):
@@ -87,9 +81,6 @@ def _check_null(fn):
             raise Wrong("check the sign of exp(−TR/T1): it stands with a plus in the signal equation.")
         left = 1 - 2 * np.exp(-out / t1) + np.exp(-tr / t1)
         raise Wrong(f"for T1 = {t1:g}, TR = {tr:g} ms your TI = {out:.0f} ms leaves a signal of {left:.3f}, not 0.")
-
-
-# --- voxel to millimetres -------------------------------------------------------------------------
 
 
 def where(affine, index):
@@ -131,9 +122,6 @@ def _check_where(fn):
         if _close(out, np.linalg.solve(affine, np.append(index, 1.0))[:3]):
             raise Wrong("that is the inverse: it takes millimetres to a voxel, not a voxel to millimetres.")
         raise Wrong(f"voxel {tuple(map(int, index))} lies at {np.round(right, 1)} mm, not at {np.round(out, 1)}.")
-
-
-# --- coils ----------------------------------------------------------------------------------------
 
 
 def combine(images, sensitivities):

@@ -5,8 +5,6 @@ from scipy import special
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# ---------------------------------------------------------------- 04-psnr-inside
-
 
 def psnr_inside(target, image, mask):
     """PSNR in dB: error inside the mask, range = maximum of the whole target."""
@@ -75,9 +73,6 @@ def _check_psnr(fn):
             if np.isclose(got, wrong(target, image, mask), atol=1e-6):
                 raise Wrong(why)
         raise Wrong(f"expected {psnr_inside(target, image, mask):.2f} dB, got {float(got):.2f} dB.")
-
-
-# ---------------------------------------------------------------- 04-true-amplitude
 
 
 def true_amplitude(magnitudes, sigma):
@@ -151,9 +146,6 @@ def _check_amplitude(fn):
                 raise Wrong(why)
         error = np.abs(got - expected).max() / sigma
         raise Wrong(f"off by up to {error:.2g} σ from √(mean of M² − 2σ²).")
-
-
-# ---------------------------------------------------------------- 04-mtf
 
 
 def mtf(spread, spacing):

@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 05-zero-fill ----------------------------------------------------------------------------------
-
 
 def _check_zero_fill(fn):
     rng = np.random.default_rng()
@@ -84,9 +82,6 @@ def _zeros_at_the_end(volume, scales):
     return _zero_fill_any(volume, scales, end=True)
 
 
-# -- 05-cubic-weights ------------------------------------------------------------------------------
-
-
 def _check_cubic(fn):
     rng = np.random.default_rng()
     for t in (0.0, 0.5, *rng.uniform(0.05, 0.45, 3), *rng.uniform(0.55, 0.95, 3)):
@@ -131,9 +126,6 @@ def cubic_weights(t):
 
 def _catmull_rom(t):
     return [(-t + 2 * t**2 - t**3) / 2, (2 - 5 * t**2 + 3 * t**3) / 2, (t + 4 * t**2 - 3 * t**3) / 2, (t**3 - t**2) / 2]
-
-
-# -- 05-half-voxel ---------------------------------------------------------------------------------
 
 
 def _check_half_voxel(fn):

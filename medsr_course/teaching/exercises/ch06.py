@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 06-rigid-matrix -------------------------------------------------------------------------------
-
 
 def _check_rigid(fn):
     rng = np.random.default_rng()
@@ -60,9 +58,6 @@ def _rigid(degrees, centre, shift, *, radians=False, shift_first=False):
     return rigid_matrix(angle, centre, shift)
 
 
-# -- 06-find-shift ---------------------------------------------------------------------------------
-
-
 def _check_shift(fn):
     rng = np.random.default_rng()
     for shape, shift in (((16, 21), (3, -5)), ((15, 12), (-4, 2)), ((20, 20), (-1, -7)), ((9, 14), (0, 6))):
@@ -105,9 +100,6 @@ def _find_shift_slowly(reference, moved):
 def _peak_unwrapped(reference, moved):
     correlation = np.fft.ifft2(np.fft.fft2(reference) * np.fft.fft2(moved).conj()).real
     return np.unravel_index(np.argmax(correlation), correlation.shape)
-
-
-# -- 06-adjoint ------------------------------------------------------------------------------------
 
 
 def _check_adjoint(fn):

@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 07-signal-behind ------------------------------------------------------------------------------
-
 
 def _check_signal_behind(fn):
     rng = np.random.default_rng()
@@ -48,9 +46,6 @@ def _signal_by_where(mean_square, sigma):
 def _signal_with_nan(mean_square, sigma):
     with np.errstate(invalid="ignore"):
         return np.sqrt(mean_square - 2 * sigma**2)
-
-
-# -- 07-hide ---------------------------------------------------------------------------------------
 
 
 def _check_hide(fn):
@@ -125,9 +120,6 @@ def _hide_at_border(image, hidden):
     p = np.pad(image, 1, mode="edge")
     mean = (p[:-2, 1:-1] + p[2:, 1:-1] + p[1:-1, :-2] + p[1:-1, 2:]) / 4
     return np.where(hidden, mean, image)
-
-
-# -- 07-tune ---------------------------------------------------------------------------------------
 
 
 def _check_tune(fn):

@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 08-for-the-judge ------------------------------------------------------------------------------
-
 
 def _check_judge(fn):
     rng = np.random.default_rng()
@@ -61,9 +59,6 @@ def _judge_with(images=lambda want, noisy, clean, made: want, answers=lambda lab
     return wrong
 
 
-# -- 08-noise-power --------------------------------------------------------------------------------
-
-
 def _check_power(fn):
     rng = np.random.default_rng()
     for (h, w), a in (((6, 8), 0.6), ((7, 5), 1.7), ((8, 9), 0.9)):
@@ -104,9 +99,6 @@ def _power_with_mean(first, second, a):
     images = np.stack([first, second])
     spread = np.abs(np.fft.fft2(images - images.mean(axis=0), norm="ortho")) ** 2
     return spread.sum(axis=0) * a**2
-
-
-# -- 08-effective-answers --------------------------------------------------------------------------
 
 
 def _check_effective(fn):

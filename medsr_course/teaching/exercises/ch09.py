@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 09-space-to-depth -----------------------------------------------------------------------------
-
 
 def _check_space_to_depth(fn):
     rng = np.random.default_rng()
@@ -57,9 +55,6 @@ def _colour_first(y, s):
     return np.concatenate([space_to_depth(y[..., k : k + 1], s) for k in range(c)], axis=-1)
 
 
-# -- 09-reach --------------------------------------------------------------------------------------
-
-
 def _check_reach(fn):
     rng = np.random.default_rng()
     cases = [([9, 1, 5], 2, False), ([5, 3, 3], 2, True), ([3], 4, True)]
@@ -100,9 +95,6 @@ def _reach_by_pulse(kernels, scale, coarse):
     for k in kernels:
         pulse = np.convolve(pulse, np.ones(k))
     return pulse.size * (scale if coarse else 1)
-
-
-# -- 09-keep-measured ------------------------------------------------------------------------------
 
 
 def _check_keep_measured(fn):

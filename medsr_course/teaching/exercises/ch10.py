@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 10-thick-slice --------------------------------------------------------------------------------
-
 
 def _check_thick_slice(fn):
     rng = np.random.default_rng()
@@ -66,9 +64,6 @@ def _wrapped(stack, weights, spacing):
 
 def _block_means(stack, weights, spacing):
     return stack.reshape(-1, spacing, *stack.shape[1:]).mean(axis=1)
-
-
-# -- 10-memory-step --------------------------------------------------------------------------------
 
 
 def _check_memory_step(fn):
@@ -143,9 +138,6 @@ _REASONS = {
     _never_forgets: "the memory only grows: the gate f decides how much of the old one is kept",
     _stateless: "the old state h has no say in your gates: add h @ from_state",
 }
-
-
-# -- 10-slice-order --------------------------------------------------------------------------------
 
 
 def _check_slice_order(fn):

@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 11-soft-threshold -----------------------------------------------------------------------------
-
 
 def _check_soft_threshold(fn):
     rng = np.random.default_rng()
@@ -50,9 +48,6 @@ def _by_parts(c, t):
         return np.sign(x) * np.maximum(np.abs(x) - t, 0)
 
     return shrink(c.real) + 1j * shrink(c.imag)
-
-
-# -- 11-ghosts -------------------------------------------------------------------------------------
 
 
 def _check_ghosts(fn):
@@ -100,9 +95,6 @@ def _ghosts_by_transform(x, w, R):
     k[(np.arange(w) - w // 2) % R != 0] = 0
     seen = np.abs(np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(k))))
     return [int(p) for p in np.flatnonzero(seen > 0.5 / R)]
-
-
-# -- 11-merge --------------------------------------------------------------------------------------
 
 
 def _check_merge(fn):

@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 12-player-losses ------------------------------------------------------------------------------
-
 
 def _check_losses(fn):
     rng = np.random.default_rng()
@@ -55,9 +53,6 @@ def _losses_by_probability(real, made):
     p, q = 1 / (1 + np.exp(-real)), 1 / (1 + np.exp(-made))
     both = (-np.log(p).sum() - np.log(1 - q).sum()) / (len(p) + len(q))
     return both, -np.log(q).mean()
-
-
-# -- 12-detection ----------------------------------------------------------------------------------
 
 
 def _check_detection(fn):
@@ -117,9 +112,6 @@ def _detection_with(quantile, share=lambda hits: hits.mean()):
 
 def _top(empty, lesions, false_alarms):
     return np.quantile(empty, 1 - false_alarms)
-
-
-# -- 12-consistent ---------------------------------------------------------------------------------
 
 
 def _check_consistent(fn):

@@ -4,8 +4,6 @@ import numpy as np
 
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-# -- 13-soft-volumes -------------------------------------------------------------------------------
-
 
 def _check_soft_volumes(fn):
     rng = np.random.default_rng()
@@ -71,9 +69,6 @@ def _overflowing(logits, voxel_mm3):
         p = np.exp(logits)
         p = p / p.sum(axis=-1, keepdims=True)
     return p.sum(axis=(0, 1, 2)) * voxel_mm3 / 1000
-
-
-# -- 13-balanced-weights ---------------------------------------------------------------------------
 
 
 def _check_balanced_weights(fn):
@@ -146,9 +141,6 @@ def _unscaled(labels, classes):
 def _smoothed(labels, classes):
     counts = np.bincount(labels[labels != 255], minlength=classes) + 1.0
     return counts.sum() / (classes * counts)
-
-
-# -- 13-limits-of-agreement ------------------------------------------------------------------------
 
 
 def _check_limits(fn):

@@ -1,13 +1,15 @@
 """Question builders in jupyterquiz's format."""
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from medsr_course.runtime import CourseError
 
 
-def choice(question, right, wrong):
-    """A question with one right answer.
+def choice(question: str, right: tuple[str, str], wrong: Mapping[str, str]) -> dict[str, Any]:
+    """Return a question with one right answer, in jupyterquiz's format.
 
     Parameters
     ----------
@@ -18,15 +20,22 @@ def choice(question, right, wrong):
     wrong : dict of str to str
         Wrong answer → the misconception behind it, explained.
     """
-    answers = [{"answer": right[0], "correct": True, "feedback": right[1]}]
+    answers: list[dict[str, Any]] = [{"answer": right[0], "correct": True, "feedback": right[1]}]
     answers += [{"answer": text, "correct": False, "feedback": why} for text, why in wrong.items()]
     # The right answer must not always stand first; sorting by text is stable and gives nothing away.
     answers.sort(key=lambda entry: entry["answer"])
     return {"question": question, "type": "many_choice", "answers": answers}
 
 
-def numeric(question, compute, *, tolerance, feedback, mistakes=None):
-    """A question answered by a number.
+def numeric(
+    question: str,
+    compute: Callable[[], float],
+    *,
+    tolerance: float,
+    feedback: str,
+    mistakes: Mapping[Callable[[], float], str] | None = None,
+) -> dict[str, Any]:
+    """Return a question answered by a number, in jupyterquiz's format.
 
     Parameters
     ----------
@@ -39,38 +48,24 @@ def numeric(question, compute, *, tolerance, feedback, mistakes=None):
     mistakes : dict of callable to str, optional
         Computation of a tempting wrong number → the misconception behind it.
     """
-    value = float(compute())
-    answers = [
-        {
-            "type": "range",
-            "range": [value - tolerance, value + tolerance],
-            "correct": True,
-            "feedback": feedback,
-        }
-    ]
-    for wrong, why in (mistakes or {}).items():
-        number = float(wrong())
-        answers.append(
-            {
-                "type": "range",
-                "range": [number - tolerance, number + tolerance],
-                "correct": False,
-                "feedback": why,
-            }
-        )
+    answers: list[dict[str, Any]] = []
+    for value, why in {compute: feedback, **(mistakes or {})}.items():
+        number = float(value())
+        entry = {"type": "range", "range": [number - tolerance, number + tolerance], "correct": value is compute}
+        answers.append(entry | {"feedback": why})
     answers.append({"type": "default", "feedback": "Not quite. Compute it step by step, then try again."})
     return {"question": question, "type": "numeric", "answers": answers}
 
 
-def questions(chapter):
-    """Questions of a chapter (``"05"``), a list of dicts."""
+def questions(chapter: str) -> list[dict[str, Any]]:
+    """Return the questions of a chapter (``"05"``); :class:`CourseError` where it has none."""
     name = f"medsr_course.teaching.quizzes.ch{chapter}"
     if find_spec(name) is None:
         raise CourseError(f"chapter {chapter} has no quiz")
     return import_module(name).QUESTIONS
 
 
-def show(chapter):
+def show(chapter: str) -> None:
     """Show the quiz of a chapter in the notebook and, kernel-free, on the site."""
     from jupyterquiz import display_quiz
 

@@ -1,0 +1,62 @@
+"""Real scans: a folder of them for development, and one brain that anybody can download."""
+
+from pathlib import Path
+
+from medsr_course import resources, runtime
+from medsr_course.runtime import CourseError
+from medsr_course.scans import catalogue
+from medsr_course.scans.datasets import folders
+from medsr_course.scans.datasets.subjects import Reader, Subject, Subjects
+
+
+def real_folder() -> Path | None:
+    """Returns the folder of real scans: ``MEDSR_REAL_DATA``, else ``../shared/data/real``; or None.
+
+    Raises
+    ------
+    CourseError
+        If ``MEDSR_REAL_DATA`` names something that is no folder.
+    """
+    chosen = runtime.folder_setting("MEDSR_REAL_DATA")
+    if chosen:
+        if not chosen.is_dir():
+            raise CourseError(f"MEDSR_REAL_DATA names {chosen}, which is not a folder: correct or unset it")
+        return chosen
+    root = resources.checkout()
+    folder = root.parent / "shared" / "data" / "real" if root else None
+    return folder if folder and folder.is_dir() else None
+
+
+def ds002748() -> Subjects:
+    """Returns real brains, CC0: those in :func:`real_folder` where it has them, else one from the network."""
+    real = real_folder()
+    if real and (real / "ds002748").is_dir():
+        subjects = folders.subjects_in(real / "ds002748", {})
+        for subject in subjects:
+            subject.split = "validation" if subject.id in ("sub-66", "sub-71") else "train"
+        if subjects:
+            return Subjects(subjects, "ds002748")
+    path = catalogue.fetch("ds002748")
+    return Subjects([Subject("sub-71", {"T1w": folders.reader(path)}, split="validation")], "ds002748")
+
+
+def real_scans() -> Subjects:
+    """Returns the scans beside ds002748, NAME_CONTRAST.nii.gz: the stroke brain for validation, the others for tests.
+
+    Raises
+    ------
+    CourseError
+        If there are none.
+    """
+    real = real_folder()
+    files = sorted(real.glob("*_*.nii.gz")) if real else []
+    if not files:
+        raise CourseError(
+            "there are no real scans here: put NAME_T1w.nii.gz … into a folder and name it in MEDSR_REAL_DATA"
+        )
+    people: dict[str, dict[str, Reader]] = {}
+    for path in files:
+        person, _, contrast = path.name.removesuffix(".nii.gz").rpartition("_")
+        people.setdefault(person, {})[contrast] = folders.reader(path)
+    splits = {"stroke-brain": "validation"}
+    return Subjects([Subject(p, c, split=splits.get(p, "test")) for p, c in people.items()], "real-scans")

@@ -1,0 +1,53 @@
+"""What is said of a file that cannot be used as it is."""
+
+import errno
+import warnings
+from collections.abc import Iterable, Sequence
+
+from medsr_course.runtime import CourseError
+
+CONVERT = "convert the scan again, e.g. with dcm2niix"
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EACCES: "you have no permission: change it (chmod), or copy the file elsewhere",
+    errno.EPERM: "you have no permission: change it (chmod), or copy the file elsewhere",
+    errno.EROFS: "the disk is read-only: choose another folder",
+}
+
+
+class ScanError(CourseError):
+    """A scan file that cannot be read or written: what was wrong, and the remedy."""
+
+
+class ScanWarning(UserWarning):
+    """A scan file that was read, with something the reader should be aware of."""
+
+
+def warn(message: str) -> None:
+    """Warn the caller of a reader, in one line."""
+    warnings.warn(message, ScanWarning, stacklevel=4)
+
+
+def reason(error: OSError) -> str:
+    """Return what an OSError means for a reader, and what to do."""
+    return _REASONS.get(error.errno or 0, f"{first_line(error)}: check the file and the disk")
+
+
+def first_line(error: BaseException, most: int = 120) -> str:
+    """Return the first line of an error's message, cut to ``most`` characters."""
+    lines = str(error).splitlines()
+    line = lines[0] if lines and lines[0].strip() else type(error).__name__
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def millimetres(values: Iterable[float]) -> str:
+    """Return sizes as text, ``0.9 × 1.1 × 2.5 mm``."""
+    return " × ".join(f"{value:g}" for value in values) + " mm"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Return the first ``most`` names as text, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,1 @@
+"""Chapters as files: ``new`` makes one, ``lint`` says what is missing, ``wrap`` sets its prose."""
