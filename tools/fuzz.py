@@ -178,9 +178,14 @@ def dicom_item(kind, k):
     if kind == "mosaic":
         item.ImageType, item.SpacingBetweenSlices = ["ORIGINAL", "PRIMARY", "M", "MOSAIC"], 3
         item.add_new(0x00290010, "LO", "SIEMENS CSA HEADER")
-        item.add_new(0x00291010, "OB", csa(NumberOfImagesInMosaic=["4"], SliceNormalVector=["0", "0", "1"]))
+        item.add_new(
+            0x00291010,
+            "OB",
+            csa(NumberOfImagesInMosaic=["4"], SliceNormalVector=["0", "0", "1"], AcquisitionMatrixText=["32*40"]),
+        )
     item.Rows, item.Columns = shape[-2:]
     item.PixelData = (np.arange(np.prod(shape)) % 4000).astype(np.uint16).tobytes()
+    item["PixelData"].VR = "OW"  # pydicom asks BitsAllocated else, which may be spoilt
     return item
 
 
@@ -203,7 +208,11 @@ def csa(**tags):
     """Siemens' private header ("SV10") with a few tags."""
     out = b"SV10\4\3\2\1" + np.array([len(tags), 77], "<u4").tobytes()
     for name, values in tags.items():
-        out += name.encode().ljust(64, b"\0") + np.array([len(values)], "<i4").tobytes() + b"FD\0\0"
+        out += (
+            name.encode().ljust(64, b"\0")
+            + np.array([len(values)], "<i4").tobytes()
+            + (b"FD\0\0" if name != "AcquisitionMatrixText" else b"SH\0\0")
+        )
         out += np.array([0, len(values), 77], "<i4").tobytes()
         for value in values:
             text = value.encode() + b"\0"

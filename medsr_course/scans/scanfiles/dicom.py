@@ -154,8 +154,14 @@ def _named(where: str, file: DicomFile) -> str:
 def _values(found: list[Frame], where: str) -> npt.NDArray[np.float32]:
     """(column, row, slice) values in their rescaled unit."""
     shape = (found[0].columns, found[0].rows, len(found))
-    stored = sum({frame.file.path: frame.file.path.stat().st_size for frame in found}.values())
-    memory.need(where, 4 * shape[0] * shape[1] * shape[2] + min(stored, 1 << 40) // len({f.file.path for f in found}))
+    files = {frame.file.path: frame.file for frame in found}
+    for file in files.values():
+        try:
+            pixels.check_size(file)
+        except ScanError as error:
+            raise ScanError(f"{_named(where, file)} {error}") from None
+    largest = max(path.stat().st_size for path in files)
+    memory.need(where, 4 * shape[0] * shape[1] * shape[2] + largest, "read fewer slices, or use a larger machine")
     try:
         data = np.empty(shape, np.float32, order="F")
         order = sorted(range(len(found)), key=lambda k: (str(found[k].file.path), found[k].index))
@@ -265,6 +271,6 @@ def _why_uneven(found: list[Frame], gaps: npt.NDArray[np.float64]) -> str:
     if 1 < len(groups) <= 4:
         told = "; ".join(f"{thick:g} mm: {names[0]} to {names[-1]}" for thick, names in groups.items())
         return f" (slices of several thicknesses, {told}): give the files of one thickness, as a list"
-    missing = int(np.rint(gaps / float(np.median(gaps))).sum()) - len(gaps)
+    missing = int(np.rint(gaps / np.sort(gaps)[(len(gaps) - 1) // 2]).sum()) - len(gaps)
     plural = "s" if missing > 1 else ""
     return (f" ({missing} slice{plural} missing?)" if missing > 0 else "") + ": copy or export the series again"

@@ -27,7 +27,7 @@ class ScanWarning(UserWarning):
 
 def warn(message: str) -> None:
     """Warn the caller of a reader, in one line."""
-    warnings.warn(message, ScanWarning, stacklevel=4)
+    warnings.warn(message, ScanWarning, stacklevel=3)
 
 
 def reason(error: OSError) -> str:

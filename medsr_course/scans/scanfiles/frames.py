@@ -171,7 +171,7 @@ def _decimals(sources: "list[Dataset]") -> int:
             parts = written.split("\\")
             if any("e" in part.lower() for part in parts):
                 return 15
-            return max(len(part.partition(".")[2].strip()) for part in parts)
+            return max(len(part.partition(".")[2].strip().rstrip("0")) for part in parts)
     return 15
 
 

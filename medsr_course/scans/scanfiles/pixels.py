@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from medsr_course import runtime
-from medsr_course.scans.scanfiles import memory
 from medsr_course.scans.scanfiles.errors import CONVERT, ScanError, first_line
 from medsr_course.scans.scanfiles.frames import Frame
-from medsr_course.scans.scanfiles.headers import text, whole, whole_number
+from medsr_course.scans.scanfiles.headers import DicomFile, text, whole, whole_number
 
 if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
@@ -33,7 +32,9 @@ _PLUGINS = {  # transfer syntax → the packages that decode it; all are in the 
     "1.2.840.10008.1.2.4.203": _JPEG_2000,
 }
 _RLE = "1.2.840.10008.1.2.5"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
 _MOST_PER_RLE_BYTE = 64  # two bytes make 128 at most
+_MOST_PER_DEFLATED_BYTE = 1032
 
 
 def values(frames: list[Frame]) -> Iterator[npt.NDArray[np.float32]]:
@@ -54,12 +55,10 @@ def values(frames: list[Frame]) -> Iterator[npt.NDArray[np.float32]]:
     ScanError
         Cut short, damaged, or packed in a way that nothing installed here unpacks; without the file's name.
     """
-    from pydicom.uid import UID
-
     item = _with_pixels(frames[0])
-    syntax = UID(text(item.file_meta, "TransferSyntaxUID"))
+    syntax = _syntax(item)
     decoder = _decoder(syntax)
-    _check_length(item, syntax, frames[0])
+    _check_length(item, syntax, check_size(frames[0].file))
     decoded: tuple[int, npt.NDArray[Any]] | None = None
     for frame in frames:
         if decoded is None or decoded[0] != frame.index:
@@ -103,8 +102,15 @@ def _decoder(syntax: "UID") -> Any:
     return decoder
 
 
-def _check_length(item: "Dataset", syntax: "UID", frame: Frame) -> None:
-    """Refuse pixels that cannot be what the header promises, before they are unpacked."""
+def check_size(file: DicomFile) -> int:
+    """Refuse a file too small for the image it promises, before memory is taken; bytes of its unpacked pixels.
+
+    Raises
+    ------
+    ScanError
+        Numbers that cannot be, or a file cut short; without the file's name.
+    """
+    item = file.item
     bits = whole_number(item, "BitsAllocated", None, least=1, most=64)
     stored = whole_number(item, "BitsStored", bits, least=1, most=64)
     high = whole_number(item, "HighBit", stored - 1, least=0, most=63)
@@ -117,6 +123,21 @@ def _check_length(item: "Dataset", syntax: "UID", frame: Frame) -> None:
     if stored > bits or high != stored - 1:
         raise ScanError(f"keeps {stored} of {bits} bits, up to bit {high}: {CONVERT}")
     expected = rows * columns * count * bits // 8
+    size, syntax = file.path.stat().st_size, _syntax(item)
+    most = size * {_RLE: _MOST_PER_RLE_BYTE, _DEFLATED: _MOST_PER_DEFLATED_BYTE}.get(syntax, 1)
+    if expected > most and syntax.is_transfer_syntax and (syntax in (_RLE, _DEFLATED) or not syntax.is_compressed):
+        raise ScanError(f"is damaged: {size} bytes cannot hold {expected} bytes of pixels: copy or export it again")
+    return expected
+
+
+def _syntax(item: "Dataset") -> "UID":
+    from pydicom.uid import UID
+
+    return UID(text(item.file_meta, "TransferSyntaxUID"))
+
+
+def _check_length(item: "Dataset", syntax: "UID", expected: int) -> None:
+    """Refuse unpacked pixels of another length than the header promises."""
     try:
         keywords = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
         found = next(item[keyword].value for keyword in keywords if keyword in item)
@@ -129,9 +150,6 @@ def _check_length(item: "Dataset", syntax: "UID", frame: Frame) -> None:
             raise ScanError(f"is damaged: {size} of {expected} bytes of pixels are there: copy or export it again")
         if any(memoryview(found)[expected : expected + 64]) and size - expected > 1 or size >= 2 * expected + 2:
             raise ScanError(f"is damaged: it holds {size} bytes of pixels, not {expected}: copy or export it again")
-    elif syntax == _RLE and expected > size * _MOST_PER_RLE_BYTE:
-        raise ScanError(f"is damaged: {size} bytes cannot hold {expected} bytes of pixels: copy or export it again")
-    memory.need("", rows * columns * (bits // 8 * 3 + 8))
 
 
 def _decode(item: "Dataset", syntax: "UID", decoder: Any, index: int) -> npt.NDArray[Any]:
