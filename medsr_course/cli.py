@@ -147,7 +147,7 @@ def _summary(done: "Executed", rows: Sequence[Mapping[str, Any]]) -> str:
 
 @app.command()
 def leaderboard(
-    task: Annotated[str, typer.Option(help="Another task's board, e.g. denoising; takes --output alone.")] = "",
+    task: Annotated[str, typer.Option(help="Another task's board, e.g. denoising.")] = "",
     scale: Annotated[list[int] | None, typer.Option(help="2 or 4; both when none is given.")] = None,
     data: Annotated[str, typer.Option(help="cohort, real or all (real where they are here).")] = "all",
     methods: Annotated[str, typer.Option(help="Names with commas, e.g. srresnet-x2,cubic; all when none.")] = "",
@@ -159,66 +159,30 @@ def leaderboard(
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
 ) -> None:
     """Every method on the same scans: a table, paired tests and a figure; goes on where it was interrupted."""
-    from medsr_course import leaderboard as board
-
-    if task not in ("", "super-resolution"):
-        if scale or methods or data != "all" or fresh:
-            raise CourseError("--scale, --data, --methods and --fresh are for super-resolution: leave them out")
-        _task_leaderboard(task, output)
-        return
-    scales = tuple(sorted(set(scale or board.SCALES)))
-    if not set(scales) <= set(board.SCALES):
-        raise CourseError(f"--scale {scales[0] if scales[0] not in board.SCALES else scales[-1]}: choose 2 or 4")
-    wanted = [name.strip() for name in methods.split(",") if name.strip()]
-    console = _console()
-    rows, folder = board.run(
-        output,
-        scales=scales,
-        data=data,
-        names=wanted,
-        seed=cohort_seed,
-        subjects=subjects,
-        fresh=fresh,
-        made=lambda line: console.print(line, soft_wrap=True),
-    )
-    means = board.summary(rows)
-    for s in scales:
-        _print_gains(console, [m for m in means if m["scale"] == s and m["noise"] == 0], f"×{s}")
-    if any(m["noise"] for m in means):
-        _print_gains(console, [m for m in means if m["noise"]], "×2 with noise")
-    console.print(f"written to {folder}: leaderboard.csv, -means.csv, -tests.csv, .md, .png", soft_wrap=True)
-
-
-def _task_leaderboard(task: str, output: Path | None) -> None:
     from rich.table import Table
 
-    from medsr_course.leaderboard import tasks
+    from medsr_course.leaderboard import boards, engine
+    from medsr_course.leaderboard.scans import SCALES, Request
 
+    if task not in ("", boards.DEFAULT) and (scale or methods or data != "all" or fresh):
+        raise CourseError("--scale, --data, --methods and --fresh are for super-resolution: leave them out")
+    scales = tuple(sorted(set(scale or SCALES)))
+    if not set(scales) <= set(SCALES):
+        raise CourseError(f"--scale {scales[0] if scales[0] not in SCALES else scales[-1]}: choose 2 or 4")
+    wanted = [name.strip() for name in methods.split(",") if name.strip()]
     console = _console()
-    board, rows, folder = tasks.run(task, output)
-    for heading, columns, cells in tasks.tables(board, rows):
+    request = Request(
+        data, scales, wanted, cohort_seed, subjects, fresh, lambda line: console.print(line, soft_wrap=True)
+    )
+    board, rows, folder = engine.run(task or boards.DEFAULT, output, request)
+    for heading, columns, cells in board.tables(rows):
         table = Table(title=heading, title_justify="left")
         for column in columns:
             table.add_column(column, justify="left" if column == "method" else "right")
         for row in cells:
             table.add_row(*row)
         console.print(table)
-    console.print(f"written to {folder}: leaderboard-{task}.csv, .md", soft_wrap=True)
-
-
-def _print_gains(console: "Console", means: list[dict[str, Any]], title: str) -> None:
-    from rich.table import Table
-
-    from medsr_course import leaderboard as board
-
-    groups, lines = board.overview(means)
-    table = Table(title=f"{title}: gain over ZIP in dB [95 % interval over subjects]", title_justify="left")
-    for column in ("method", *groups):
-        table.add_column(column, justify="left" if column == "method" else "right")
-    for m, values in lines:
-        name = f"{m['title']}, {m['noise']} %" if m["noise"] else m["title"]
-        table.add_row(name, *values)
-    console.print(table)
+    console.print(f"written to {folder}: {board.stem}{', '.join(board.files)}", soft_wrap=True)
 
 
 @data_app.command("list")

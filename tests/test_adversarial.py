@@ -23,11 +23,11 @@ def cast():
 
 
 def run(slices, steps, players=None, **options):
-    players = players or cast()
+    players, how = players or cast(), adversarial.Players(scale=SCALE, margin=8)
     batches = training.Patches(
         slices, training.Degradation(SCALE), size=12, batch=2, pool=4, zero_filled=True, noise_map=True
     )
-    history = adversarial.fit(*players, batches, steps, scale=SCALE, margin=8, every=1, **options)
+    history = adversarial.fit(*players, batches, steps, how, every=1, **options)
     return players, history
 
 
@@ -115,9 +115,9 @@ def test_teacher_and_judge_differ():
     teacher, judge = (pretrained.card(n) for n in ("features-tissue", "features-judge"))
     assert teacher.architecture != judge.architecture
     assert teacher.usage["question"] != judge.usage["question"]
-    users = [r.players for r in training.recipes().values() if getattr(r, "players", None)]
+    users = [r.players for r in training.recipes().values() if r.players]
     assert users
-    assert all(players["features"] != "features-judge" for players in users)
+    assert all(players.features != "features-judge" for players in users)
 
 
 @pytest.mark.parametrize("name", ["features-tissue", "features-judge"])

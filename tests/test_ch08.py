@@ -160,6 +160,6 @@ def test_it_claims_what_the_syllabus_asks():
 def test_the_judge_network_teaches_nobody():
     from medsr_course.networks import training
 
-    taught = [r.players["features"] for r in training.recipes().values() if getattr(r, "players", None)]
+    taught = [r.players.features for r in training.recipes().values() if r.players]
     assert taught
     assert "features-judge" not in taught

@@ -1,5 +1,6 @@
 """The command ``medsr``, as a reader types it."""
 
+import errno
 import json
 import os
 import re
@@ -139,3 +140,18 @@ def test_clean_knows_every_folder_of_the_cache():
     sources = [p for folder in ("medsr_course", "tools") for p in (ROOT / folder).rglob("*.py")]
     named = {name for p in sources for name in re.findall(r'cache_dir\(\) / "(\w+)"', p.read_text(encoding="utf-8"))}
     assert named == set(runtime.CACHED)
+
+
+def test_a_full_disk_is_one_line_whatever_is_written(monkeypatch, capsys):
+    from medsr_course import cli
+
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/file")
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("medsr: no space left on the disk of /somewhere/file")
+    assert len(said.splitlines()) == 1

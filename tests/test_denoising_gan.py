@@ -1,13 +1,11 @@
 """A discriminator that sees the noisy image, too, and the noise power spectrum."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from medsr_course.networks import models, pretrained, training
-from medsr_course.networks.training import adversarial, denoising_gan
+from medsr_course.networks.training import adversarial, denoising
 from medsr_course.physics import metrics
 
 
@@ -38,7 +36,7 @@ def test_a_conditional_discriminator_learns_at_scale_1(batches):
     judge = models.pair_discriminator(filters=4)
     made, before = generator(), [w.copy() for w in judge.get_weights()]
     start = [w.copy() for w in made.get_weights()]
-    history = adversarial.fit(made, judge, None, batches, 2, scale=1, margin=2, conditional=True, every=1)
+    history = adversarial.fit(made, judge, None, batches, 2, adversarial.Players(margin=2, conditional=True), every=1)
     assert np.isfinite(history).all()
     assert len(history) == 2
     for old, model in ((before, judge), (start, made)):
@@ -46,8 +44,9 @@ def test_a_conditional_discriminator_learns_at_scale_1(batches):
 
 
 def test_another_discriminator_is_refused(batches):
+    conditional = adversarial.Players(conditional=True)
     with pytest.raises(ValueError, match="shape"):
-        adversarial.fit(generator(), models.discriminator(filters=4), None, batches, 1, scale=1, conditional=True)
+        adversarial.fit(generator(), models.discriminator(filters=4), None, batches, 1, conditional)
 
 
 def test_what_it_is_shown(batches):
@@ -70,7 +69,7 @@ def test_what_it_is_shown(batches):
 
     noisy, residual, *_ = batches(0)
     judge = Watched(models.pair_discriminator(filters=4))
-    adversarial.fit(generator(), judge, None, batches, 1, scale=1, margin=2, conditional=True)
+    adversarial.fit(generator(), judge, None, batches, 1, adversarial.Players(margin=2, conditional=True))
     (images, labels), inner = seen[0], np.s_[:, 2:-2, 2:-2]
     assert images.shape == (4, 20, 20, 2)
     np.testing.assert_array_equal(labels[:, 0], [1, 1, 0, 0])
@@ -129,7 +128,7 @@ def test_the_card_tells_of_three_games():
     start = pretrained.card(card.start)
     assert (card.architecture, card.settings) == (start.architecture, start.settings)
     assert card.task == "denoising"
-    recipe = denoising_gan.RECIPES["dncnn-gan-magnitude"]
+    recipe = denoising.RECIPES["dncnn-gan-magnitude"]
     assert list(card.seeds) == [str(seed) for seed in recipe.seeds]
     assert card.curve == card.seeds[str(card.seed)]["curve"]
     for entry in card.seeds.values():
@@ -145,7 +144,7 @@ def test_against_itself_nothing_is_lost_or_won():
     name = "dncnn-magnitude"
     rng = np.random.default_rng(0)
     image = 100 * ndimage.gaussian_filter(rng.random((2, 48, 52)), (0, 2, 2)).astype(np.float32)
-    row = denoising_gan.trade(pretrained.network(name), replace(pretrained.card(name), start=name), {"one": image})
+    row = denoising.trade(pretrained.network(name), name, {"one": image})
     assert row["PSNR loss (dB)"] == 0
     assert row["spectrum error"] == row["spectrum error, start"] > 0
     assert row["perceptual distance"] == row["perceptual distance, start"] > 0
@@ -153,4 +152,4 @@ def test_against_itself_nothing_is_lost_or_won():
 
 def test_there_is_no_such_recipe():
     with pytest.raises(training.TrainingError, match="no recipe"):
-        denoising_gan.train("dncnn-magnitude", 0)
+        training.train("dncnn-colour")

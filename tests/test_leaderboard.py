@@ -11,8 +11,10 @@ from scipy import ndimage
 from test_cli import medsr, one_line_error
 
 from book import pages
-from medsr_course import leaderboard, runtime
-from medsr_course.leaderboard import entries, measuring, methods, report, statistics
+from medsr_course import runtime
+from medsr_course.leaderboard import engine, markdown, methods, scans, statistics, tables
+from medsr_course.leaderboard.boards import superresolution as board_module
+from medsr_course.leaderboard.scans import Request, find
 from medsr_course.networks import pretrained
 from medsr_course.physics import interpolation, metrics
 from medsr_course.scans import datasets
@@ -27,7 +29,7 @@ def scan(data, split, subject, contrast="T1w"):
     noise = np.random.default_rng(seed).normal(size=head.shape)
     volume = 100 * ndimage.gaussian_filter(head * (1 + ndimage.gaussian_filter(noise, 1)), 0.7)
     image = nib.Nifti1Image(volume.astype(np.float32), np.eye(4))
-    return entries.Scan(data, split, subject, contrast, lambda: image)
+    return scans.Scan(data, split, subject, contrast, lambda: image)
 
 
 def pretend(patch, cache):
@@ -49,14 +51,14 @@ def pretend(patch, cache):
     measured = [scan("cohort", "test", "sub-0005", c) for c in ("T1w", "FLAIR")] + [scan("cohort", "test", "sub-0011")]
     measured += [*both, scan("real-scans", "test", "head", "CT"), scan("real-scans", "test", "person")]
     tuning = [scan("cohort", "validation", "sub-0004"), *both]
-    patch.setattr(entries, "scans", lambda data, seed, subjects: (measured, tuning))
+    patch.setattr(scans, "find", lambda request: (measured, tuning))
     return {"measured": measured, "calls": calls, "card": card}
 
 
 @pytest.fixture
 def board(monkeypatch, tmp_path):
     """The pretend scans and network, and no figure, which takes longer than all the rest."""
-    monkeypatch.setattr(report, "figure", lambda rows, path: path.write_bytes(b""))
+    monkeypatch.setattr(board_module, "figure", lambda board, rows, path: path.write_bytes(b""))
     return pretend(monkeypatch, tmp_path / "cache")
 
 
@@ -66,11 +68,11 @@ def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         pretend(patch, tmp_path_factory.mktemp("cache"))
         rows, folder = run(tmp_path_factory.mktemp("whole"))
-        yield rows, folder, leaderboard.tests(rows)
+        yield rows, folder, board_module.tests(rows)
 
 
 def run(folder, **options):
-    return leaderboard.run(folder, made=lambda line: None, **options)
+    return engine.run("super-resolution", folder, Request(**options))[1:]
 
 
 def fixed(rows):
@@ -97,7 +99,7 @@ def test_files_are_whole_and_read_back(whole):
     assert {p.name for p in folder.iterdir()} == {
         *("leaderboard.csv", "leaderboard.md", "leaderboard.png", "leaderboard-tests.csv", "leaderboard-means.csv")
     }
-    again, note = leaderboard.read(folder / "leaderboard.csv")
+    again, note = tables.read(folder / "leaderboard.csv", board_module.BOARD)
     assert "commit" in note or (ROOT / ".git").exists() is False
     assert "cores" in note
     assert "2 test subjects" in note
@@ -115,11 +117,11 @@ def test_files_are_whole_and_read_back(whole):
 def test_noise_is_for_zip_filters_and_networks_on_magnitudes(whole):
     rows, _, _ = whole
     noisy = {r["method"] for r in rows if r["noise"]}
-    assert noisy == {"zip", "tiny-x2", *(n + e for n in entries.FILTERS for e in ("", "-best"))}
+    assert noisy == {"zip", "tiny-x2", *(n + e for n in methods.FILTERS for e in ("", "-best"))}
     assert {r["noise"] for r in rows} == {0, 3, 6}
     assert not any(r["noise"] and (r["contrast"] == "CT" or r["scale"] == 4) for r in rows)
     assert {r["parameters"] for r in rows if r["method"] == "tiny-x2"} == {7}
-    for name in entries.FILTERS:
+    for name in methods.FILTERS:
         for row in (r for r in rows if r["method"] == name):
             where = {k: row[k] for k in ("noise", "data", "subject", "contrast")}
             (best,) = (r for r in rows if r["method"] == f"{name}-best" and where.items() <= r.items())
@@ -130,26 +132,26 @@ def test_noise_is_for_zip_filters_and_networks_on_magnitudes(whole):
 def test_the_rician_filter_takes_off_the_mean_of_the_noise():
     rng = np.random.default_rng(0)
     air = np.abs(rng.normal(size=(1, 64, 64)) + 1j * rng.normal(size=(1, 64, 64)))
-    rician = entries.FILTERS["zip-nlm-rician"]
+    rician = methods.FILTERS["zip-nlm-rician"]
     smooth = np.sqrt(ndimage.uniform_filter(air**2, (0, 15, 15)))
     assert smooth.mean() > 1.3
     assert rician.finish(smooth, np.ones(1)).mean() < 0.4
-    assert entries.FILTERS["zip-nlm"].finish(smooth, np.ones(1)) is smooth
+    assert methods.FILTERS["zip-nlm"].finish(smooth, np.ones(1)) is smooth
 
 
 def test_a_strength_is_never_chosen_on_the_subject_itself():
     a, b = scan("ds002748", "validation", "a"), scan("real-scans", "validation", "b")
     cohort, test = scan("cohort", "validation", "c"), scan("real-scans", "test", "t")
-    swept = {s: {1: (0, 0), 2: (0, 0), 3: (0, 0), 4: (0, 0)} for s in (a, b, cohort, test)}
+    swept = {s: {1: 0, 2: 0, 3: 0, 4: 0} for s in (a, b, cohort, test)}
     for s, strength in ((a, 1), (b, 2), (cohort, 3), (test, 4)):
-        swept[s] = swept[s] | {strength: (1 + (s is b), 0)}
-    assert leaderboard.choose(a, swept) == 2
-    assert leaderboard.choose(b, swept) == 1
-    assert leaderboard.choose(test, swept) == 2  # both real ones, of which b gains more
-    assert leaderboard.choose(scan("cohort", "test", "d"), swept) == 3
-    assert leaderboard.choose(test, {cohort: swept[cohort]}) == 3
+        swept[s] = swept[s] | {strength: 1 + (s is b)}
+    assert scans.choose(a, swept) == 2
+    assert scans.choose(b, swept) == 1
+    assert scans.choose(test, swept) == 2  # both real ones, of which b gains more
+    assert scans.choose(scan("cohort", "test", "d"), swept) == 3
+    assert scans.choose(test, {cohort: swept[cohort]}) == 3
     with pytest.raises(runtime.CourseError, match="--data all"):
-        leaderboard.choose(a, {a: swept[a]})
+        scans.choose(a, {a: swept[a]})
 
 
 def test_a_second_run_measures_nothing_and_says_the_same(board, tmp_path, monkeypatch):
@@ -230,23 +232,23 @@ def test_the_summary_averages_contrasts_then_subjects():
 
     gains = {("a", "T1w"): 1, ("a", "T2w"): 3, ("b", "T1w"): 5, ("c", "T1w"): -1}
     rows = [row(s, c, "zip", 30.0) for s, c in gains] + [row(s, c, "cubic", 30.0 + g) for (s, c), g in gains.items()]
-    line = next(m for m in leaderboard.summary(rows) if m["method"] == "cubic")
+    line = next(m for m in board_module.summary(rows) if m["method"] == "cubic")
     assert line["gain"] == pytest.approx(metrics.bootstrap_interval([2, 5, -1]))
     assert (line["subjects"], line["scans"], line["least_gain"]) == (3, 4, -1)
     assert line["psnr"] == pytest.approx(32)
     assert line["over_best"] is None  # no filters were measured
-    few = leaderboard.summary([r for r in rows if r["subject"] != "c"])
+    few = board_module.summary([r for r in rows if r["subject"] != "c"])
     assert [m["gain"][1] for m in few] == [None, None]
-    assert leaderboard.shown(line["gain"]).startswith("+2.00 [-1.00")
+    assert markdown.shown(line["gain"]).startswith("+2.00 [-1.00")
 
 
 def test_paired_tests(whole):
-    assert leaderboard.sign_flip([1, 1, 1, 1, 1, 1]) == 2 / 2**6
-    assert leaderboard.sign_flip([1, -1]) == 1
+    assert statistics.sign_flip([1, 1, 1, 1, 1, 1]) == 2 / 2**6
+    assert statistics.sign_flip([1, -1]) == 1
     many = np.random.default_rng(0).normal(0.5, 1, 17)  # too many for every combination
-    assert leaderboard.sign_flip(many) == pytest.approx(leaderboard.sign_flip(many[:16]), abs=0.05)
-    assert leaderboard.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert leaderboard.holm([0.9, 0.8]) == [1, 1]
+    assert statistics.sign_flip(many) == pytest.approx(statistics.sign_flip(many[:16]), abs=0.05)
+    assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert statistics.holm([0.9, 0.8]) == [1, 1]
     _, _, tested = whole
     unseen = [t for t in tested if t["group"] == statistics.UNSEEN]
     assert {t["method"] for t in tested} == {"tiny-x2"}
@@ -257,9 +259,9 @@ def test_paired_tests(whole):
 
 
 def test_only_unseen_people_count_as_unseen():
-    assert leaderboard.group("ds002748", "validation", "T1w") == entries.VALIDATION
-    assert leaderboard.group("real-scans", "test", "CT") == entries.CT
-    assert leaderboard.group("cohort", "test", "T1w") == entries.COHORT
+    assert scans.group("ds002748", "validation", "T1w") == scans.VALIDATION
+    assert scans.group("real-scans", "test", "CT") == scans.CT
+    assert scans.group("cohort", "test", "T1w") == scans.COHORT
 
 
 def test_real_scans_are_measured_where_they_are(monkeypatch, tmp_path):
@@ -281,7 +283,7 @@ def test_real_scans_are_measured_where_they_are(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "real_folder", lambda: tmp_path)
     there = [datasets.Source("ds002748", "", "", "", True)]
     monkeypatch.setattr(datasets, "available", lambda: there)
-    measured, tuning = leaderboard.scans("all")
+    measured, tuning = find(Request("all"))
     assert [(s.subject, s.contrast) for s in measured[16:]] == [
         ("sub-66", "T1w"),
         ("x", "T1w"),
@@ -291,13 +293,13 @@ def test_real_scans_are_measured_where_they_are(monkeypatch, tmp_path):
     assert {s.subject for s in tuning} == {"sub-0004", "sub-0010", "sub-66", "stroke"}
     monkeypatch.setattr(datasets, "real_folder", lambda: None)
     there.clear()
-    assert {s.data for s in leaderboard.scans("all")[0]} == {"cohort"}
-    assert "the cohort alone" in report._what(measured[:16], "all", 0, 24)
+    assert {s.data for s in find(Request("all"))[0]} == {"cohort"}
+    assert "the cohort alone" in board_module.BOARD.about(Request("all"), map(board_module._label, measured[:16]))
     with pytest.raises(runtime.CourseError, match="MEDSR_REAL_DATA"):
-        leaderboard.scans("real")
+        find(Request("real"))
     known["cohort"] = People(cohort[:5])
     with pytest.raises(runtime.CourseError, match="--subjects 6"):
-        leaderboard.scans("cohort", subjects=5)
+        find(Request("cohort", subjects=5))
 
 
 def test_a_null_run_is_refused(board, monkeypatch, tmp_path):
@@ -307,7 +309,7 @@ def test_a_null_run_is_refused(board, monkeypatch, tmp_path):
 
 
 def test_a_part_does_not_replace_the_whole(board, tmp_path, monkeypatch):
-    monkeypatch.setattr(report.resources, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(engine.resources, "checkout", lambda: tmp_path)
     assert run(None, names=["cubic"], scales=(2,))[1] == tmp_path / "out" / "leaderboard"
     assert not (tmp_path / "results").exists()
 
@@ -375,7 +377,7 @@ def test_tables_sort_by_a_click(chromium, tmp_path):
 
 
 def test_what_a_row_depends_on_is_hashed():
-    names = {f"{m}.py" for m in measuring._MODULES}
+    names = {f"{m}.py" for m in board_module.MODULES}
     folder = ROOT / "medsr_course"
     assert names <= {p.relative_to(folder).as_posix() for p in folder.glob("*/*.py")}
     assert methods.get("zip").apply is interpolation.zero_fill

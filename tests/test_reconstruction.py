@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medsr_course import resources
-from medsr_course.leaderboard import reconstruction as board
+from medsr_course.leaderboard.boards import reconstruction as board
 from medsr_course.networks import pretrained
 from medsr_course.physics import acquisition, metrics, nufft
 from medsr_course.tasks import reconstruction
@@ -393,10 +393,10 @@ def test_what_goes_in_is_checked(name):
 
 
 def test_the_board_tunes_without_the_scan_it_judges():
-    from medsr_course.leaderboard.entries import Scan
+    from medsr_course.leaderboard.scans import Scan, choose
 
     mine = Scan("cohort", "validation", "sub-1", "T1w", None)
     other = Scan("cohort", "validation", "sub-2", "T1w", None)
     weights = board.WEIGHTS["tv"]
     peak = {s: {w: -abs(i - best) for i, w in enumerate(weights)} for s, best in ((mine, 0), (other, 3))}
-    assert board._best({(4, "tv"): peak}, mine, 4, "tv") == weights[3]
+    assert choose(mine, peak) == weights[3]

@@ -150,13 +150,11 @@ def volume():
 
 
 def test_blocks_are_made_from_thick_slices(volume):
-    from dataclasses import replace
-
     from medsr_course.networks.training import TrainingError
-    from medsr_course.networks.training.thick_slices import Blocks, Recipe
+    from medsr_course.networks.training.thick_slices import Blocks
 
-    clean = Recipe("", "", size=24, batch=3, noise=(1e-4, 1e-3), soft=0, gamma=1, inverted=0)
-    blocks = Blocks([(volume, (0,))], clean)
+    clean = {"size": 24, "batch": 3, "noise": (1e-4, 1e-3), "soft": 0, "gamma": 1, "inverted": 0}
+    blocks = Blocks([(volume, (0,))], **clean)
     steps, residual, weight = blocks(5)
     assert steps.shape == residual.shape == (3, 8, 24, 24, 4)
     thin = thick_slices.from_steps((steps + residual)[0])
@@ -164,12 +162,12 @@ def test_blocks_are_made_from_thick_slices(volume):
     thick = thick_slices.thicken(thin)[2:-2]  # inside, where the ends of the block do not matter
     assert np.abs(thick_slices.thicken(thick_slices.from_steps(steps[0]))[2:-2] - thick).max() < 0.01
     assert np.allclose(weight, 1 / ((residual**2).mean(axis=(1, 2, 3, 4)) + 1e-5), rtol=0.5)
-    assert all(np.array_equal(a, b) for a, b in zip(blocks(5), Blocks([(volume, (0,))], clean)(5), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(blocks(5), Blocks([(volume, (0,))], **clean)(5), strict=True))
     assert not np.array_equal(blocks(5)[0], blocks(6)[0])
     with pytest.raises(TrainingError, match="smaller blocks"):
-        Blocks([(volume, (0,))], replace(clean, size=80))(0)
+        Blocks([(volume, (0,))], **{**clean, "size": 80})(0)
     with pytest.raises(TrainingError, match="no volumes"):
-        Blocks([], clean)
+        Blocks([], **clean)
 
 
 def test_series_are_made_from_every_second_frame(volume):

@@ -147,9 +147,9 @@ def test_the_pool_is_bounded_and_moves_on(patches):
     seen = set()
     for k in range(60):
         patches(k)
-        assert len(patches.pool.made) <= patches.pool.size
-        seen |= set(patches.pool.made)
-    assert len(seen) > 3 * patches.pool.size
+        assert len(patches.stock.made) <= patches.pool
+        seen |= set(patches.stock.made)
+    assert len(seen) > 3 * patches.pool
 
 
 def test_zero_filled_input_and_residual_make_the_fine_image(slices):
@@ -376,6 +376,27 @@ def test_a_falling_loss_is_not_called_flat(patches):
     assert history[-1][1] < 0.9 * history[0][1]
 
 
+def test_watching_changes_nothing_and_goes_on_with_the_checkpoint(patches, tmp_path):
+    """The gain on development scans is measured evenly, with the averaged weights, and the training stays as it was."""
+    seen = []
+
+    def gain(model):
+        seen.append([w.copy() for w in model.get_weights()])
+        return len(seen)
+
+    alone, watched, resumed = (models.espcn(2, **SMALL) for _ in range(3))
+    training.fit(alone, patches, 12, every=2)
+    watch = training.Watch(gain, times=3)
+    training.fit(watched, patches, 12, every=2, watch=watch)
+    equal(alone, watched)
+    assert watch.rows == [(4, 1), (8, 2), (12, 3)]
+    assert all(np.allclose(a, b, atol=1e-7) for a, b in zip(seen[-1], watched.get_weights(), strict=True))
+    path, again = tmp_path / "c.npz", training.Watch(gain, times=3)
+    training.fit(resumed, patches, 12, every=2, checkpoint=path, stop_after=6, watch=training.Watch(gain, times=3))
+    training.fit(resumed, patches, 12, every=2, checkpoint=path, watch=again)
+    assert [step for step, _ in again.rows] == [4, 8, 12]
+
+
 def test_no_steps_no_change(patches):
     model = models.espcn(2, **SMALL)
     before = model.get_weights()
@@ -449,14 +470,14 @@ def test_unknown_precisions_are_refused():
 
 
 def test_recipes_are_automatic_and_buildable():
-    recipes = {name: r for name, r in training.recipes().items() if isinstance(r, training.Recipe)}
+    recipes = training.superresolution.RECIPES
     assert {"srcnn-x2", "espcn-x2", "srresnet-x2", "srcnn-x4", "espcn-x4", "srresnet-x4"} <= set(recipes)
     for name, recipe in recipes.items():
         assert recipe.precision == "auto"
         assert name.endswith(f"-x{recipe.settings['scale']}")
         assert recipe.architecture in models.ARCHITECTURES
         assert sum(recipe.share.values()) == pytest.approx(1)
-        training.Degradation(recipe.settings["scale"], **recipe.degradation)
+        training.TASKS[recipe.task].degradation(recipe)
         assert recipe.size > 2 * recipe.margin
 
 
@@ -465,19 +486,26 @@ def test_unknown_recipes_are_refused():
         training.train_weight("srresnet-x3")
 
 
+def test_unknown_options_are_refused():
+    recipe = training.Recipe("Toy", "denoising", "dncnn", {}, steps=1, options={"levles": (1, 2)})
+    with pytest.raises(training.TrainingError, match="denoising has no option levles; there are: kind, levels"):
+        training.TASKS["denoising"].usage(recipe, None)
+
+
 @pytest.fixture
 def toy(monkeypatch, tmp_path, slices):
     """A recipe of seconds: its material is the discs, and nothing is measured on scans."""
-    from medsr_course.networks.training import superresolution
+    from medsr_course.networks.training import sources, superresolution
 
+    settings, share = {"scale": 2, **SMALL}, {"dead-leaves": 1.0}
     recipe = training.Recipe(
-        "Toy", "espcn", {"scale": 2, **SMALL}, steps=6, batch=4, size=8, margin=1, share={"dead-leaves": 1.0}
+        "Toy", "super-resolution", "espcn", settings, steps=6, batch=4, size=8, margin=1, share=share
     )
     monkeypatch.setenv("MEDSR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(superresolution.RECIPES, "toy-x2", recipe)
-    monkeypatch.setattr(superresolution, "material", lambda share: (slices, None, {"dead-leaves": ["3 images"]}))
-    monkeypatch.setattr(superresolution, "measured_on", lambda: {})
-    return superresolution
+    monkeypatch.setattr(sources, "material", lambda share: (slices, None, {"dead-leaves": ["3 images"]}))
+    monkeypatch.setattr(sources, "measured_on", lambda: {})
+    monkeypatch.setattr(superresolution.SuperResolution, "development", lambda *_: lambda model: 1.25)
 
 
 def test_a_recipe_makes_both_files_and_the_card(toy, tmp_path):
@@ -497,13 +525,14 @@ def test_a_recipe_makes_both_files_and_the_card(toy, tmp_path):
     assert card.recipe == "make weights NAME=toy-x2"
     assert card.precision in ("float32", "mixed_bfloat16")
     assert card.curve[-1][0] == card.steps == 6
+    assert card.development == [[6, 1.25]]
     for file, checksum in card.files.items():
         assert hashlib.sha256((tmp_path / "weights" / file).read_bytes()).hexdigest() == checksum
     assert not list((tmp_path / "cache").rglob("*.npz"))  # a finished training leaves no checkpoint
 
 
 def test_the_same_recipe_makes_the_same_weights(toy):
-    first, again = (toy.train("toy-x2")[0] for _ in range(2))
+    first, again = (training.train("toy-x2")[0] for _ in range(2))
     equal(first, again)
     assert first.layers[1].compute_dtype == "float32"  # whatever it was trained in
 

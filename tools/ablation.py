@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from medsr_course import resources, runtime
+from medsr_course.networks import training
 from medsr_course.networks.training import sources, superresolution
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +32,7 @@ ROWS: dict[str, tuple[dict[str, float], dict[str, Any]]] = {  # title → (data,
     "… without change of contrast": (COHORT, {**LEVERS, "gamma": 1.0, "inverted": 0.0}),
     "cohort and dead leaves, all levers": (MIXED, LEVERS),
     "ds002748, all levers": ({"ds002748": 1.0}, LEVERS),
-    "all three, all levers": (superresolution.Recipe("", "", {}, 0).share, LEVERS),
+    "all three, all levers": (sources.SHARE, LEVERS),
 }
 GROUPS = {
     "cohort": lambda title: title.startswith("cohort"),
@@ -46,8 +47,9 @@ def measure(title: str, steps: int) -> dict[str, float]:
     share, degradation = ROWS[title]
     recipe = superresolution.RECIPES["espcn-x2"]
     settings = {**recipe.settings, "noise_map": False}
-    recipe = replace(recipe, settings=settings, degradation=degradation, data_consistency="hard")
-    model, about = superresolution.train("espcn-x2", recipe=recipe, share=share, steps=steps)
+    options = {"degradation": degradation, "data_consistency": "hard"}
+    recipe = replace(recipe, settings=settings, options=options)
+    model, _ = training.train("espcn-x2", recipe=recipe, share=share, steps=steps)
     found = {}
     for group, images in sources.measured_on().items():
         if not group.startswith("real test"):

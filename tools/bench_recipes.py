@@ -18,8 +18,7 @@ import numpy as np
 
 from medsr_course import runtime
 from medsr_course.networks import models, pretrained, training
-from medsr_course.networks.training import learning, loop
-from medsr_course.networks.training import superresolution as recipes
+from medsr_course.networks.training import loop
 from medsr_course.physics import acquisition, grid, interpolation
 from medsr_course.tasks import superresolution
 from medsr_course.types import Array, Image, Stack
@@ -134,7 +133,7 @@ def train_ours(slices: list[Array], weights: Array | None, seconds: float, folde
     model, recipe, steps, seconds
     """
     recipe = training.recipes()[f"espcn-x{SCALE}"]
-    batches = recipes.patches(recipe, slices, weights)
+    batches = training.TASKS[recipe.task].batches(recipe, slices, weights)
     options = {"learning_rate": recipe.learning_rate, "margin": recipe.margin * SCALE}
     notes = folder / "ours.json"
     with training.precision(recipe.precision):
@@ -206,14 +205,14 @@ def run(name: str, minutes: float) -> Iterator[tuple[str, float, str]]:
     slices, weights, _ = training.material(SHARE)
     if name == "ours":
         model, recipe, steps, used = train_ours(slices, weights, 60 * minutes, folder)
-        options = pretrained.usage(learning.card_of({"task": "super-resolution", "usage": recipes.usage(recipe)}))
+        options = training.TASKS[recipe.task].how(recipe, model)
 
         def apply(coarse: Stack) -> Stack:
             return pretrained.super_resolve_with(model.predict_on_batch, coarse, **options)
     else:
         degradation = None
         if name == "keras.io, our pairs":
-            degradation = training.Degradation(SCALE, **training.recipes()[f"espcn-x{SCALE}"].degradation)
+            degradation = training.superresolution.TASK.degradation(training.recipes()[f"espcn-x{SCALE}"])
         model = network()
         checkpoint = folder / f"{name.replace('.', '').replace(', ', '-').replace(' ', '-')}.npz"
         steps, used = train_for(model, crops(slices, weights, degradation), 60 * minutes, checkpoint)

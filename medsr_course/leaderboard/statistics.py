@@ -1,112 +1,96 @@
 """From rows to means over subjects, intervals and paired tests."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medsr_course.leaderboard import methods
-from medsr_course.leaderboard.entries import BEST, COHORT, FILTERS, GROUPS, REPORT, group, title
+from medsr_course.leaderboard.scans import COHORT, GROUPS, REPORT
 from medsr_course.physics import metrics
 
-PLAIN = ("zip", *(f"{name}{BEST}" for name, f in FILTERS.items() if not f.rician))
-STRICT = ("zip", *(f"{name}{BEST}" for name in FILTERS))
-OVER = {"gain": ("zip",), "over_best": PLAIN, "over_strict": STRICT}  # what a gain is counted from
-NUMBERS = ("psnr", "psnr_head", "ssim", "hfen", "low_band", "seconds_per_megavoxel")
+if TYPE_CHECKING:
+    from medsr_course.leaderboard.board import Board, Row
+
+Interval = tuple[float, float | None, float | None]
+Differences = dict[tuple, dict[str, list[float]]]  # (group, conditions …, method) → subject → one per scan
 UNSEEN = "cohort and real MR, test"  # for the paired tests: all people on whom nothing was chosen
 
 
-def learned(name):
-    """Whether a row's method is a trained network."""
-    return name in methods.names(learned=True)
+def differences(board: Board, rows: Iterable[Row], reference: Collection[str], metric: str) -> Differences:
+    """Returns the difference of every method to a reference, scan by scan, where both were measured.
 
-
-def gains(rows, *, reference=("zip",), key="psnr"):
-    """Gain of every method over a reference, scan by scan.
-
-    Parameters
-    ----------
-    rows : list of dict
-    reference : sequence of str
-        Methods; where there are several, the best of them on this scan, if all were measured there.
-    key : str
-        A column.
-
-    Returns
-    -------
-    dict
-        (group, scale, noise, method) → subject → list of gains, one per contrast.
+    Of several methods in ``reference`` the best on this scan counts, if all were measured there.
     """
-
-    def condition(row):
-        return tuple(row[k] for k in ("scale", "noise", "data", "subject", "contrast"))
-
-    base = {}
+    rows = [row for row in rows if row[metric] is not None]
+    base: dict[tuple, list[float]] = {}
     for row in rows:
         if row["method"] in reference:
-            base.setdefault(condition(row), []).append(row[key])
-    found = {}
+            base.setdefault(board.place(row), []).append(row[metric])
+    found: Differences = {}
     for row in rows:
-        if len(base.get(condition(row), ())) == len(reference):
-            where = group(row["data"], row["split"], row["contrast"]), row["scale"], row["noise"], row["method"]
-            gain = row[key] - max(base[condition(row)])
-            found.setdefault(where, {}).setdefault(row["subject"], []).append(gain)
+        rivals = base.get(board.place(row), ())
+        if len(rivals) == len(reference):
+            people = found.setdefault((*board.where(row), row["method"]), {})
+            people.setdefault(row["subject"], []).append(row[metric] - max(rivals))
     return found
 
 
-def summary(rows):
-    """Means over subjects of every method in every group, with intervals.
+def means(board: Board, rows: Iterable[Row]) -> dict[tuple, list[Row]]:
+    """Returns means over subjects, a subject's scans averaged first, and differences to what the board counts from.
 
-    Returns
-    -------
-    list of dict
-        ``group, scale, noise, method, title, subjects, scans``; means over subjects (a subject's contrasts averaged
-        first) ``psnr, psnr_head, ssim, hfen, low_band``, the median ``seconds_per_megavoxel``, ``parameters``;
-        ``gain`` over ZIP and, with noise, ``over_best``, over the best of ZIP and the plain filters at their best for
-        the scan, and ``over_strict``, the Rician filter among them: each ``(mean, low, high)``, the 95 % bootstrap
-        interval over subjects, None where fewer than three; ``least_gain`` and so on, the smallest of one scan. All
-        of these also inside the head: ``gain_head``, ``least_gain_head``, …
+    (group, conditions …) → list of dict, one per method: ``group``, the conditions, ``method, title, subjects, scans``;
+    a mean (or None) for every metric; ``parameters`` and the median ``seconds_per_megavoxel`` (None if unknown); for
+    each of :attr:`Board.over` the paired difference, say ``difference``, as :func:`interval` (None where it was not
+    measured, and for the reference itself unless the board counts it), and ``least_difference``, of one scan.
     """
-    by = {}
-    for row in rows:
-        where = group(row["data"], row["split"], row["contrast"]), row["scale"], row["noise"], row["method"]
-        by.setdefault(where, []).append(row)
     over = {
-        f"{name}{end}": gains(rows, reference=reference, key=f"psnr{end}")
-        for name, reference in OVER.items()
-        for end in ("", "_head")
+        f"{key}{end}": (differences(board, rows, methods, metric), methods)
+        for key, (_, methods) in board.over.items()
+        for metric, end in board.compared.items()
     }
-    result = []
-    for where, found in sorted(by.items(), key=lambda item: (item[0][1], item[0][2], GROUPS.index(item[0][0]))):
-        people = {}
-        for row in found:
-            people.setdefault(row["subject"], []).append(row)
-        means = {
-            key: float(np.mean([np.mean([row[key] for row in own]) for own in people.values()])) for key in NUMBERS[:-1]
-        }
-        line = dict(zip(("group", "scale", "noise", "method"), where, strict=True)) | means
-        line |= {"title": title(line["method"]), "subjects": len(people), "scans": len(found)}
-        line["seconds_per_megavoxel"] = float(np.median([row["seconds_per_megavoxel"] for row in found]))
-        line["parameters"] = found[0]["parameters"]
-        for key, table in over.items():
-            values = table.get(where, {})
-            line[key] = interval([np.mean(own) for own in values.values()])
-        for key, table in over.items():
-            own = [v for values in table.get(where, {}).values() for v in values]
-            line[f"least_{key}"] = min(own, default=None)
-        result.append(line)
+    found: dict[tuple, dict[str, list[Row]]] = {}
+    for row in rows:
+        found.setdefault(board.where(row), {}).setdefault(row["method"], []).append(row)
+    result: dict[tuple, list[Row]] = {}
+    for where, methods in found.items():
+        for name, own in methods.items():
+            people: dict[str, list[Row]] = {}
+            for row in own:
+                people.setdefault(row["subject"], []).append(row)
+            line: Row = dict(zip(("group", *board.conditions), where, strict=True))
+            line |= {"method": name, "title": own[0].get("title", name), "subjects": len(people), "scans": len(own)}
+            for column in board.metrics:
+                values = [_mean([row[column] for row in scans]) for scans in people.values()]
+                line[column] = _mean(values)
+            seconds = [row["seconds_per_megavoxel"] for row in own if row.get("seconds_per_megavoxel") is not None]
+            line["seconds_per_megavoxel"] = float(np.median(seconds)) if seconds else None
+            line["parameters"] = own[0].get("parameters")
+            for key, (table, reference) in over.items():
+                counted = board.counts_reference or reference != (name,)
+                gains = list(table.get((*where, name), {}).values()) if counted else []
+                line[key] = interval([_mean(one) for one in gains])
+                line[f"least_{key}"] = min(itertools.chain(*gains), default=None)
+            result.setdefault(where, []).append(line)
     return result
 
 
-def interval(values):
-    """``(mean, low, high)`` over subjects; low and high None where there are fewer than three; None without any."""
-    if not len(values):
-        return None
+def _mean(values: Iterable[float | None]) -> Any:
+    """The mean of what is not None; None if nothing is left."""
+    kept = [value for value in values if value is not None]
+    return float(np.mean(kept)) if kept else None
+
+
+def interval(values: Sequence[float]) -> Interval | None:
+    """Returns ``(mean, low, high)`` over subjects: the 95 % bootstrap interval, None for fewer than three subjects."""
     if len(values) < 3:
-        return float(np.mean(values)), None, None
+        return (float(np.mean(values)), None, None) if len(values) else None
     return metrics.bootstrap_interval(values)
 
 
-def sign_flip(differences):
+def sign_flip(differences: Sequence[float]) -> float:
     """Two-sided p of the paired permutation test: how often does flipping signs give a mean as large?
 
     Exact up to 16 subjects, else 100 000 random flips. With n subjects p is never below 2/2ⁿ.
@@ -123,49 +107,43 @@ def sign_flip(differences):
     return float(np.mean(np.abs(signs @ values) >= abs(values.sum()) * (1 - 1e-12)))
 
 
-def holm(p):
+def holm(p: Sequence[float]) -> list[float]:
     """Holm's step-down correction of several p values (Holm 1979), in their order.
 
     >>> [round(v, 3) for v in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
-    p = np.asarray(p, float)
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
-    corrected = np.empty_like(p)
+    values = np.asarray(p, float)
+    order = np.argsort(values)
+    stepped = np.maximum.accumulate(values[order] * np.arange(values.size, 0, -1))
+    corrected = np.empty_like(values)
     corrected[order] = np.minimum(stepped, 1)
     return corrected.tolist()
 
 
-def tests(rows):
-    """Paired tests of every trained network against ZIP and, with noise, against the best of ZIP and the filters.
+def tests(board: Board, rows: Iterable[Row], networks: Collection[str]) -> list[Row]:
+    """Returns paired tests of trained networks against everything that the board counts from, one dict per test.
 
     The unit is the subject, the mean of its contrasts; p values by :func:`sign_flip`, corrected by :func:`holm` over
-    the networks within one group, scale, noise level and reference.
-
-    Returns
-    -------
-    list of dict
-        ``group, scale, noise, method, reference, subjects, mean_gain, p, p_holm, smallest_p``.
+    the networks within one group, condition and reference. Test subjects, synthetic and real, are also tested
+    together, as :data:`UNSEEN`. ``smallest_p`` is the least that so many subjects can give.
     """
     result = []
-    for name, reference in zip(("ZIP", "plain filters", "all filters"), OVER.values(), strict=True):
-        families = {}
-        for (kind, scale, noise, method), people in gains(rows, reference=reference).items():
-            if not learned(method):
-                continue
-            values = {(kind, subject): np.mean(own) for subject, own in people.items()}
-            families.setdefault((kind, scale, noise), {}).setdefault(method, {}).update(values)
-            if kind in (COHORT, REPORT):
-                families.setdefault((UNSEEN, scale, noise), {}).setdefault(method, {}).update(values)
-        for (kind, scale, noise), networks in families.items():
-            values = [list(people.values()) for people in networks.values()]
-            if len(values[0]) < 3:
-                continue
-            p = [sign_flip(v) for v in values]
-            for method, own, raw, corrected in zip(networks, values, p, holm(p), strict=True):
-                about = {"group": kind, "scale": scale, "noise": noise, "method": method, "reference": name}
-                about |= {"subjects": len(own), "mean_gain": float(np.mean(own)), "p": raw, "p_holm": corrected}
-                result.append(about | {"smallest_p": 2 / 2 ** len(own)})
+    for name, reference in board.over.values():
+        families: dict[tuple, dict[str, list[float]]] = {}
+        found = differences(board, rows, reference, next(iter(board.compared)))
+        for (group, *conditions, method), people in found.items():
+            for together in (group, UNSEEN) if group in (COHORT, REPORT) else (group,):
+                if method in networks:
+                    family = families.setdefault((together, *conditions), {})
+                    family.setdefault(method, []).extend(map(_mean, people.values()))
+        for where, family in families.items():
+            p = [sign_flip(values) for values in family.values()]
+            for (method, values), raw, corrected in zip(family.items(), p, holm(p), strict=True):
+                line = dict(zip(("group", *board.conditions), where, strict=True)) | {"method": method}
+                line |= {"reference": name, "subjects": len(values), "mean_gain": _mean(values), "p": raw}
+                result.append(line | {"p_holm": corrected, "smallest_p": 2 / 2 ** len(values)})
     place = (*GROUPS, UNSEEN).index
-    return sorted(result, key=lambda r: (r["scale"], r["noise"], r["reference"], place(r["group"]), r["method"]))
+    order = (*board.conditions, "reference")
+    enough = [line for line in result if line["subjects"] >= 3]
+    return sorted(enough, key=lambda r: (*(r[key] for key in order), place(r["group"]), r["method"]))

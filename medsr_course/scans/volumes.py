@@ -231,6 +231,8 @@ def _resample_labels(data, matrix, offset, shape):
     if not np.issubdtype(data.dtype, np.integer) and data.dtype != bool:
         if not np.array_equal(data, np.rint(data)):
             raise ValueError("labels=True needs whole numbers")
+        if not (np.abs(data) < 2**31).all():
+            raise ValueError("labels=True needs whole numbers that fit into 32 bits")
         data = np.rint(data).astype(np.int32)
     best = np.zeros(shape, np.float32)
     out = np.zeros(shape, data.dtype)

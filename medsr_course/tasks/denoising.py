@@ -84,15 +84,15 @@ def pair(image: Image | Stack, percent: float, kind: str = "rician", *, key: int
 # ---------------------------------------------------------------- classical filters
 
 
-def gaussian(stack: Stack, sigma: ArrayLike, strength: float) -> Stack:
-    """Gaussian filter; strength: its standard deviation in pixels.
+def gaussian(stack: Stack, sigma: ArrayLike, strength: float, edge: str = "nearest") -> Stack:
+    """Gaussian filter; strength: its standard deviation in pixels; edge: ndimage's mode beyond the image's edges.
 
     >>> gaussian(np.full((1, 3, 3), 2.0), 1.0, 0.8)[0, 0].round(6)
     array([2., 2., 2.])
     """
     from scipy import ndimage
 
-    return ndimage.gaussian_filter(stack, (0, strength, strength), mode="nearest")
+    return ndimage.gaussian_filter(stack, (0, strength, strength), mode=edge)
 
 
 def bayes_shrink(stack: Stack, sigma: ArrayLike, strength: float) -> Stack:
@@ -133,8 +133,8 @@ def total_variation(stack: Stack, sigma: ArrayLike, strength: float) -> Stack:
     return _slices(one, stack, sigma)
 
 
-def non_local_means(stack: Stack, sigma: ArrayLike, strength: float) -> Stack:
-    r"""Non-local means (Buades et al. 2005): 5×5 patches within ±6 pixels; strength: h in parts of sigma.
+def non_local_means(stack: Stack, sigma: ArrayLike, strength: float, reach: int = 6) -> Stack:
+    r"""Non-local means (Buades et al. 2005): 5×5 patches within ±reach pixels; strength: h in parts of sigma.
 
     :math:`\hat x_i = \sum_j w_{ij} y_j`, :math:`w_{ij} \propto e^{-\max(d_{ij}^2 - 2\sigma^2, 0)/h^2}`, d the distance
     of two patches.
@@ -145,7 +145,7 @@ def non_local_means(stack: Stack, sigma: ArrayLike, strength: float) -> Stack:
     from skimage.restoration import denoise_nl_means
 
     def one(image, s):
-        return denoise_nl_means(image, patch_size=5, patch_distance=6, h=strength * s, sigma=s, fast_mode=True)
+        return denoise_nl_means(image, patch_size=5, patch_distance=reach, h=strength * s, sigma=s, fast_mode=True)
 
     return _slices(one, stack, sigma)
 

@@ -1,15 +1,19 @@
 """The measurement protocol: what is compared with what, and by which numbers, wherever the course compares methods.
 
 Ten axial slices of a scan are made coarser by k-space cropping, with or without noise; a method makes them fine
-again; every score is of the whole stack of one scan.
+again; every score is of the whole stack of one scan. The classical methods are in :data:`METHODS`, by name.
+
+>>> METHODS["zip"](np.ones((1, 3, 4), np.float32), 2).shape
+(1, 6, 8)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.physics import grid, metrics
+from medsr_course.physics import grid, interpolation, metrics
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.noise import add_complex_noise
 from medsr_course.scans import volumes
@@ -116,3 +120,77 @@ def psnrs(
         "psnr": metrics.psnr(target, result, data_range=span),
         "psnr_head": metrics.psnr(target, result, data_range=span, mask=head),
     }
+
+
+# ---------------------------------------------------------------- classical methods
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make an image finer.
+
+    Attributes
+    ----------
+    name : str
+    title : str
+        For tables and figures.
+    apply : callable
+        ``apply(stack, scale)``.
+    scales : tuple of int or None
+        The scales it can do; None for any.
+    learned : bool
+    parameters : int
+        Of a trained network.
+    """
+
+    name: str
+    title: str
+    apply: Callable[[Stack, int], Stack]
+    scales: tuple[int, ...] | None = None
+    learned: bool = False
+    parameters: int = 0
+
+    def __call__(self, stack: Stack, scale: int) -> Stack:
+        """Make ``(n, h, w)`` finer: ``(n, scale·h, scale·w)``, same unit, sample 0 in place.
+
+        Raises
+        ------
+        ValueError
+            If the method cannot do this scale.
+        """
+        if not self.can(scale):
+            able = ", ".join(f"×{s}" for s in self.scales or ())
+            raise ValueError(f"{self.title} cannot do ×{scale}, only {able}")
+        return self.apply(stack, scale)
+
+    def can(self, scale: int | None) -> bool:
+        """Whether the method can do this scale; None stands for any."""
+        return scale is None or self.scales is None or scale in self.scales
+
+
+def _zip_hamming(stack: Stack, scale: int) -> Stack:
+    return interpolation.zero_fill(stack, scale, window="hamming")
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("nearest", "nearest", interpolation.nearest),
+        Method("linear", "linear", interpolation.linear),
+        Method("cubic", "cubic", interpolation.cubic),
+        Method("spline", "cubic B-spline", interpolation.spline),
+        Method("lanczos", "Lanczos", interpolation.lanczos),
+        Method("zip", "ZIP", interpolation.zero_fill),
+        Method("zip-hamming", "ZIP, Hamming", _zip_hamming),
+        Method("wavelet", "wavelet padding", interpolation.wavelet_zero_pad, scales=(2, 4, 8)),
+    )
+}
+
+
+def names(scale: int | None = None) -> list[str]:
+    """Returns the names of the classical methods, or of those that can do a scale.
+
+    >>> names(scale=3)
+    ['nearest', 'linear', 'cubic', 'spline', 'lanczos', 'zip', 'zip-hamming']
+    """
+    return [method.name for method in METHODS.values() if method.can(scale)]

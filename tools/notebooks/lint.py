@@ -12,7 +12,7 @@ PARAMETERS = ['PROFILE = "lesson"  # smoke, lesson or full', "SEED = 0"]
 NUMBER = r"(\d\d[a-z]?|A\d)"  # 02b is the second half of chapter 02
 TAGS = {"parameters", "long", "failure", "claim", "exercise", "quiz"}
 LINES, LONG_LINES = 15, 25
-WRAPPED = False  # whether prose that ``wrap`` would change is a departure
+WRAPPED = True  # whether prose that ``wrap`` would change is a departure
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 QUIET = "take keras, layers and ops from medsr_course.networks.framework, which loads them quietly"
 

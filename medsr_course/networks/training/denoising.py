@@ -1,44 +1,31 @@
-"""Recipes of the denoising networks: clean patches, made noisy anew each time a batch is cut."""
+"""Denoising: clean patches, made noisy anew each time a batch is cut; the recipes, and how a network is measured."""
 
-from dataclasses import asdict, dataclass, field
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from medsr_course.networks.pretrained import denoise_with, usage
-from medsr_course.networks.training import learning
-from medsr_course.networks.training.loop import fit
-from medsr_course.networks.training.pairs import Degradation, Patches
-from medsr_course.networks.training.sources import SHARE, material, measured_on, origin
+from medsr_course.networks.pretrained import denoise_with
+from medsr_course.networks.pretrained import network as shipped
+from medsr_course.networks.training import adversarial, sources
+from medsr_course.networks.training.loop import Batches, Model, Watch, fit
+from medsr_course.networks.training.pairs import Degradation, Patches, Slices
+from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.tasks import denoising
+from medsr_course.types import Array, Image
 
 # What files have been through before anybody added noise to them.
 HISTORY = {"window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
 
 
+@dataclass
 class Noisy:
     """Batches for a denoiser: ``batches(k)`` is batch number k, with noise that was never used before.
-
-    Parameters
-    ----------
-    clean : callable
-        ``clean(k)`` to a tuple whose first entry is a batch of clean patches (n, h, w, 1), magnitudes in parts of
-        the intensity scale: :class:`Patches` at scale 1.
-    kind : {"gaussian", "rician"}
-        See :mod:`medsr_course.tasks.denoising`. Patches for "gaussian" are one channel of a complex image: the
-        magnitude times the cosine of a smooth phase, which is 0 for half of them.
-    levels : (float, float)
-        Of the noise, in %; drawn log-uniformly for each patch, or fixed where both are equal.
-    target : {"residual", "clean", "noisy"}
-        What the network is to predict: clean − noisy; the clean patch; or, never shown a clean one, a second noisy
-        measurement of it (Lehtinen et al. 2018, Noise2Noise).
-    power : float
-        Each patch is weighed by 1 / level^power. 2 counts errors in parts of the noise that was added, and leaves
-        faint noise, of which least can be removed, most of the say; about 1.3 counts decibels.
-    noise_map : bool
-        The input's second channel is the level.
-    zeroed : float
-        Share of patches in which everything below 5 % is set to 0 before noise is added: files whose air was masked.
-    seed : int
 
     Returns
     -------
@@ -47,15 +34,31 @@ class Noisy:
         1 / level² in the middle of the levels: the loss is then about the share of the noise that is left.
     """
 
-    def __init__(
-        self, clean, kind, levels=(1, 12), *, target="residual", power=2.0, noise_map=False, zeroed=0.0, seed=0
-    ):
-        if kind not in denoising.KINDS or target not in ("residual", "clean", "noisy"):
-            raise ValueError(f"there is no noise {kind!r} with target {target!r}")
-        self.clean, self.kind, self.levels, self.target = clean, kind, levels, target
-        self.power, self.noise_map, self.zeroed, self.seed = power, noise_map, zeroed, seed
+    # ``clean(k)`` to a tuple whose first entry is a batch of clean patches (n, h, w, 1), magnitudes in parts of the
+    # intensity scale: :class:`Patches` at scale 1
+    clean: Batches
+    # {"gaussian", "rician"}: See :mod:`medsr_course.tasks.denoising`. Patches for "gaussian" are one channel of a
+    # complex image: the magnitude times the cosine of a smooth phase, which is 0 for half of them
+    kind: str
+    # Of the noise, in %; drawn log-uniformly for each patch, or fixed where both are equal
+    levels: tuple[float, float] = (1, 12)
+    _: KW_ONLY
+    # {"residual", "clean", "noisy"}: What the network is to predict: clean − noisy; the clean patch; or, never shown a
+    # clean one, a second noisy measurement of it (Lehtinen et al. 2018, Noise2Noise)
+    target: str = "residual"
+    # Each patch is weighed by 1 / level^power. 2 counts errors in parts of the noise that was added, and leaves faint
+    # noise, of which least can be removed, most of the weight; about 1.3 counts decibels
+    power: float = 2.0
+    noise_map: bool = False  # the input's second channel is the level
+    # Share of patches in which everything below 5 % is set to 0 before noise is added: files whose air was masked
+    zeroed: float = 0.0
+    seed: int = 0
 
-    def __call__(self, k):
+    def __post_init__(self) -> None:
+        if self.kind not in denoising.KINDS or self.target not in ("residual", "clean", "noisy"):
+            raise ValueError(f"there is no noise {self.kind!r} with target {self.target!r}")
+
+    def __call__(self, k: int) -> tuple[Array, Array, Array]:
         clean = self.clean(k)[0].astype(np.float32, copy=False)
         rng = np.random.default_rng([self.seed, 2, k])
         low, high = np.log(self.levels)
@@ -92,64 +95,31 @@ def _cosines(shape, rng):
     return np.where(rng.random((n, 1, 1, 1)) < 0.5, 1, wave).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that decides a shipped denoiser; see :class:`Noisy`.
-
-    Attributes
-    ----------
-    architecture, settings
-        For ``models.build``.
-    residual : bool
-        The network predicts what to add to the image, not the image.
-    share : dict of str to float
-        Data set → its share of the patches.
-    degradation : dict
-        What happens to a slice before noise is added: settings of :class:`Degradation`.
-    finish : int
-        Steps at a quarter of the rate that follow, with masked air in half of the patches: without them the network
-        leaves a trace of noise in masked air, because training images never have any that is wholly black.
-    start : str, optional
-        The weight it starts from.
-    """
-
-    title: str
-    kind: str
-    architecture: str
-    settings: dict
-    steps: int
-    finish: int = 150
-    start: str | None = None
-    levels: tuple = (1.0, 12.0)
-    power: float = 1.3
-    residual: bool = True
-    share: dict = field(default_factory=lambda: dict(SHARE))
-    degradation: dict = field(default_factory=lambda: dict(HISTORY))
-    batch: int = 16
-    size: int = 48
-    margin: int = 4
-    learning_rate: float = 2e-3
-    precision: str = "auto"
-    seed: int = 0
-
-
-SHAPE = {"filters": (24, 48, 64), "blocks": (1, 1, 1)}
+UNET = {"filters": (24, 48, 64), "blocks": (1, 1, 1)}
+_recipe = partial(Recipe, task="denoising", architecture="denoising_unet", settings=UNET)
 RECIPES = {
-    "dncnn-magnitude": Recipe(
-        "Denoiser for magnitudes",
-        "rician",
-        "denoising_unet",
-        SHAPE,
-        steps=10000,
-        finish=600,
+    "dncnn-magnitude": _recipe(
+        "Denoiser for magnitudes", steps=10000, size=48, options={"kind": "rician", "finish": 600}
     ),
-    "dncnn-complex": Recipe(
+    "dncnn-complex": _recipe(
         "Denoiser for real and complex channels",
-        "gaussian",
-        "denoising_unet",
-        SHAPE,
         steps=450,
-        start="dncnn-magnitude",  # which already knows noise from structure
+        size=48,
+        start="dncnn-magnitude",  # which already tells noise from structure
+        options={"kind": "gaussian"},
+    ),
+    "dncnn-gan-magnitude": _recipe(
+        "DnCNN for magnitudes, taught on by a GAN",
+        steps=600,
+        # The discriminator must see what a sharp scan looks like: no dead leaves, nothing windowed or resliced.
+        share={"ds002748": 0.5, "cohort": 0.5},
+        batch=8,
+        size=64,
+        learning_rate=4e-4,
+        repeats=(1, 2),
+        start="dncnn-magnitude",
+        players=adversarial.Players(filters=20, pixel=0.1, adversarial=0.3, conditional=True, discriminator_rate=2e-3),
+        options={"kind": "rician", "levels": (3.0, 9.0), "power": 2.0, "finish": 0, "degradation": {}},
     ),
 }
 INTENDED_USE = {
@@ -161,6 +131,10 @@ INTENDED_USE = {
         "Teaching: to see what a small network takes out of real or complex image channels (MRI of the head) with 1 "
         "to 12 % of Gaussian noise, without being told how much there is."
     ),
+    "adversarial": (
+        "Teaching: to see what an adversarial loss does to a denoiser of magnitude images of the head (MRI) with 3 to "
+        "9 % of Rician noise: the grain of a scan comes back, and the error grows."
+    ),
 }
 NOT_FOR = (
     "Diagnosis, treatment, or any decision about a person. Noise that is not white (parallel imaging, interpolated or "
@@ -168,117 +142,152 @@ NOT_FOR = (
 )
 
 
-def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
-    """Train the network of a recipe.
+class Denoising(Task):
+    """From a noisy patch to what must be added to it; the options:
 
-    Parameters
-    ----------
-    name : str
-        One of :data:`RECIPES`.
-    recipe : Recipe, optional
-        Another than the one of that name.
-    share : dict, optional
-        Other data than the recipe's.
-    steps : int, optional
-        Another length.
-    checkpoint : path, optional
-        Where the run puts what it needs to go on after an interruption.
-
-    Returns
-    -------
-    keras.Model, in float32
-    about : dict
-        What a card says of the training.
+    * ``kind``, ``levels``, ``power``: see :class:`Noisy`;
+    * ``residual``: the network predicts what to add to the image, not the image;
+    * ``degradation``: what happens to a slice before noise is added, settings of :class:`Degradation`;
+    * ``finish``: steps at a quarter of the rate that follow, with masked air in half of the patches: without them the
+      network leaves a trace of noise in masked air, because training images never have any that is wholly black.
     """
-    recipe = recipe or learning.find(name, RECIPES)
-    share, steps = share or recipe.share, steps or recipe.steps
-    slices, weights, trained_on = material(share)
-    degradation = Degradation(1, **recipe.degradation)
-    patches = Patches(slices, degradation, weights=weights, size=recipe.size, batch=recipe.batch, seed=recipe.seed)
-    options = {
-        "target": "residual" if recipe.residual else "clean",
-        "power": recipe.power,
-        "noise_map": recipe.settings.get("noise_map", False),
-    }
-    batches = Noisy(patches, recipe.kind, recipe.levels, seed=recipe.seed, **options)
-    last = Noisy(patches, recipe.kind, recipe.levels, seed=recipe.seed + 1, zeroed=0.5, **options)
-    rate, count = recipe.learning_rate, min(recipe.finish, steps)
 
-    def teach(model):
-        curve = fit(model, batches, steps, learning_rate=rate, margin=recipe.margin, checkpoint=checkpoint)
-        rest = fit(model, last, count, learning_rate=rate / 4, margin=recipe.margin)
-        return curve + [(steps + step, loss) for step, loss in rest]
-
-    model, learned = learning.learn(
-        recipe.architecture,
-        recipe.settings,
-        teach,
-        policy=recipe.precision,
-        seed=recipe.seed,
-        start=recipe.start,
-    )
-    return model, {
-        **learned,
-        "task": "denoising",
-        "usage": {"kind": recipe.kind, "residual": recipe.residual},
-        "training": {"levels": list(recipe.levels), "power": recipe.power, "finish": count},
-        **origin(share, trained_on),
-        "augmentation": asdict(degradation),
-        "seed": recipe.seed,
-        "steps": steps + count,
-        "start": recipe.start,
-        "batch": recipe.batch,
+    name, recipes = "denoising", RECIPES
+    defaults = {
+        "kind": "rician",
+        "levels": (1.0, 12.0),
+        "power": 1.3,
+        "residual": True,
+        "degradation": HISTORY,
+        "finish": 150,
     }
 
+    def batches(
+        self, recipe: Recipe, samples: Slices, weights: Array | None, *, later: int = 0, zeroed: float = 0.0
+    ) -> Noisy:
+        """As for every task; ``later`` is added to the seed of the noise, ``zeroed`` see :class:`Noisy`."""
+        options = self.options(recipe)
+        degradation = Degradation(1, **options["degradation"])
+        return Noisy(
+            Patches(samples, degradation, weights=weights, size=recipe.size, batch=recipe.batch, seed=recipe.seed),
+            options["kind"],
+            options["levels"],
+            target="residual" if options["residual"] else "clean",
+            power=options["power"],
+            noise_map=recipe.settings.get("noise_map", False),
+            zeroed=zeroed,
+            seed=recipe.seed + later,
+        )
 
-def make(name, *, steps=None, checkpoint=None):
-    """Train a shipped denoiser and measure it.
+    def teach(
+        self,
+        model: Model,
+        recipe: Recipe,
+        samples: Slices,
+        weights: Array | None,
+        *,
+        checkpoint: Path | None = None,
+        watch: Watch | None = None,
+    ) -> list[tuple]:
+        curve = super().teach(model, recipe, samples, weights, checkpoint=checkpoint, watch=watch)
+        last = self.batches(recipe, samples, weights, later=1, zeroed=0.5)
+        rest = fit(model, last, self._finish(recipe), learning_rate=recipe.learning_rate / 4, margin=recipe.margin)
+        return curve + [(recipe.steps + step, loss) for step, loss in rest]
 
-    Returns
-    -------
-    keras.Model, in float32
-    about : dict
-        Its card, as far as it is not about files.
-    """
-    model, trained = train(name, steps=steps, checkpoint=checkpoint)
-    recipe = RECIPES[name]
-    return model, {
-        "title": recipe.title,
-        **trained,
-        "metrics": measure(model.predict_on_batch, learning.card_of(trained)),
-        "intended_use": INTENDED_USE[recipe.kind],
-        "not_for": NOT_FOR,
-    }
+    def _finish(self, recipe: Recipe) -> int:
+        return min(self.options(recipe)["finish"], recipe.steps)
+
+    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
+        pair = denoising.pair(image, 6, self.options(recipe)["kind"], key="development", slices=2)
+        made = denoise_with(model.predict_on_batch, pair.given, **self.how(recipe, model))
+        return pair.scores(made)["psnr"] - pair.scores(pair.given)["psnr"]
+
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
+        return {key: self.options(recipe)[key] for key in ("kind", "residual")}
+
+    def augmentation(self, recipe: Recipe) -> dict[str, Any]:
+        return asdict(Degradation(1, **self.options(recipe)["degradation"]))
+
+    def training(self, recipe: Recipe) -> dict[str, Any]:
+        options = self.options(recipe)
+        return {"levels": list(options["levels"]), "power": options["power"], "finish": self._finish(recipe)}
+
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        """PSNR before and after, means over subjects, per data set, contrast and level; five slices of each scan.
+
+        Against classical filters: ``results/leaderboard-denoising.md``, with ten slices.
+        """
+        result, kind = {}, self.options(recipe)["kind"]
+        for title, group in _magnitudes().items():
+            for level in denoising.LEVELS:
+                rows = []
+                for key, image in group.items():
+                    pair = denoising.pair(image, level, kind, key=key, slices=5)
+                    made = denoise_with(model.predict_on_batch, pair.given, **self.how(recipe, model))
+                    before, after = pair.scores(pair.given), pair.scores(made)
+                    rows.append((before["psnr"], after["psnr"], before["psnr_head"], after["psnr_head"]))
+                mean = [round(float(value), 2) for value in np.mean(rows, axis=0)]
+                keys = ("noisy (dB)", "denoised (dB)", "noisy, head (dB)", "denoised, head (dB)")
+                result[f"{title}, {level} % noise"] = {"subjects": len(rows), **dict(zip(keys, mean, strict=True))}
+        return result
+
+    def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:
+        how, start = self.how(recipe, model), recipe.start or name
+        return {t: trade(model.predict_on_batch, start, group, **how) for t, group in _magnitudes().items()}
+
+    def uses(self, recipe: Recipe) -> tuple[str, str]:
+        if recipe.players:
+            never = " Part of the texture it leaves is invented: measure nothing in it."
+            return INTENDED_USE["adversarial"], NOT_FOR + never
+        return INTENDED_USE[self.options(recipe)["kind"]], NOT_FOR
 
 
-def measure(network, about, levels=denoising.LEVELS):
-    """The card's numbers: PSNR of the noisy and of the denoised stack, mean over subjects, per data set and level.
+def _magnitudes() -> dict[str, dict[str, Image]]:
+    """Returns the scans of a card whose noise is that of MRI."""
+    return {title: group for title, group in sources.measured_on().items() if not title.endswith("CT")}
 
-    Five slices of each scan; the leaderboard measures ten.
+
+def trade(
+    network: Callable[[Array], Array],
+    start: str,
+    images: dict[str, Image],
+    *,
+    kind: str = "rician",
+    residual: bool = True,
+) -> dict[str, float]:
+    """What adversarial training cost and gained against the network it started from: 6 % noise, four slices a scan.
 
     Parameters
     ----------
     network : callable
-        See :func:`pretrained.denoise_with`.
-    about : Card
+        As for :func:`pretrained.denoise_with`.
+    start : str
+        Name of the other network.
+    images : dict of str to nibabel image
+    kind, residual
+        Of both networks, see :func:`pretrained.denoise_with`.
 
     Returns
     -------
     dict
-        Group, contrast and level → numbers. Against classical filters: ``results/leaderboard-denoising.md``.
+        ``PSNR loss (dB)``; ``spectrum error`` (beyond half of Nyquist) and ``perceptual distance``, each followed by
+        that of the start; see :func:`adversarial.perceived`.
     """
-    result = {}
-    for title, group in measured_on().items():
-        if title.endswith("CT"):
-            continue  # the protocol's noise is that of MRI
-        for level in levels:
-            rows = []
-            for key, image in group.items():
-                pair = denoising.pair(image, level, about.usage["kind"], key=key, slices=5)
-                made = denoise_with(network, pair.given, **usage(about))
-                before, after = pair.scores(pair.given), pair.scores(made)
-                rows.append((before["psnr"], after["psnr"], before["psnr_head"], after["psnr_head"]))
-            mean = [round(float(value), 2) for value in np.mean(rows, axis=0)]
-            keys = ("noisy (dB)", "denoised (dB)", "noisy, head (dB)", "denoised, head (dB)")
-            result[f"{title}, {level} % noise"] = {"subjects": len(rows), **dict(zip(keys, mean, strict=True))}
-    return result
+    before = shipped(start)
+    runs = {
+        "": lambda noisy: denoise_with(network, noisy, kind=kind, residual=residual),
+        "start": lambda noisy: denoise_with(before, noisy, kind=kind, residual=residual),
+    }
+    pairs = [denoising.pair(image, 6, kind, key=key, slices=4) for key, image in images.items()]
+    seen = adversarial.perceived(runs, pairs, 2)
+    (psnr, spectrum, distance), (psnr0, spectrum0, distance0) = seen.values()
+    return {
+        "PSNR loss (dB)": round(psnr0 - psnr, 3),
+        "spectrum error": round(spectrum, 4),
+        "spectrum error, start": round(spectrum0, 4),
+        "perceptual distance": round(distance, 4),
+        "perceptual distance, start": round(distance0, 4),
+    }
+
+
+TASK = Denoising()

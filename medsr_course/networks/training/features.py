@@ -8,101 +8,91 @@ They differ in architecture and in task, so that what flatters one need not flat
 Only the encoder is kept; the layer that answers the question is thrown away after the training.
 """
 
-import time
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from medsr_course import runtime
-from medsr_course.networks.training.loop import fit
+from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import scaled_slices
-from medsr_course.networks.training.sources import SOURCES, subjects
+from medsr_course.networks.training.recipe import Recipe, Task
+from medsr_course.networks.training.sources import subjects
 from medsr_course.physics import grid
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import volumes
+from medsr_course.scans.datasets import Subject
+from medsr_course.types import Array, Rng
 
 DAMAGES = ("none", "zero-filled", "blurred", "noisy")
+ANSWERS = {"tissue": 10, "contrast and damage": 4 * len(DAMAGES)}  # question → possible answers
 REACH = 16  # pixels around a patch: what is done to it needs surroundings
-
-
-@dataclass(frozen=True)
-class FeatureRecipe:
-    """All that decides a feature network.
-
-    Attributes
-    ----------
-    architecture, settings
-        For ``models.build``.
-    question : {"tissue", "contrast and damage"}
-        What it is trained to answer.
-    size : int
-        Side of a patch.
-    """
-
-    title: str
-    architecture: str
-    question: str
-    steps: int
-    settings: dict = field(default_factory=dict)
-    batch: int = 16
-    size: int = 64
-    learning_rate: float = 2e-3
-    seed: int = 0
-
-
+_recipe = partial(Recipe, task="features", steps=1500, share={"cohort": 1.0}, size=64, precision="float32")
 RECIPES = {
-    "features-tissue": FeatureRecipe(
-        "Features for tissue", "tissue_features", "tissue", steps=1500, settings={"filters": [16, 32, 48]}
+    "features-tissue": _recipe(
+        "Features for tissue",
+        architecture="tissue_features",
+        settings={"filters": [16, 32, 48]},
+        options={"question": "tissue"},
     ),
-    "features-judge": FeatureRecipe(
+    "features-judge": _recipe(
         "Features that judge",
-        "contrast_features",
-        "contrast and damage",
-        steps=1500,
+        architecture="contrast_features",
         settings={"filters": [24, 40, 56, 64]},
         learning_rate=4e-3,
         seed=1,
+        options={"question": "contrast and damage"},
+    ),
+}
+INTENDED_USE = {
+    "tissue": "The perceptual loss of srgan-x4: distances between its feature maps.",
+    "contrast and damage": (
+        "Measuring perceptual distance. Nothing is trained with it: a judge must not be the teacher."
     ),
 }
 
 
-INTENDED_USE = {
-    "features-tissue": "The perceptual loss of srgan-x4: distances between its feature maps.",
-    "features-judge": "Measuring perceptual distance. Nothing is trained with it: a judge must not be the teacher.",
-}
-
-
+@dataclass
 class Questions:
     """Batches of patches with the right answers: ``questions(k)`` is batch number k.
 
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        With labels.
-    recipe : FeatureRecipe
-    count : int
-        Slices of each scan.
+    Returns
+    -------
+    patches : float32 array (batch, size, size, 1)
+    answers : int32 array (batch, size, size) or (batch,)
+        The tissue of each pixel; or, of each patch, the number of its contrast times four plus that of its damage.
     """
 
-    def __init__(self, subjects, recipe, count=40):
-        self.recipe, self.slices = recipe, []
-        self.contrasts = list(subjects[0].contrasts)
-        for subject in runtime.progress(subjects, "slices", unit="subject"):
-            labels = volumes.axial_slices(subject.labels, n=count, between=(0.2, 0.9)).astype(np.uint8)
+    subjects: Sequence[Subject]  # with labels
+    question: str  # {"tissue", "contrast and damage"}
+    # Side of a patch in pixels, and patches in a batch
+    size: int
+    batch: int
+    seed: int = 0
+    count: int = 40  # slices of each scan
+
+    def __post_init__(self) -> None:
+        self.slices: list[tuple[int, Array, Array]] = []
+        for subject in runtime.progress(self.subjects, "slices", unit="subject"):
+            labels = volumes.axial_slices(subject.labels, n=self.count, between=(0.2, 0.9)).astype(np.uint8)
             for number, image in enumerate(subject.contrasts.values()):
-                pairs = zip(scaled_slices(image, count), labels, strict=True)
+                pairs = zip(scaled_slices(image, self.count), labels, strict=True)
                 self.slices += [(number, *pair) for pair in pairs if pair[1][REACH:-REACH:4, REACH:-REACH:4].any()]
 
-    def __call__(self, k):
-        rng = np.random.default_rng([self.recipe.seed, k])
-        patches, answers = zip(*(self._one(rng) for _ in range(self.recipe.batch)), strict=True)
+    def __call__(self, k: int) -> tuple[Array, Array]:
+        rng = np.random.default_rng([self.seed, k])
+        patches, answers = zip(*(self._one(rng) for _ in range(self.batch)), strict=True)
         return np.stack(patches)[..., None], np.stack(answers)
 
     def _one(self, rng):
         contrast, image, labels = self.slices[rng.integers(len(self.slices))]
-        size, reach = self.recipe.size, REACH
+        size, reach = self.size, REACH
         inside = np.argwhere(labels[reach:-reach:4, reach:-reach:4] > 0)
         centre = 4 * inside[rng.integers(len(inside))] + reach
         i, j = (int(np.clip(c - size // 2, reach, n - size - reach)) for c, n in zip(centre, image.shape, strict=True))
@@ -114,7 +104,7 @@ class Questions:
             patch, label = patch[:, ::-1], label[:, ::-1]
         patch = patch * np.exp(rng.normal(0, 0.1))
         inner = np.s_[reach:-reach, reach:-reach]
-        if self.recipe.question == "tissue":
+        if self.question == "tissue":
             patch = np.maximum(patch, 0) ** np.exp(rng.uniform(-0.25, 0.25))
             patch = patch + rng.uniform(0, 0.03) * rng.standard_normal(patch.shape)
             return patch[inner].astype(np.float32), label[inner].astype(np.int32)
@@ -122,8 +112,8 @@ class Questions:
         return damaged(patch, damage, rng)[inner].astype(np.float32), np.int32(contrast * len(DAMAGES) + damage)
 
 
-def damaged(patch, damage, rng):
-    """One of :data:`DAMAGES` done to a patch, by its number."""
+def damaged(patch: Array, damage: int, rng: Rng) -> Array:
+    """Returns a patch with one of :data:`DAMAGES` done to a patch, by its number."""
     if damage == 1:
         scale = int(rng.integers(2, 5))
         whole = grid.trim(patch, scale)
@@ -137,28 +127,38 @@ def damaged(patch, damage, rng):
     return patch
 
 
-def with_answer(encoder, question, answers):
-    """The encoder with the layer that answers: logits of each pixel, or of the patch."""
+def with_answer(encoder: Model, question: str) -> Model:
+    """Returns the encoder with the layers that answer: logits of each pixel, or of the patch."""
     from medsr_course.networks.layers import DepthToSpace
     from medsr_course.networks.models import keras
 
-    layers = keras.layers
+    layers, answers = keras.layers, ANSWERS[question]
+    image = keras.Input(encoder.input_shape[1:])
+    maps = encoder(image)
     if question == "tissue":
         votes = []
-        for level, x in enumerate(encoder.outputs):  # one vote of each level, on the fine grid
+        for level, x in enumerate(maps):  # one vote of each level, on the fine grid
             x = layers.Conv2D(answers * 4**level, 1, dtype="float32")(x)
             votes.append(DepthToSpace(2**level, dtype="float32")(x) if level else x)
         out = layers.Add(dtype="float32")(votes)
     else:
-        pooled = [layers.GlobalAveragePooling2D(dtype="float32")(x) for x in encoder.outputs]
+        pooled = [layers.GlobalAveragePooling2D(dtype="float32")(x) for x in maps]
         x = layers.Concatenate(dtype="float32")(pooled)
         # Means of feature maps differ little from patch to patch: brought to one scale, they can be told apart.
         out = layers.Dense(answers, dtype="float32")(layers.BatchNormalization(momentum=0.9)(x))
-    return keras.Model(encoder.inputs, out, name=encoder.name)
+    return keras.Model(image, out, name=encoder.name)
 
 
-def accuracy(model, questions, batches=20):
-    """Share of right answers on batches of other subjects, and that of always giving the commonest answer."""
+def cross_entropy(target: Any, output: Any) -> Any:
+    """Returns the mean cross-entropy of each sample."""
+    from medsr_course.networks.models import keras
+
+    loss = keras.ops.sparse_categorical_crossentropy(keras.ops.cast(target, "int32"), output, from_logits=True)
+    return keras.ops.mean(keras.ops.reshape(loss, (keras.ops.shape(loss)[0], -1)), axis=1)
+
+
+def accuracy(model: Model, questions: Questions, batches: int = 20) -> tuple[float, float]:
+    """Returns the share of right answers on batches of other subjects, and that of always giving the commonest."""
     right, every = [], []
     for k in range(batches):
         patches, answers = questions(10**6 + k)
@@ -168,90 +168,47 @@ def accuracy(model, questions, batches=20):
     return float(np.mean(right)), float(np.bincount(np.concatenate(every)).max() / sum(a.size for a in every))
 
 
-def train(name, learners, examinees, *, steps=None, checkpoint=None):
-    """Train a feature network.
+class Features(Task):
+    """From a patch to the answer to a ``question``, the only option; the encoder ships, without its answers."""
 
-    Parameters
-    ----------
-    name : str
-        One of :data:`RECIPES`.
-    learners, examinees : sequences of Subject
-        With labels: for training, and for the examination afterwards.
+    name, recipes = "features", RECIPES
+    defaults = {"question": "tissue"}
 
-    Returns
-    -------
-    keras.Model
-        The encoder, in float32.
-    about : dict
-        What a card says of the training.
-    """
-    from medsr_course.networks import models
-    from medsr_course.networks.models import keras
+    def gather(self, recipe: Recipe) -> tuple[Sequence[Subject], None, dict[str, list[str]]]:
+        people = subjects("cohort", "train")
+        return people, None, {"cohort": [subject.id for subject in people]}
 
-    recipe = RECIPES[name]
-    questions, unseen = Questions(learners, recipe), Questions(examinees, recipe, count=10)
-    answers = 10 if recipe.question == "tissue" else len(questions.contrasts) * len(DAMAGES)
-    encoder = models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
-    model = with_answer(encoder, recipe.question, answers)
+    def build(self, recipe: Recipe) -> Model:
+        return with_answer(super().build(recipe), self.options(recipe)["question"])
 
-    def cross_entropy(target, output):
-        loss = keras.ops.sparse_categorical_crossentropy(keras.ops.cast(target, "int32"), output, from_logits=True)
-        return keras.ops.mean(keras.ops.reshape(loss, (keras.ops.shape(loss)[0], -1)), axis=1)
+    def batches(self, recipe: Recipe, samples: Sequence[Subject], weights: None, count: int = 40) -> Questions:
+        question, shape = self.options(recipe)["question"], {"size": recipe.size, "batch": recipe.batch}
+        return Questions(samples, question, **shape, seed=recipe.seed, count=count)
 
-    began = time.perf_counter()
-    curve = fit(
-        model,
-        questions,
-        recipe.steps if steps is None else steps,
-        learning_rate=recipe.learning_rate,
-        loss=cross_entropy,
-        checkpoint=checkpoint,
-    )
-    right, commonest = accuracy(model, unseen)
-    return encoder, {
-        "parameters": encoder.count_params(),
-        "usage": {"question": recipe.question},
-        "seed": recipe.seed,
-        "steps": recipe.steps if steps is None else steps,
-        "batch": recipe.batch,
-        "trained_on": {"cohort": [s.id for s in learners]},
-        "seconds": round(time.perf_counter() - began),
-        "curve": [[step, float(f"{value:.4g}")] for step, value in curve],
-        "metrics": {
+    def loss(self, recipe: Recipe) -> dict[str, Any]:
+        return {"loss": cross_entropy}
+
+    def kept(self, model: Model, recipe: Recipe) -> Model:
+        """Returns the encoder."""
+        return next((layer for layer in model.layers if layer.name == recipe.architecture), model)
+
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
+        return {"question": self.options(recipe)["question"]}
+
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        people = subjects("cohort", "test")
+        right, commonest = accuracy(model, self.batches(recipe, people, None, count=10))
+        return {
             "cohort test": {
-                "subjects": len(examinees),
+                "subjects": len(people),
                 "right answers (%)": round(100 * right, 1),
                 "always the commonest answer (%)": round(100 * commonest, 1),
             }
-        },
-    }
+        }
+
+    def uses(self, recipe: Recipe) -> tuple[str, str]:
+        never = "Anything outside this course: it names tissues, contrasts and damages of synthetic heads."
+        return INTENDED_USE[self.options(recipe)["question"]], never
 
 
-def make(name, *, steps=None, checkpoint=None):
-    """Train a feature network on the cohort.
-
-    Returns
-    -------
-    keras.Model
-        The encoder, in float32.
-    about : dict
-        Its card, as far as it is not about files.
-    """
-    from medsr_course.scans import phantom
-
-    recipe = RECIPES[name]
-    encoder, trained = train(
-        name, subjects("cohort", "train"), subjects("cohort", "test"), steps=steps, checkpoint=checkpoint
-    )
-    return encoder, {
-        "title": recipe.title,
-        "task": "features",
-        "architecture": recipe.architecture,
-        "settings": recipe.settings,
-        "data": [SOURCES["cohort"]],
-        "share": {"cohort": 1.0},
-        "cohort_version": phantom.VERSION,
-        **trained,
-        "intended_use": INTENDED_USE[name],
-        "not_for": "Anything outside this course: it names tissues, contrasts and damages of synthetic heads.",
-    }
+TASK = Features()

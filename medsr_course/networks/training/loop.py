@@ -3,18 +3,29 @@
 Only ``train_on_batch`` talks to the backend, so the same loop runs on TensorFlow, JAX and PyTorch.
 """
 
+from __future__ import annotations
+
 import warnings
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from medsr_course import runtime
 from medsr_course.networks.training.pairs import TrainingError
+from medsr_course.types import PathLike
 
+if TYPE_CHECKING:
+    import keras
+
+Model: TypeAlias = "keras.Model"
+Batches = Callable[[int], tuple]  # number k of a batch → (inputs, targets) or (inputs, targets, sample weights)
+History = list[tuple[int, float]]
 PRECISIONS = ("float32", "mixed_bfloat16")
 CPUINFO = Path("/proc/cpuinfo")  # of Linux
 
@@ -24,7 +35,7 @@ class TrainingWarning(UserWarning):
 
 
 @contextmanager
-def precision(policy="auto"):
+def precision(policy: str = "auto") -> Iterator[str]:
     """Networks built inside compute in ``policy``, one of "float32", "mixed_bfloat16" and "auto".
 
     "auto" is "mixed_bfloat16" where the machine is fast at it: on a GPU, or on a processor whose instructions (Linux
@@ -56,7 +67,7 @@ def precision(policy="auto"):
         keras.mixed_precision.set_global_policy(before)
 
 
-def _gpu():
+def _gpu() -> bool:
     """Whether the framework below Keras sees a GPU."""
     from medsr_course.networks.models import keras
 
@@ -69,14 +80,12 @@ def _gpu():
         import jax
 
         return jax.default_backend() in ("gpu", "cuda", "rocm")
-    if backend == "tensorflow":
-        import tensorflow
+    import tensorflow
 
-        return bool(tensorflow.config.list_physical_devices("GPU"))
-    return False
+    return bool(tensorflow.config.list_physical_devices("GPU"))
 
 
-def _bfloat16_cpu():
+def _bfloat16_cpu() -> bool:
     """Whether the processor multiplies in bfloat16, as far as the system tells."""
     try:
         text = CPUINFO.read_text()
@@ -85,7 +94,51 @@ def _bfloat16_cpu():
     return bool({"avx512_bf16", "amx_bf16"} & set(text.split()))
 
 
-def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, loss=None, checkpoint=None, every=200, stop_after=None):
+class Watch:
+    """The gain of a network on development scans, measured now and then while it is trained.
+
+    A loss that falls while the gain stays tells that the training is long enough; a gain that still grows, that it is
+    not. Measured are the averaged weights, as they would ship; the training itself does not change.
+
+    Parameters
+    ----------
+    gain : callable
+        ``gain(model)`` to a number, e.g. in dB.
+    times : int
+        Measurements in a whole training, evenly spaced.
+
+    Attributes
+    ----------
+    rows : list of (int, float)
+        Step and gain.
+    """
+
+    def __init__(self, gain: Callable[[Model], float], times: int = 10):
+        self.gain, self.times = gain, times
+        self.rows: History = []
+
+    def look(self, model: Model, step: int, steps: int, average: Callable[[], None]) -> None:
+        """Measures, if it is time; ``average`` puts the averaged weights into the model, which gets its own back."""
+        if step * self.times >= steps * (len(self.rows) + 1):
+            own = model.get_weights()
+            average()
+            self.rows.append((step, float(self.gain(model))))
+            model.set_weights(own)
+
+
+def fit(
+    model: Model,
+    batches: Batches,
+    steps: int,
+    *,
+    learning_rate: float = 1e-3,
+    margin: int = 0,
+    loss: Callable[[Any, Any], Any] | None = None,
+    checkpoint: PathLike | None = None,
+    every: int = 200,
+    stop_after: int | None = None,
+    watch: Watch | None = None,
+) -> History:
     """Train on the mean squared error, or on another loss.
 
     Parameters
@@ -106,6 +159,8 @@ def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, loss=None, check
         Written every ``every`` steps; where it exists, training goes on from it.
     stop_after : int, optional
         Stop at this step all the same (as a kill would; for tests).
+    watch : Watch, optional
+        What measures the network now and then, at steps where ``every`` makes a row.
 
     Returns
     -------
@@ -142,7 +197,8 @@ def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, loss=None, check
     # Compiling with XLA takes longer than it saves on a CPU.
     model.compile(optimizer=optimizer, loss=loss or squared_error, jit_compile=False)
     optimizer.build(model.trainable_variables)
-    history = restore([*model.weights, *optimizer.variables], steps, checkpoint)
+    everything = [*model.weights, *optimizer.variables]
+    history = restore(everything, steps, checkpoint, watch)
     first = history[-1][0] if history else 0
     last = min(steps, stop_after or steps)
     recent = []
@@ -157,21 +213,23 @@ def fit(model, batches, steps, *, learning_rate=1e-3, margin=0, loss=None, check
             recent.clear()
             if hasattr(bar, "set_postfix"):
                 bar.set_postfix(loss=f"{history[-1][1]:.3g}")
+            if watch:
+                watch.look(model, k + 1, steps, lambda: optimizer.finalize_variable_values(model.trainable_variables))
             if checkpoint:
-                store([*model.weights, *optimizer.variables], steps, history, checkpoint)
+                store(everything, steps, history, checkpoint, watch)
             _advise_if_flat(history, steps, learning_rate)
     if last == steps:
         optimizer.finalize_variable_values(model.trainable_variables)
     return history
 
 
-def inside(margin):
-    """Index of a batch ``(n, h, w, …)`` without ``margin`` pixels at each border."""
+def inside(margin: int) -> tuple[slice, slice, slice]:
+    """Returns the index of a batch ``(n, h, w, …)`` without ``margin`` pixels at each border."""
     return (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
 
 
-def prefetch(batches, numbers, last):
-    """``(k, batches(k))`` for consecutive numbers k below ``last``; the next one is made while the caller uses this."""
+def prefetch(batches: Batches, numbers: Iterable[int], last: int) -> Iterator[tuple[int, tuple]]:
+    """Yields ``(k, batches(k))`` for consecutive k below ``last``; the next one is made while the caller uses this."""
     with ThreadPoolExecutor(1) as pool:
         coming = None
         for k in numbers:
@@ -180,7 +238,7 @@ def prefetch(batches, numbers, last):
             yield k, batch
 
 
-def _advise_if_flat(history, steps, learning_rate):
+def _advise_if_flat(history: History, steps: int, learning_rate: float) -> None:
     """Once, at half time: is the loss still where it began?"""
     (_, start), (before, _), (now, value) = history[0], history[max(len(history) - 2, 0)], history[-1]
     if before < steps / 2 <= now and len(history) >= 5 and value > 0.98 * start:
@@ -192,17 +250,17 @@ def _advise_if_flat(history, steps, learning_rate):
         )
 
 
-def store(variables, steps, history, path):
-    """Everything the next process needs, in one file that is either the old one or the new one."""
+def store(variables: Iterable, steps: int, history: list[tuple], path: PathLike, watch: Watch | None = None) -> None:
+    """Writes everything the next process needs, in one file that is either the old one or the new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(variables)}
     with runtime.atomic_write(path) as part, open(part, "wb") as file:
-        np.savez(file, steps=steps, history=np.array(history), **arrays)
+        np.savez(file, steps=steps, history=history, watched=watch.rows if watch else [], **arrays)
 
 
-def restore(variables, steps, path):
-    """Put a checkpoint's values into ``variables``; returns its history, empty where there is no checkpoint.
+def restore(variables: list, steps: int, path: PathLike | None, watch: Watch | None = None) -> list[tuple]:
+    """Puts a checkpoint's values into ``variables``; returns its history, empty where there is no checkpoint.
 
     Raises
     ------
@@ -214,12 +272,14 @@ def restore(variables, steps, path):
     try:
         # Not given to np.load by name: it leaves a damaged file open.
         with open(path, "rb") as file, np.lib.npyio.NpzFile(file) as stored:
-            values = [stored[f"v{i}"] for i in range(len(stored.files) - 2)]
-            total, history = int(stored["steps"]), stored["history"]
+            values = [stored[f"v{i}"] for i in range(len(stored.files) - 3)]
+            total, history, watched = int(stored["steps"]), stored["history"], stored["watched"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise TrainingError(f"{path} cannot be read ({error}): delete or rename it") from None
     if total != steps or [v.shape for v in values] != [tuple(v.shape) for v in variables]:
         raise TrainingError(f"{path} belongs to another network or another length: delete or rename it")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+    if watch:
+        watch.rows = [(int(step), float(gain)) for step, gain in watched]
     return [(int(row[0]), *(float(x) for x in row[1:])) for row in history]

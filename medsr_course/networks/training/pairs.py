@@ -4,7 +4,11 @@ Pair j is a function of (seed, j) alone and batch k of (seed, k): a training tha
 checkpoint as if nothing had happened.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -14,6 +18,9 @@ from medsr_course.physics import grid
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import volumes
+from medsr_course.types import Array, Image, Rng
+
+Slices = Sequence[Array]
 
 
 class TrainingError(runtime.CourseError):
@@ -22,70 +29,52 @@ class TrainingError(runtime.CourseError):
 
 @dataclass(frozen=True)
 class Degradation:
-    """How a training pair is made from a slice: always the slice first, then the patch.
-
-    Attributes
-    ----------
-    scale : int
-    reference_noise : (float, float)
-        Noise of the reference in %, drawn log-uniformly; the coarse image is cropped from the *same* noisy k-space.
-    noisy : float
-        Share of pairs whose coarse image gets noise of its own: the network must take it away again.
-    noise : (float, float)
-        That noise in %, complex Gaussian before the magnitude, drawn log-uniformly.
-    shrink : float
-        A slice is first made up to this much coarser (by k-space cropping), so that edges come in many widths.
-    window : float
-        Share of slices whose k-space is apodised, as scanners do.
-    unfilled : float
-        Share of slices whose outer k-space is empty, beyond 0.5 … 1 of Nyquist with a soft edge (Fermi): scans that
-        were interpolated, or reconstructed with a smooth kernel. Nothing can be gained there, and much be lost.
-    resliced : float
-        Share of slices moved by a part of a voxel with linear interpolation, which softens them.
-    bits : float
-        Share of slices rounded to 8 bits.
-    gamma : float
-        Contrast is raised to a power drawn log-uniformly from 1/gamma … gamma.
-    inverted : float
-        Share of slices whose contrast is inverted.
-    """
+    """How a training pair is made from a slice: always the slice first, then the patch."""
 
     scale: int
-    reference_noise: tuple = (0.1, 2.0)
-    noisy: float = 0.0
-    noise: tuple = (0.5, 8.0)
+    # Noise of the reference in %, drawn log-uniformly; the coarse image is cropped from the *same* noisy k-space
+    reference_noise: tuple[float, float] = (0.1, 2.0)
+    noisy: float = 0.0  # share of pairs whose coarse image gets noise of its own: the network must take it away again
+    # That noise in %, complex Gaussian before the magnitude, drawn log-uniformly
+    noise: tuple[float, float] = (0.5, 8.0)
+    # A slice is first made up to this much coarser (by k-space cropping), so that edges come in many widths
     shrink: float = 1.5
-    window: float = 0.0
+    window: float = 0.0  # share of slices whose k-space is apodised, as scanners do
+    # Share of slices whose outer k-space is empty, beyond 0.5 … 1 of Nyquist with a soft edge (Fermi): scans that were
+    # interpolated, or reconstructed with a smooth kernel. Nothing can be gained there, and much be lost
     unfilled: float = 0.0
-    resliced: float = 0.0
-    bits: float = 0.0
-    gamma: float = 1.3
-    inverted: float = 0.1
+    resliced: float = 0.0  # share of slices moved by a part of a voxel with linear interpolation, which softens them
+    bits: float = 0.0  # share of slices rounded to 8 bits
+    gamma: float = 1.3  # contrast is raised to a power drawn log-uniformly from 1/gamma … gamma
+    inverted: float = 0.1  # share of slices whose contrast is inverted
 
     @property
-    def most_noise(self):
-        """The strongest noise a network is told of, as a part of the intensity scale."""
+    def most_noise(self) -> float:
+        """The strongest noise a noise map holds, as a part of the intensity scale."""
         return max(self.reference_noise[1] / self.scale, self.noise[1] if self.noisy else 0) / 100
 
-    def pair(self, image, rng):
-        """A coarse slice (h, w), the fine one (scale·h, scale·w), in the range of a network, and the noise a user would
-        measure in the coarse one: its own, with or without that of the reference (backgrounds may be zeroed)."""
+    def pair(self, image: Array, rng: Rng) -> tuple[Array, Array, float]:
+        """Returns a coarse slice (h, w), the fine one (scale·h, scale·w), and the noise measurable in the coarse one.
+
+        The noise, as a part of the intensity scale, is the coarse slice's own, with or without that of the reference:
+        backgrounds may be zeroed.
+        """
         image = np.rot90(image, rng.integers(4))
         image = image[:, ::-1] if rng.random() < 0.5 else image
         image = self._history(image, rng)
         image = grid.trim(np.maximum(image, 0), self.scale) ** np.exp(rng.uniform(-1, 1) * np.log(self.gamma))
         if rng.random() < self.inverted:
             image = np.maximum(1 - image, 0)
-        reference = _log_uniform(rng, self.reference_noise) / 100
-        fine = _magnitude_noise(image, reference, rng)
+        reference = log_uniform(rng, self.reference_noise) / 100
+        fine = magnitude_noise(image, reference, rng)
         if rng.random() < self.bits:
             step = fine.max() / 255
             fine = np.round(fine / step) * step
         coarse = kspace_crop(fine, self.scale)
         known = reference / self.scale if rng.random() < 0.5 else 0.0
         if rng.random() < self.noisy:
-            own = _log_uniform(rng, self.noise) / 100
-            coarse = _magnitude_noise(coarse, own, rng)
+            own = log_uniform(rng, self.noise) / 100
+            coarse = magnitude_noise(coarse, own, rng)
             known = float(np.hypot(known, own)) * np.exp(rng.normal(0, 0.05))
         return coarse, fine, known
 
@@ -115,75 +104,45 @@ class Degradation:
         return image
 
 
-def _magnitude_noise(image, sigma, rng):
+def magnitude_noise(image: Array, sigma: float, rng: Rng) -> Array:
+    """Returns the magnitude of an image with complex Gaussian noise of standard deviation ``sigma``."""
     real, imaginary = sigma * rng.standard_normal((2, *image.shape), dtype=np.float32)
     return np.hypot(image + real, imaginary).astype(np.float32)
 
 
-def _log_uniform(rng, interval):
+def log_uniform(rng: Rng, interval: tuple[float, float]) -> float:
+    """Returns a number between two others, drawn log-uniformly."""
     low, high = np.log(interval)
     return np.exp(rng.uniform(low, high))
 
 
+@dataclass
 class Pool:
-    """Things that are costly to make and get used many times: the oldest is replaced every ``renew`` batches.
+    """Things that are costly to make and get used many times: the oldest is replaced every ``renew`` batches."""
 
-    Parameters
-    ----------
-    make : callable
-        ``make(j)`` makes thing number j, a function of j alone.
-    size : int
-        Things held at a time.
-    renew : int
-        Batches between two new ones.
-    """
+    make: Callable[[int], Any]  # ``make(j)`` makes thing number j, a function of j alone
+    size: int  # things held at a time
+    renew: int  # batches between two new ones
+    made: dict[int, Any] = field(default_factory=dict)
 
-    def __init__(self, make, size, renew):
-        self.make, self.size, self.renew = make, size, renew
-        self.made = {}
-
-    def draw(self, k, n, rng):
-        """``n`` things for batch number k, with repetition; those that are too old are let go."""
+    def draw(self, k: int, n: int, rng: Rng) -> list:
+        """Returns ``n`` things for batch number k, with repetition; those that are too old are let go."""
         newest = k // self.renew
         for j in [j for j in self.made if not newest <= j < newest + self.size]:
             del self.made[j]
-        return [self._get(int(j)) for j in newest + rng.integers(self.size, size=n)]
+        drawn = [int(j) for j in newest + rng.integers(self.size, size=n)]
+        for j in drawn:
+            if j not in self.made:
+                self.made[j] = self.make(j)
+        return [self.made[j] for j in drawn]
 
-    def _get(self, j):
-        if j not in self.made:
-            self.made[j] = self.make(j)
-        return self.made[j]
 
-
+@dataclass
 class Patches:
     """Batches of patches from a list of slices: ``patches(k)`` is batch number k.
 
     Patches come from a pool of degraded slices of which the oldest is replaced every ``renew`` steps: the Fourier
     transforms of a pair cost more than many cuttings.
-
-    Parameters
-    ----------
-    slices : sequence of array (h, w)
-        HR slices, magnitudes, each divided by its scan's 99.5th percentile.
-    degradation : Degradation
-    weights : array, optional
-        Probability of each slice; by default all alike.
-    size : int
-        Side of a coarse patch.
-    batch : int
-        Patches in a batch.
-    pool : int
-        Degraded slices held at a time.
-    renew : int
-        Steps between two new ones.
-    balanced : bool
-        Weigh each patch by 1 / (its pair's mean squared residual + (0.3 %)²): the loss is then the share of the error
-        of zero-filling that is left, as PSNR in dB counts it, and noisy pairs do not drown the others.
-    zero_filled : bool
-        The input is the zero-filled image, for networks that read it (:data:`models.ON_ZIP`).
-    noise_map : bool
-        The input has a second channel, the noise of the coarse image.
-    seed : int
 
     Returns
     -------
@@ -200,32 +159,29 @@ class Patches:
         If there are no slices.
     """
 
-    def __init__(
-        self,
-        slices,
-        degradation,
-        *,
-        weights=None,
-        size=24,
-        batch=16,
-        pool=128,
-        renew=2,
-        balanced=False,
-        zero_filled=False,
-        noise_map=False,
-        seed=0,
-    ):
-        if not len(slices):
-            raise TrainingError("there are no slices to train on: check the data sets of the recipe")
-        self.slices, self.weights, self.degradation = slices, weights, degradation
-        self.size, self.batch, self.seed = size, batch, seed
-        self.balanced, self.zero_filled, self.noise_map = balanced, zero_filled, noise_map
-        self.pool = Pool(self._pair, pool, renew)
+    slices: Slices  # sequence of array (h, w): HR slices, magnitudes, each divided by its scan's 99.5th percentile
+    degradation: Degradation
+    _: KW_ONLY
+    weights: Array | None = None  # probability of each slice; by default all alike
+    size: int = 24  # side of a coarse patch
+    batch: int = 16  # patches in a batch
+    pool: int = 128  # degraded slices held at a time
+    renew: int = 2  # steps between two new ones
+    # Weigh each patch by 1 / (its pair's mean squared residual + (0.3 %)²): the loss is then the share of the error of
+    # zero-filling that is left, as PSNR in dB counts it, and noisy pairs do not drown the others
+    balanced: bool = False
+    zero_filled: bool = False  # the input is the zero-filled image, for networks that read it (:data:`models.ON_ZIP`)
+    noise_map: bool = False  # the input has a second channel, the noise of the coarse image
+    seed: int = 0
 
-    def __call__(self, k):
+    def __post_init__(self) -> None:
+        refuse_nothing(self.slices)
+        self.stock = Pool(self._pair, self.pool, self.renew)
+
+    def __call__(self, k: int) -> tuple[Array, Array, Array]:
         rng = np.random.default_rng([self.seed, 1, k])
         images, residuals, weights = [], [], []
-        for zipped, coarse, residual, centres, weight, known in self.pool.draw(k, self.batch, rng):
+        for zipped, coarse, residual, centres, weight, known in self.stock.draw(k, self.batch, rng):
             s, size = self.degradation.scale, self.size
             row, column = divmod(int(centres[rng.integers(centres.size)]), coarse.shape[1])
             i, k = (int(np.clip(c - size // 2, 0, n - size)) for c, n in zip((row, column), coarse.shape, strict=True))
@@ -257,14 +213,25 @@ class Patches:
         return zipped, coarse, residual, centres, weight, known
 
 
-def scaled_slices(image, n):
-    """``n`` axial slices of a scan, (n, h, w) float16, divided by their intensity scale: what trainings cut up."""
+def refuse_nothing(samples: Sequence, what: str = "slices") -> None:
+    """Raises :class:`TrainingError` where there are no samples."""
+    if not len(samples):
+        raise TrainingError(f"there are no {what} to train on: check the data sets of the recipe")
+
+
+def balance(residual: Array) -> np.float32:
+    """Returns 1 / (mean squared residual + (0.3 %)²): so weighed, the loss is the share of the error that is left."""
+    return np.float32(1 / (float(np.mean(residual**2)) + 1e-5))
+
+
+def scaled_slices(image: Image, n: int) -> Array:
+    """Returns ``n`` axial slices of a scan, (n, h, w), divided by their intensity scale: what trainings cut up."""
     stack = volumes.axial_slices(image, n=n, between=(0.2, 0.9))
     return (stack / grid.intensity(stack)[1]).astype(np.float16)
 
 
-def dead_leaves(n, size=256, seed=0):
-    """Images without anatomy: discs and polygons that cover one another, as leaves on the ground do.
+def dead_leaves(n: int, size: int = 256, seed: int = 0) -> list[Array]:
+    """Makes images without anatomy: discs and polygons that cover one another, as leaves on the ground do.
 
     Radii follow 1/r³, which gives natural images' spectrum (Lee, Mumford & Huang 2001). Each leaf has a grey value, a
     texture and, one in four, a gradient.

@@ -1,49 +1,35 @@
-"""Training of reconstruction from k-space: strips of rows, whole lines of phase encoding; and the shipped recipes."""
+"""Reconstruction from k-space: strips of rows, whole lines of phase encoding; the recipes, and how one is measured."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from medsr_course.networks.training import learning
-from medsr_course.networks.training.loop import fit
-from medsr_course.networks.training.pairs import Degradation, Pool, TrainingError
-from medsr_course.networks.training.sources import SHARE, material, measured_on, origin
+from medsr_course.networks.pretrained import reconstruct_with
+from medsr_course.networks.training import sources
+from medsr_course.networks.training.loop import Model
+from medsr_course.networks.training.pairs import Degradation, Pool, Slices, log_uniform, refuse_nothing
+from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.physics import metrics
 from medsr_course.physics.grid import IN_HEAD
 from medsr_course.tasks import reconstruction as task
 from medsr_course.tasks.reconstruction import cartesian_mask, smooth_phase, zero_filled
+from medsr_course.types import Array, Image
 
 # What files have been through before (see Degradation); noise is added in k-space here.
 HISTORY = {"reference_noise": (0.05, 0.5), "shrink": 1.3, "window": 0.3, "unfilled": 0.2, "resliced": 0.2, "bits": 0.2}
 MARGIN = 4  # rows at the borders of a strip that the loss leaves out: there the network lacks surroundings
 
 
+@dataclass
 class Strips:
     """Batches for reconstruction networks: ``strips(k)`` is batch number k, a function of (seed, k) alone.
 
     The readout is complete, so rows can be transformed one by one: a strip of rows is a training sample as good as an
     image, and cheaper. All strips of a batch have one width; the mask is drawn anew for each.
-
-    Parameters
-    ----------
-    slices : sequence of array (h, w)
-        Magnitudes, divided by their scan's 99.5th percentile.
-    weights : array, optional
-        Probability of each slice.
-    rows : int
-        Height of a strip.
-    batch : int
-    widths : tuple of int
-        One of them per batch, at random; images are cut or filled up with air to it.
-    factors : tuple of float
-        R, one of them per strip.
-    noise : (float, float)
-        In %, drawn log-uniformly.
-    history : dict
-        Settings of :class:`Degradation`, which here only prepares the magnitudes.
-    pool, renew : int
-        As in :class:`Patches`.
-    seed : int
 
     Returns
     -------
@@ -54,39 +40,38 @@ class Strips:
         1 / energy of the residual: the loss is the share of zero-filling's error that is left.
     """
 
-    def __init__(
-        self,
-        slices,
-        *,
-        weights=None,
-        rows=24,
-        batch=2,
-        widths=(176, 208, 248),
-        factors=(4, 8),
-        noise=(0.3, 3.0),
-        history=None,
-        pool=96,
-        renew=2,
-        seed=0,
-    ):
-        if not len(slices):
-            raise TrainingError("there are no slices to train on: check the data sets of the recipe")
-        self.slices, self.weights, self.rows, self.batch = slices, weights, rows, batch
-        self.widths, self.factors, self.noise, self.seed = widths, factors, noise, seed
-        self.degradation = Degradation(1, **(HISTORY if history is None else history))
-        self.pool = Pool(self._slice, pool, renew)
+    slices: Slices  # sequence of array (h, w): Magnitudes, divided by their scan's 99.5th percentile
+    _: KW_ONLY
+    weights: Array | None = None  # probability of each slice
+    rows: int = 24  # height of a strip
+    batch: int = 2
+    # One of them per batch, at random; images are cut or filled up with air to it
+    widths: tuple[int, ...] = (176, 208, 248)
+    factors: tuple[float, ...] = (4, 8)  # R, one of them per strip
+    noise: tuple[float, float] = (0.3, 3.0)  # in %, drawn log-uniformly
+    # Settings of :class:`Degradation`, which here only prepares the magnitudes
+    history: dict[str, Any] = field(default_factory=lambda: dict(HISTORY))
+    # As in :class:`Patches`
+    pool: int = 96
+    renew: int = 2
+    seed: int = 0
 
-    def __call__(self, k):
+    def __post_init__(self) -> None:
+        refuse_nothing(self.slices)
+        self._degradation = Degradation(1, **self.history)
+        self.stock = Pool(self._slice, self.pool, self.renew)
+
+    def __call__(self, k: int) -> tuple[list[Array], Array, Array]:
         rng = np.random.default_rng([self.seed, 1, k])
         width = int(rng.choice(self.widths))
-        drawn = [self._strip(prepared, width, rng) for prepared in self.pool.draw(k, self.batch, rng)]
+        drawn = [self._strip(prepared, width, rng) for prepared in self.stock.draw(k, self.batch, rng)]
         start, lines, residual, weight = (np.stack(part) for part in zip(*drawn, strict=True))
         return [start, lines], residual, weight
 
     def _slice(self, j):
         rng = np.random.default_rng([self.seed, 0, j])
         index = rng.choice(len(self.slices), p=self.weights)
-        _, image, _ = self.degradation.pair(np.asarray(self.slices[index], np.float32), rng)
+        _, image, _ = self._degradation.pair(np.asarray(self.slices[index], np.float32), rng)
         rows = np.flatnonzero((image > IN_HEAD).mean(axis=1) > 0.05)
         return image, (rows if rows.size else np.arange(len(image)))
 
@@ -99,7 +84,7 @@ class Strips:
         if len(strip) < self.rows:
             strip = np.pad(strip, [(0, self.rows - len(strip)), (0, 0)])
         lines = np.fft.ifftshift(cartesian_mask(width, float(rng.choice(self.factors)), rng))
-        sigma = np.exp(rng.uniform(*np.log(self.noise))) / 100
+        sigma = log_uniform(rng, self.noise) / 100
         noise = sigma * (rng.standard_normal(strip.shape) + 1j * rng.standard_normal(strip.shape))
         start = np.fft.ifft(np.fft.fft(strip + noise, axis=-1) * lines, axis=-1)
         residual = strip - start
@@ -119,131 +104,105 @@ def _channels(image):
     return np.stack([image.real, image.imag], axis=-1).astype(np.float32)
 
 
-def row_loss(target, output):
-    """Mean squared error without the outer rows of a strip, one value per sample."""
+def row_loss(target: Any, output: Any) -> Any:
+    """Returns the mean squared error without the outer rows of a strip, one value per sample."""
     from medsr_course.networks.models import keras
 
     inner = np.s_[:, MARGIN:-MARGIN]
     return keras.ops.mean(keras.ops.square(target[inner] - output[inner]), axis=(1, 2, 3))
 
 
-@dataclass(frozen=True)
-class ReconstructionRecipe:
-    """All that decides a shipped weight.
-
-    Attributes
-    ----------
-    architecture, settings
-        For ``models.build``.
-    steps : int
-    share : dict of str to float
-        Data set → its share of the slices.
-    """
-
-    title: str
-    architecture: str
-    settings: dict
-    steps: int
-    share: dict = field(default_factory=lambda: dict(SHARE))
-    batch: int = 2
-    rows: int = 24
-    learning_rate: float = 2e-3
-    factors: tuple = (4, 8)
-    seed: int = 0
-
-
+_recipe = partial(Recipe, task="reconstruction", batch=2, size=24, margin=MARGIN)
 RECIPES = {
-    "unet-kspace": ReconstructionRecipe(
-        "U-Net on zero-filled images", "kspace_unet", {"filters": 48, "levels": 2}, 30000, learning_rate=1e-3
+    "unet-kspace": _recipe(
+        "U-Net on zero-filled images",
+        architecture="kspace_unet",
+        settings={"filters": 48, "levels": 2},
+        steps=30000,
+        learning_rate=1e-3,
     ),
-    "cascade-kspace": ReconstructionRecipe(
-        "Unrolled cascade", "cascade", {"filters": 32, "levels": 2, "iterations": 5}, 5000
+    "cascade-kspace": _recipe(
+        "Unrolled cascade",
+        architecture="cascade",
+        settings={"filters": 32, "levels": 2, "iterations": 5},
+        steps=5000,
     ),
-    "crnn-kspace": ReconstructionRecipe(
-        "Convolutional-recurrent unrolling", "crnn", {"filters": 32, "levels": 2, "iterations": 5, "hidden": 8}, 4500
+    "crnn-kspace": _recipe(
+        "Convolutional-recurrent unrolling",
+        architecture="crnn",
+        settings={"filters": 32, "levels": 2, "iterations": 5, "hidden": 8},
+        steps=4500,
     ),
 }
 
 
-def exported(model):
-    """What goes into the .onnx file: the block, which has no Fourier transform inside."""
-    from medsr_course.networks.models.reconstruction import block_of
+class Reconstruction(Task):
+    """From zero-filled strips to true ones; the options ``factors``, ``noise``, ``history``: see :class:`Strips`."""
 
-    return block_of(model)
+    name, recipes = "reconstruction", RECIPES
+    defaults = {"factors": (4, 8), "noise": (0.3, 3.0), "history": HISTORY}
 
+    def batches(self, recipe: Recipe, samples: Slices, weights: Array | None) -> Strips:
+        shape = {"rows": recipe.size, "batch": recipe.batch}
+        return Strips(samples, weights=weights, **shape, seed=recipe.seed, **self.options(recipe))
 
-def make(name, *, steps=None, checkpoint=None, share=None):
-    """Train the network of a recipe and measure it; goes on from ``checkpoint`` where there is one.
+    def loss(self, recipe: Recipe) -> dict[str, Any]:
+        return {"loss": row_loss}
 
-    Returns
-    -------
-    keras.Model, in float32
-    about : dict
-        Its card, as far as it is not about files.
-    """
-    from medsr_course.networks import pretrained
-    from medsr_course.networks.models.reconstruction import block_of, multiplications, trust_of
+    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
+        base, value = self._scores(model, recipe, image, 4, key="development", slices=2)
+        return value - base
 
-    recipe = learning.find(name, RECIPES)
-    share, steps = share or recipe.share, steps or recipe.steps
-    slices, weights, trained_on = material(share)
-    batches = Strips(
-        slices, weights=weights, rows=recipe.rows, batch=recipe.batch, factors=recipe.factors, seed=recipe.seed
-    )
-    options = {"learning_rate": recipe.learning_rate, "loss": row_loss, "checkpoint": checkpoint}
-    model, learned = learning.learn(
-        recipe.architecture, recipe.settings, lambda model: fit(model, batches, steps, **options), seed=recipe.seed
-    )
-    iterations = recipe.settings.get("iterations", 1)
-    about = {
-        "title": recipe.title,
-        "task": "reconstruction",
-        **learned,
-        "multiplications_per_pixel": round(multiplications(model, iterations)),
-        "usage": {"trust": trust_of(model), "factors": list(recipe.factors), "noise": list(batches.noise)},
-        **origin(share, trained_on),
-        "augmentation": dict(HISTORY),
-        "seed": recipe.seed,
-        "steps": steps,
-        "batch": recipe.batch,
-        "intended_use": (
+    def _scores(self, model: Model, recipe: Recipe, image: Image, factor: int, **options) -> list[float]:
+        """Returns the PSNR of zero-filling and of the network at R = ``factor``."""
+        pair = task.pair(image, factor, **options)
+        block = self.exported(model).predict_on_batch
+        made = (zero_filled(pair.given), reconstruct_with(block, pair.given, pair.mask, **self.how(recipe, model)))
+        return [metrics.psnr(pair.target, np.abs(image)) for image in made]
+
+    def exported(self, model: Model) -> Model:
+        """Returns the block, which has no Fourier transform inside."""
+        from medsr_course.networks.models.reconstruction import block_of
+
+        return block_of(model)
+
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
+        from medsr_course.networks.models.reconstruction import trust_of
+
+        options = self.options(recipe)
+        return {"trust": trust_of(model), "factors": list(options["factors"]), "noise": list(options["noise"])}
+
+    def multiplications(self, recipe: Recipe, model: Model) -> int | None:
+        from medsr_course.networks.models.reconstruction import multiplications
+
+        return round(multiplications(model, recipe.settings.get("iterations", 1)))
+
+    def augmentation(self, recipe: Recipe) -> dict[str, Any]:
+        return dict(self.options(recipe)["history"])
+
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        """Mean PSNR over the scans of each group, four slices of each, 1 % noise, R = 4 and 8."""
+        result = {}
+        for title, group in sources.measured_on().items():
+            if title.endswith("CT"):  # has no k-space
+                continue
+            row: dict[str, Any] = {"scans": len(group)}
+            for factor in (4, 8):
+                found = [self._scores(model, recipe, group[key], factor, key=key, slices=4) for key in group]
+                base, value = np.mean(found, axis=0)
+                row[f"R = {factor}, zero-filled (dB)"] = round(float(base), 2)
+                row[f"R = {factor} (dB)"] = round(float(value), 2)
+            result[title] = row
+        return result
+
+    def uses(self, recipe: Recipe) -> tuple[str, str]:
+        return (
             "Teaching: images from k-space of one coil that lacks three of four or seven of eight lines of phase "
             "encoding (random, denser in the middle, readout complete), with noise of 0.3 to 3 %. Trained on "
-            "magnitudes of brain MRI that were given a simulated smooth phase: not on measured k-space."
-        ),
-        "not_for": (
+            "magnitudes of brain MRI that were given a simulated smooth phase: not on measured k-space.",
             "Diagnosis, treatment, or any decision about a person. Measured k-space has what the training had not: "
-            "several coils, other phases, motion, off-resonance. Detail in what was not measured is a guess."
-        ),
-    }
-    block = block_of(model)
-    about["metrics"] = measure(block.predict_on_batch, pretrained.usage(learning.card_of(about)))
-    return model, about
+            "several coils, other phases, motion, off-resonance. Detail in what was not measured is a guess.",
+        )
 
 
-def measure(block, usage):
-    """The card's numbers: mean PSNR over the scans of each group, four slices of each, 1 % noise, R = 4 and 8.
-
-    Parameters
-    ----------
-    block, usage
-        For :func:`pretrained.reconstruct_with`.
-    """
-    from medsr_course.networks import pretrained
-
-    result = {}
-    for title, group in measured_on().items():
-        if title.endswith("CT"):  # has no k-space
-            continue
-        row = {"scans": len(group)}
-        for factor in (4, 8):
-            base, value = [], []
-            for scan_name, image in group.items():
-                pair = task.pair(image, factor, key=scan_name, slices=4)
-                base.append(metrics.psnr(pair.target, np.abs(zero_filled(pair.given))))
-                found = pretrained.reconstruct_with(block, pair.given, pair.mask, **usage)
-                value.append(metrics.psnr(pair.target, np.abs(found)))
-            row[f"R = {factor}, zero-filled (dB)"] = round(float(np.mean(base)), 2)
-            row[f"R = {factor} (dB)"] = round(float(np.mean(value)), 2)
-        result[title] = row
-    return result
+TASK = Reconstruction()

@@ -1,79 +1,95 @@
-"""Recipes of the segmentation networks: labelled patches, turned, zoomed and shaded anew each time one is cut."""
+"""Segmentation: labelled patches, turned, zoomed and shaded anew each time one is cut; the recipes, and the numbers."""
 
-from dataclasses import asdict, dataclass, field
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, asdict, dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from medsr_course import runtime
 from medsr_course.networks.pretrained import segment_with
-from medsr_course.networks.training import learning
-from medsr_course.networks.training.loop import fit
-from medsr_course.networks.training.pairs import TrainingError, scaled_slices
-from medsr_course.networks.training.sources import SOURCES
+from medsr_course.networks.training.loop import Model
+from medsr_course.networks.training.pairs import Slices, magnitude_noise, refuse_nothing, scaled_slices
+from medsr_course.networks.training.recipe import Recipe, Task
+from medsr_course.networks.training.sources import subjects
 from medsr_course.physics.grid import IN_HEAD
-from medsr_course.scans import datasets, volumes
+from medsr_course.scans import volumes
+from medsr_course.scans.datasets import Subject
 from medsr_course.tasks import segmentation
+from medsr_course.types import Array
+
+COHORT = 24  # subjects, those for validation and test among them
+FILTERS = [12, 24, 48, 64]
+_recipe = partial(
+    Recipe, task="segmentation", architecture="unet", share={"cohort": 1.0}, batch=8, size=96, learning_rate=3e-3
+)
+RECIPES = {
+    "unet-tissue": _recipe(
+        "U-Net for tissue",
+        settings={"classes": 5, "filters": FILTERS},
+        steps=3600,
+        options={"question": "tissue", "contrast": "T1w"},
+    ),
+    "unet-lesion": _recipe(
+        "U-Net for lesions",
+        settings={"classes": 2, "filters": FILTERS},
+        steps=3000,
+        options={"question": "lesion", "contrast": "FLAIR", "rare": 0.35},
+    ),
+}
+CLASSES = {"tissue": list(segmentation.TISSUES), "lesion": ["no lesion", "lesion"]}
+INTENDED_USE = {
+    "tissue": "Teaching: to see what a small U-Net makes of the T1-weighted axial slices of a head, and what super-"
+    "resolution changes in it.",
+    "lesion": "Teaching: to see how rare things are learned, on FLAIR slices of the synthetic cohort.",
+}
+NOT_FOR = (
+    "Diagnosis, volumetry of patients, or any decision about a person: it has seen invented heads only, and its errors "
+    "on real ones are unknown where nobody labelled them."
+)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is done at random to a patch: so that one network fits many heads, coils and protocols.
+    """What is done at random to a patch: so that one network fits many heads, coils and protocols."""
 
-    Attributes
-    ----------
-    turn : float
-        Degrees, either way.
-    zoom : float
-        Larger or smaller by up to this factor, log-uniformly: pixels need not be exactly 1 mm.
-    gamma : float
-        Contrast is raised to a power drawn log-uniformly from 1/gamma … gamma.
-    gain, shade : float
-        Brightness as a whole, and its smooth change across the patch, in parts.
-    soft : float
-        Largest standard deviation of a blur, pixels; half of the patches get none.
-    noise : float
-        Largest standard deviation of magnitude noise, in parts of the intensity scale.
-    """
-
-    turn: float = 15.0
-    zoom: float = 1.5
-    gamma: float = 1.4
+    turn: float = 15.0  # degrees, either way
+    zoom: float = 1.5  # larger or smaller by up to this factor, log-uniformly: pixels need not be exactly 1 mm
+    gamma: float = 1.4  # contrast is raised to a power drawn log-uniformly from 1/gamma … gamma
+    # Brightness as a whole, and its smooth change across the patch, in parts
     gain: float = 0.15
     shade: float = 0.25
-    soft: float = 0.8
-    noise: float = 0.04
+    soft: float = 0.8  # largest standard deviation of a blur, pixels; half of the patches get none
+    noise: float = 0.04  # largest standard deviation of magnitude noise, in parts of the intensity scale
 
 
+@dataclass
 class Labelled:
-    """Batches of labelled patches: ``labelled(k)`` is batch number k, a function of (seed, k) alone.
+    """Batches of labelled patches: ``labelled(k)`` is batch number k, a function of (seed, k) alone."""
 
-    Parameters
-    ----------
-    images, labels : sequences of arrays (h, w)
-        Slices divided by their intensity scale, and the class of each pixel.
-    size : int
-        Side of a patch.
-    batch : int
-    change : Change or None
-        None: patches are cut straight, as they are.
-    rare : int, optional
-        A class that is rare; ``share`` of the patches are centred on one of its pixels.
-    share : float
-    seed : int
-    """
+    # Slices divided by their intensity scale, and the class of each pixel
+    images: Slices
+    labels: Sequence[Array]
+    _: KW_ONLY
+    size: int = 96  # side of a patch
+    batch: int = 8
+    change: Change | None = None  # none: patches are cut straight, as they are
+    rare: int | None = None  # a class that is rare; ``share`` of the patches are centred on one of its pixels
+    share: float = 0.5
+    seed: int = 0
 
-    def __init__(self, images, labels, *, size=96, batch=8, change=None, rare=None, share=0.5, seed=0):
-        if not len(images):
-            raise TrainingError("there are no slices to train on: check the data sets of the recipe")
-        self.images, self.labels, self.size, self.batch = images, labels, size, batch
-        self.change, self.rare, self.share, self.seed = change, rare, share, seed
-        self._inside = [np.flatnonzero(np.asarray(image[::4, ::4]) > IN_HEAD) for image in images]
+    def __post_init__(self) -> None:
+        refuse_nothing(self.images)
+        self._inside = [np.flatnonzero(np.asarray(image[::4, ::4]) > IN_HEAD) for image in self.images]
         self._some = [i for i, where in enumerate(self._inside) if where.size]
-        self._spots = [] if rare is None else [(i, np.argwhere(y == rare)) for i, y in enumerate(labels)]
-        self._spots = [(i, where) for i, where in self._spots if len(where)]
+        spots = [] if self.rare is None else [(i, np.argwhere(y == self.rare)) for i, y in enumerate(self.labels)]
+        self._spots = [(i, where) for i, where in spots if len(where)]
 
-    def __call__(self, k):
+    def __call__(self, k: int) -> tuple[Array, Array]:
         rng = np.random.default_rng([self.seed, 3, k])
         patches, classes = zip(*(self._one(rng) for _ in range(self.batch)), strict=True)
         return np.stack(patches)[..., None], np.stack(classes)
@@ -114,77 +130,24 @@ class Labelled:
         if rng.random() < 0.5:
             patch = ndimage.gaussian_filter(patch, rng.uniform(0, change.soft))
         sigma = rng.uniform(0, change.noise) * (rng.random() < 0.7)
-        real, imaginary = sigma * rng.standard_normal((2, *patch.shape), dtype=np.float32)
-        return np.hypot(patch + real, imaginary)
+        return magnitude_noise(patch, sigma, rng)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that decides a segmentation network.
-
-    Attributes
-    ----------
-    question : {"tissue", "lesion"}
-        What each pixel is asked.
-    contrast : str
-        Of the cohort.
-    settings
-        For ``models.build("unet", …)``.
-    rare : float
-        Share of the patches that are centred near a lesion.
-    subjects : int
-        Of the cohort, those for validation and test among them.
-    """
-
-    title: str
-    question: str
-    contrast: str
-    steps: int
-    settings: dict
-    batch: int = 8
-    size: int = 96
-    learning_rate: float = 3e-3
-    change: dict = field(default_factory=dict)
-    rare: float = 0.5
-    subjects: int = 24
-    precision: str = "auto"
-    seed: int = 0
-
-
-RECIPES = {
-    "unet-tissue": Recipe(
-        "U-Net for tissue", "tissue", "T1w", steps=3600, settings={"classes": 5, "filters": [12, 24, 48, 64]}
-    ),
-    "unet-lesion": Recipe(
-        "U-Net for lesions",
-        "lesion",
-        "FLAIR",
-        steps=3000,
-        settings={"classes": 2, "filters": [12, 24, 48, 64]},
-        rare=0.35,
-    ),
-}
-CLASSES = {"tissue": list(segmentation.TISSUES), "lesion": ["no lesion", "lesion"]}
-INTENDED_USE = {
-    "tissue": "Teaching: to see what a small U-Net makes of the T1-weighted axial slices of a head, and what super-"
-    "resolution changes in it.",
-    "lesion": "Teaching: to see how rare things are learned, on FLAIR slices of the synthetic cohort.",
-}
-NOT_FOR = (
-    "Diagnosis, volumetry of patients, or any decision about a person: it has seen invented heads only, and its errors "
-    "on real ones are unknown where nobody labelled them."
-)
-
-
-def truth(subject, question):
-    """The label volume of a subject for "tissue" or "lesion", as a stack (n, h, w) of uint8."""
+def truth(subject: Subject, question: str) -> Array:
+    """Returns the label volume of a subject for "tissue" or "lesion", as a stack (n, h, w) of uint8."""
     image = subject.labels if question == "tissue" else subject.lesions
-    stack = volumes.to_stack(image).astype(np.uint8)
+    return _classes(volumes.to_stack(image), question)
+
+
+def _classes(stack, question):
+    stack = stack.astype(np.uint8)
     return segmentation.tissues(stack) if question == "tissue" else (stack > 0).astype(np.uint8)
 
 
-def material(people, question, contrast, count=60):
-    """Slices of some subjects and their classes.
+def material(
+    people: Sequence[Subject], question: str, contrast: str, count: int = 60
+) -> tuple[list[Array], list[Array]]:
+    """Returns slices of some subjects and their classes.
 
     Returns
     -------
@@ -192,93 +155,76 @@ def material(people, question, contrast, count=60):
         Divided by the intensity scale of their scan.
     labels : list of uint8 arrays (h, w)
     """
-    images, labels = [], []
+    images: list[Array] = []
+    labels: list[Array] = []
     for subject in runtime.progress(people, "slices", unit="subject"):
-        scan = subject.contrasts[contrast]
         wanted = subject.labels if question == "tissue" else subject.lesions
-        classes = volumes.axial_slices(wanted, n=count, between=(0.2, 0.9)).astype(np.uint8)
-        images += list(scaled_slices(scan, count))
-        labels += list(segmentation.tissues(classes) if question == "tissue" else (classes > 0).astype(np.uint8))
+        images += list(scaled_slices(subject.contrasts[contrast], count))
+        labels += list(_classes(volumes.axial_slices(wanted, n=count, between=(0.2, 0.9)), question))
     return images, labels
 
 
-def overlap_loss(target, logits):
-    """Cross-entropy plus soft Dice: the first knows where it is sure, the second how rare a class is."""
+def overlap_loss(target: Any, logits: Any) -> Any:
+    """Returns cross-entropy plus soft Dice: the first counts pixels, the second makes up for how rare a class is."""
     from medsr_course.networks import losses
 
     return losses.cross_entropy(target, logits) + losses.soft_dice(target, logits)
 
 
-def make(name, *, steps=None, checkpoint=None):
-    """Train a segmentation network.
+class Segmentation(Task):
+    """From a patch to the class of each pixel; the options:
 
-    Parameters
-    ----------
-    name : str
-        One of :data:`RECIPES`.
-    steps : int, optional
-        Another length.
-    checkpoint : path, optional
-
-    Returns
-    -------
-    keras.Model, in float32
-    about : dict
-        What a card says.
+    * ``question``, ``contrast``: "tissue" or "lesion", and in which contrast of the cohort;
+    * ``change``: settings of :class:`Change`;
+    * ``rare``: share of the patches that are centred near a lesion.
     """
-    recipe = learning.find(name, RECIPES)
-    steps = steps or recipe.steps
-    people = datasets.load("cohort", n_subjects=recipe.subjects).select("train")
-    images, labels = material(people, recipe.question, recipe.contrast)
-    change = Change(**recipe.change)
-    batches = Labelled(
-        images,
-        labels,
-        size=recipe.size,
-        batch=recipe.batch,
-        change=change,
-        rare=1 if recipe.question == "lesion" else None,
-        share=recipe.rare,
-        seed=recipe.seed,
-    )
-    options = {"learning_rate": recipe.learning_rate, "loss": overlap_loss, "checkpoint": checkpoint}
-    model, learned = learning.learn(
-        "unet",
-        recipe.settings,
-        lambda model: fit(model, batches, steps, **options),
-        policy=recipe.precision,
-        seed=recipe.seed,
-    )
-    return model, {
-        "title": recipe.title,
-        "task": "segmentation",
-        **learned,
-        "usage": {"contrast": recipe.contrast, "classes": CLASSES[recipe.question]},
-        "data": [SOURCES["cohort"]],
-        "share": {"cohort": 1.0},
-        "trained_on": {"cohort": [s.id for s in people]},
-        "augmentation": asdict(change),
-        "seed": recipe.seed,
-        "steps": steps,
-        "batch": recipe.batch,
-        "metrics": measure(model.predict_on_batch, recipe),
-        "intended_use": INTENDED_USE[recipe.question],
-        "not_for": NOT_FOR,
-    }
 
+    name, recipes = "segmentation", RECIPES
+    defaults = {"question": "tissue", "contrast": "T1w", "change": {}, "rare": 0.5}
 
-def measure(network, recipe):
-    """What a card says of a segmentation network: group → numbers, for the cohort's validation and test subjects."""
-    rows = {}
-    for split in ("validation", "test"):
-        people = datasets.load("cohort", n_subjects=recipe.subjects).select(split)
-        found = [_of_subject(network, s, recipe.question, recipe.contrast) for s in people]
-        mean = {key: float(np.nanmean([row[key] for row in found])) for key in found[0]}
-        rows[f"cohort {split}, {recipe.contrast}"] = {
-            "subjects": len(found),
-            **{key: float(f"{value:.4g}") for key, value in mean.items()},
-        }
-    return rows
+    def gather(self, recipe: Recipe) -> tuple[tuple, None, dict[str, list[str]]]:
+        options, people = self.options(recipe), subjects("cohort", "train", COHORT)
+        samples = material(people, options["question"], options["contrast"])
+        return samples, None, {"cohort": [subject.id for subject in people]}
+
+    def batches(self, recipe: Recipe, samples: tuple, weights: None) -> Labelled:
+        options = self.options(recipe)
+        return Labelled(
+            *samples,
+            size=recipe.size,
+            batch=recipe.batch,
+            change=Change(**options["change"]),
+            rare=1 if options["question"] == "lesion" else None,
+            share=options["rare"],
+            seed=recipe.seed,
+        )
+
+    def loss(self, recipe: Recipe) -> dict[str, Any]:
+        return {"loss": overlap_loss}
+
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
+        options = self.options(recipe)
+        return {"contrast": options["contrast"], "classes": CLASSES[options["question"]]}
+
+    def augmentation(self, recipe: Recipe) -> dict[str, Any]:
+        return asdict(Change(**self.options(recipe)["change"]))
+
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        """Means over the cohort's validation and test subjects."""
+        rows, options = {}, self.options(recipe)
+        question, contrast = options["question"], options["contrast"]
+        for split in ("validation", "test"):
+            people = subjects("cohort", split, COHORT)
+            found = [_of_subject(model.predict_on_batch, subject, question, contrast) for subject in people]
+            mean = {key: float(np.nanmean([row[key] for row in found])) for key in found[0]}
+            rows[f"cohort {split}, {contrast}"] = {
+                "subjects": len(found),
+                **{key: float(f"{value:.4g}") for key, value in mean.items()},
+            }
+        return rows
+
+    def uses(self, recipe: Recipe) -> tuple[str, str]:
+        return INTENDED_USE[self.options(recipe)["question"]], NOT_FOR
 
 
 def _of_subject(network, subject, question, contrast):
@@ -295,3 +241,6 @@ def _of_subject(network, subject, question, contrast):
         "lesions found (%)": 100 * float(np.mean(right)) if right else float("nan"),
         "false alarms": float(alarms),
     }
+
+
+TASK = Segmentation()

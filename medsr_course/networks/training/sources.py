@@ -1,9 +1,13 @@
 """What networks are trained on, and what their cards measure them on."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from medsr_course import runtime
 from medsr_course.networks.training.pairs import TrainingError, dead_leaves, scaled_slices
+from medsr_course.scans import datasets
+from medsr_course.types import Array, Image
 
 SOURCES = {
     "ds002748": (
@@ -19,15 +23,13 @@ SHARE = {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15}  # data set → i
 COHORT_SUBJECTS = 12  # eight of them for training
 
 
-def subjects(source, split):
-    """Subjects of a recipe's data set, ``"cohort"`` or ``"ds002748"``; an error where there are none.
+def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> datasets.Subjects:
+    """Returns the subjects of a recipe's data set, ``"cohort"`` (the first ``count``) or ``"ds002748"``.
 
-    Training needs all twelve subjects of ds002748 that the model card names: a BIDS folder ``ds002748`` inside the
-    folder that MEDSR_REAL_DATA names.
+    Raises :class:`TrainingError` where there are none. Training needs all twelve subjects of ds002748 that the model
+    card names: a BIDS folder ``ds002748`` inside the folder that MEDSR_REAL_DATA names.
     """
-    from medsr_course.scans import datasets
-
-    options = {"n_subjects": COHORT_SUBJECTS} if source == "cohort" else {}
+    options = {"n_subjects": count} if source == "cohort" else {}
     found = datasets.load(source, **options).select(split)
     if not found:
         raise TrainingError(
@@ -36,8 +38,8 @@ def subjects(source, split):
     return found
 
 
-def material(share):
-    """Training slices of the data sets in ``share``, and how often to draw each.
+def material(share: dict[str, float]) -> tuple[list[Array], Array, dict[str, list[str]]]:
+    """Returns training slices of the data sets in ``share``, and how often to draw each.
 
     Returns
     -------
@@ -65,16 +67,9 @@ def material(share):
     return slices, np.array(weights) / np.sum(weights), trained_on
 
 
-def origin(share, trained_on):
-    """What a card says of its material: ``data`` (with licences), ``share`` and ``trained_on``."""
-    return {"data": [SOURCES[source] for source in share], "share": share, "trained_on": trained_on}
-
-
-def measured_on():
-    """What a card measures a network on: group title → scan name → image."""
-    from medsr_course.scans import datasets
-
-    groups = {}
+def measured_on() -> dict[str, dict[str, Image]]:
+    """Returns what a card's numbers are measured on: group title → scan name → image."""
+    groups: dict[str, dict[str, Image]] = {}
     test = subjects("cohort", "test")
     for contrast in test[0].contrasts:
         groups[f"cohort test, {contrast}"] = {s.id: s.contrasts[contrast] for s in test}

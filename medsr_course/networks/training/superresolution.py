@@ -1,113 +1,82 @@
-"""Recipes of the super-resolution networks, and how one is trained and measured."""
+"""Super-resolution: the recipes, and how a network is trained and measured."""
 
-from dataclasses import asdict, dataclass, field
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from medsr_course.networks import pretrained
-from medsr_course.networks.training import adversarial, learning
-from medsr_course.networks.training.loop import fit
-from medsr_course.networks.training.pairs import Degradation, Patches
-from medsr_course.networks.training.sources import SHARE, material, measured_on, origin
+from medsr_course.networks.pretrained import load, super_resolve_with
+from medsr_course.networks.training import adversarial, sources
+from medsr_course.networks.training.loop import Model
+from medsr_course.networks.training.pairs import Degradation, Patches, Slices
+from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.tasks import superresolution
+from medsr_course.types import Array, Image
 
-HARD = {
-    "noisy": 0.4,
-    "window": 0.3,
-    "unfilled": 0.25,
-    "resliced": 0.3,
-    "bits": 0.3,
-}  # what files have been through, and noise
-SRRESNET_X4 = {"scale": 4, "noise_map": True, "filters": 48, "blocks": 5}  # SRGAN's generator starts from its weights
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that decides a shipped weight.
-
-    Attributes
-    ----------
-    architecture, settings
-        For ``models.build``.
-    steps : int
-    share : dict of str to float
-        Data set → its share of the patches.
-    degradation : dict
-        Settings of :class:`Degradation` besides the scale.
-    balanced : bool
-        See :class:`Patches`.
-    margin : int
-        Coarse pixels at a patch's border that the loss leaves out.
-    precision : {"auto", "float32", "mixed_bfloat16"}
-        What the training computes in, see :func:`precision`; the weights are float32.
-    data_consistency : {"hard", "soft", None}
-        How the network is used, see :func:`pretrained.super_resolve_with`.
-    start : str, optional
-        The weight it starts from.
-    players : dict, optional
-        Train adversarially, with these settings of :func:`adversarial.teach`.
-    """
-
-    title: str
-    architecture: str
-    settings: dict
-    steps: int
-    share: dict = field(default_factory=lambda: dict(SHARE))
-    degradation: dict = field(default_factory=lambda: dict(HARD))
-    batch: int = 16
-    size: int = 32
-    margin: int = 3
-    learning_rate: float = 2e-3
-    balanced: bool = True
-    precision: str = "auto"
-    seed: int = 0
-    data_consistency: str | None = "soft"
-    own_error: float = 0.005
-    start: str | None = None
-    players: dict | None = None
-
+# What files have been through before, and noise; see Degradation.
+HARD = {"noisy": 0.4, "window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
+ESPCN = {"noise_map": True, "filters": 48, "depth": 6}
+SRRESNET = {"noise_map": True, "filters": 48, "blocks": 5}  # SRGAN's generator starts from its weights
+_recipe = partial(Recipe, task="super-resolution", margin=3)
 
 RECIPES = {
-    "srcnn-x2": Recipe("SRCNN ×2", "srcnn", {"scale": 2, "noise_map": True}, steps=2500),
-    "srcnn-x4": Recipe("SRCNN ×4", "srcnn", {"scale": 4, "noise_map": True}, steps=2000, size=20),
-    "espcn-x2": Recipe("ESPCN ×2", "espcn", {"scale": 2, "noise_map": True, "filters": 48, "depth": 6}, steps=6000),
-    "espcn-x4": Recipe(
-        "ESPCN ×4", "espcn", {"scale": 4, "noise_map": True, "filters": 48, "depth": 6}, steps=4000, size=24, batch=24
+    "srcnn-x2": _recipe("SRCNN ×2", architecture="srcnn", settings={"scale": 2, "noise_map": True}, steps=2500),
+    "srcnn-x4": _recipe(
+        "SRCNN ×4", architecture="srcnn", settings={"scale": 4, "noise_map": True}, steps=2000, size=20
     ),
-    "srresnet-x2": Recipe(
-        "SRResNet ×2",
-        "srresnet",
-        {"scale": 2, "noise_map": True, "filters": 48, "blocks": 5},
-        steps=10000,
-        learning_rate=1.5e-3,
+    "espcn-x2": _recipe("ESPCN ×2", architecture="espcn", settings={"scale": 2, **ESPCN}, steps=6000),
+    "espcn-x4": _recipe(
+        "ESPCN ×4", architecture="espcn", settings={"scale": 4, **ESPCN}, steps=4000, size=24, batch=24
     ),
-    "srresnet-x4": Recipe(
+    "srresnet-x2": _recipe(
+        "SRResNet ×2", architecture="srresnet", settings={"scale": 2, **SRRESNET}, steps=10000, learning_rate=1.5e-3
+    ),
+    "srresnet-x4": _recipe(
         "SRResNet ×4",
-        "srresnet",
-        SRRESNET_X4,
+        architecture="srresnet",
+        settings={"scale": 4, **SRRESNET},
         steps=6000,
         size=24,
         batch=20,
         learning_rate=1.5e-3,
     ),
-    "srgan-x4": Recipe(
+    "srgan-x4": _recipe(
         "SRGAN ×4",
-        "srresnet",
-        SRRESNET_X4,
+        architecture="srresnet",
+        settings={"scale": 4, **SRRESNET},
         steps=2000,
         batch=8,
         size=24,
         learning_rate=2e-4,
-        degradation={**HARD, "noisy": 0.0},  # the discriminator must not be taught what noise looks like
         start="srresnet-x4",
-        players={"features": "features-tissue", "pixel": 0.15, "perceptual": 1.0, "adversarial": 0.1},
+        players=adversarial.Players("features-tissue", scale=4, pixel=0.15, perceptual=1.0, adversarial=0.1),
+        options={"degradation": {**HARD, "noisy": 0.0}},  # the discriminator must not learn what noise looks like
     ),
 }
+INTENDED_USE = (
+    "Teaching: to see what a small network adds to zero-filling on axial brain MRI magnitudes that were made coarser "
+    "by k-space cropping, and what it does not."
+)
+NOT_FOR = (
+    "Diagnosis, treatment, or any decision about a person. Other body parts, CT, differently degraded images: measure "
+    "first. Detail it adds beyond the measured frequencies is a guess from its training images."
+)
 
 
-def gains(network, images, scale, *, noise=0.0, **consistency):
+def gains(
+    network: Callable[[Array], Array],
+    images: dict[str, Image],
+    scale: int,
+    *,
+    noise: float = 0.0,
+    slices: int = 10,
+    **usage: Any,
+) -> list[dict[str, Any]]:
     """PSNR by the measurement protocol: ten axial slices of each scan, cropped in k-space.
 
     Parameters
@@ -118,7 +87,9 @@ def gains(network, images, scale, *, noise=0.0, **consistency):
         A scan whose name ends in "CT" is judged over 400 HU.
     noise : float
         In %, see :func:`superresolution.pair`.
-    **consistency
+    slices : int
+        How many of the ten count, from the middle.
+    **usage
         For :func:`pretrained.super_resolve_with`.
 
     Returns
@@ -130,164 +101,103 @@ def gains(network, images, scale, *, noise=0.0, **consistency):
     for scan, image in images.items():
         contrast = "CT" if scan.endswith("CT") else ""
         pair = superresolution.pair(image, scale, noise=noise, key=scan, contrast=contrast)
+        first = (len(pair.target) - slices) // 2
+        some = np.s_[first : first + slices]
+        pair = replace(pair, target=pair.target[some], given=pair.given[some])
         base = pair.psnrs(zero_fill(pair.given, scale))
-        value = pair.psnrs(pretrained.super_resolve_with(network, pair.given, scale, **consistency))
-        rows.append(
-            {
-                "scan": scan,
-                "zip": base["psnr"],
-                "network": value["psnr"],
-                "gain": value["psnr"] - base["psnr"],
-                "gain_head": value["psnr_head"] - base["psnr_head"],
-            }
-        )
+        value = pair.psnrs(super_resolve_with(network, pair.given, scale, **usage))
+        gain = {"gain": value["psnr"] - base["psnr"], "gain_head": value["psnr_head"] - base["psnr_head"]}
+        rows.append({"scan": scan, "zip": base["psnr"], "network": value["psnr"], **gain})
     return rows
 
 
-def degradation(recipe):
-    """What happens to its slices."""
-    return Degradation(recipe.settings["scale"], **recipe.degradation)
+class SuperResolution(Task):
+    """From a coarse patch to the residual over zero-filling; the options:
+
+    * ``degradation``: settings of :class:`Degradation` besides the scale;
+    * ``balanced``: see :class:`Patches`;
+    * ``data_consistency``, ``own_error``: how the network is used, see :func:`pretrained.super_resolve_with`.
+    """
+
+    name, recipes = "super-resolution", RECIPES
+    defaults = {"degradation": HARD, "balanced": True, "data_consistency": "soft", "own_error": 0.005}
+
+    def degradation(self, recipe: Recipe) -> Degradation:
+        """Returns what is done to the slices."""
+        return Degradation(recipe.settings["scale"], **self.options(recipe)["degradation"])
+
+    def batches(self, recipe: Recipe, samples: Slices, weights: Array | None) -> Patches:
+        return Patches(
+            samples,
+            self.degradation(recipe),
+            weights=weights,
+            size=recipe.size,
+            batch=recipe.batch,
+            balanced=self.options(recipe)["balanced"],
+            zero_filled=_reads_zip(recipe) or recipe.players is not None,
+            noise_map=recipe.settings.get("noise_map", False),
+            seed=recipe.seed,
+        )
+
+    def loss(self, recipe: Recipe) -> dict[str, Any]:
+        return {"margin": recipe.margin * recipe.settings["scale"]}
+
+    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
+        return gains(model.predict_on_batch, {"": image}, slices=3, **self.how(recipe, model))[0]["gain"]
+
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
+        options = self.options(recipe)
+        return {
+            "scale": recipe.settings["scale"],
+            "input": "zip" if _reads_zip(recipe) else "coarse",
+            "data_consistency": options["data_consistency"],
+            "noise_map": recipe.settings.get("noise_map", False),
+            "most_noise": self.degradation(recipe).most_noise,
+            "own_error": options["own_error"],
+        }
+
+    def augmentation(self, recipe: Recipe) -> dict[str, Any]:
+        return asdict(self.degradation(recipe))
+
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        """Mean over subjects, per data set, contrast and noise; single real scans by name."""
+        result, how = {}, self.how(recipe, model)
+        for title, group in sources.measured_on().items():
+            # The protocol's noise ends in a magnitude, which signed data have not.
+            for noise in (0,) if title.endswith("CT") else (0, 3, 6):
+                rows = gains(model.predict_on_batch, group, noise=noise, **how)
+                rows = [{key: value for key, value in row.items() if key != "scan"} for row in rows]
+                result[f"{title}, {noise} % noise" if noise else title] = summary(rows, "subjects")
+        return result
+
+    def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:
+        """Perceptual distance and spectrum error on the cohort: group → ZIP, the start, and the network → both."""
+        how, scale, start = self.how(recipe, model), recipe.settings["scale"], recipe.start or name
+        before = load(start)
+        runs = {
+            "ZIP": lambda coarse: zero_fill(coarse, scale),
+            start: lambda coarse: super_resolve_with(before.predict_on_batch, coarse, **how),
+            name: lambda coarse: super_resolve_with(model.predict_on_batch, coarse, **how),
+        }
+        result = {}
+        for title, group in sources.measured_on().items():
+            if title.startswith("cohort"):
+                pairs = [superresolution.pair(image, scale) for image in group.values()]
+                result[title] = {
+                    method: {"perceptual distance": round(distance, 4), "spectrum error": round(spectrum, 4)}
+                    for method, (_, spectrum, distance) in adversarial.perceived(runs, pairs, scale).items()
+                }
+        return result
+
+    def uses(self, recipe: Recipe) -> tuple[str, str]:
+        clean = not self.degradation(recipe).noisy
+        return INTENDED_USE, NOT_FOR + clean * " Noisy images: it was trained without noise, and loses to ZIP."
 
 
-def patches(recipe, slices, weights):
-    """The batches a recipe trains on, :class:`Patches` of ``slices`` drawn with probability ``weights``."""
-    return Patches(
-        slices,
-        degradation(recipe),
-        weights=weights,
-        size=recipe.size,
-        batch=recipe.batch,
-        balanced=recipe.balanced,
-        zero_filled=_reads_zip(recipe) or recipe.players is not None,
-        noise_map=recipe.settings.get("noise_map", False),
-        seed=recipe.seed,
-    )
-
-
-def usage(recipe):
-    """What a card says of how the network is used, from which :func:`pretrained.usage` reads it."""
-    return {
-        "scale": recipe.settings["scale"],
-        "input": "zip" if _reads_zip(recipe) else "coarse",
-        "data_consistency": recipe.data_consistency,
-        "noise_map": recipe.settings.get("noise_map", False),
-        "most_noise": degradation(recipe).most_noise,
-        "own_error": recipe.own_error,
-    }
-
-
-def _reads_zip(recipe):
+def _reads_zip(recipe: Recipe) -> bool:
     from medsr_course.networks import models
 
     return recipe.architecture in models.ON_ZIP
 
 
-def train(name, *, recipe=None, share=None, steps=None, checkpoint=None):
-    """Train the network of a recipe.
-
-    Parameters
-    ----------
-    name : str
-        One of :data:`RECIPES`.
-    recipe : Recipe, optional
-        Another than the one of that name.
-    share : dict, optional
-        Other data than the recipe's, e.g. ``{"cohort": 1.0}`` for a synthetic-only twin.
-    steps : int, optional
-        Another length.
-    checkpoint : path, optional
-        Where the run puts what it needs to go on after an interruption.
-
-    Returns
-    -------
-    keras.Model, in float32
-    about : dict
-        What a card says of the training.
-    """
-    recipe = recipe or learning.find(name, RECIPES)
-    share, steps = share or recipe.share, steps or recipe.steps
-    scale = recipe.settings["scale"]
-    slices, weights, trained_on = material(share)
-    batches = patches(recipe, slices, weights)
-    teach = fit if recipe.players is None else partial(adversarial.teach, scale=scale, **recipe.players)
-    options = {"learning_rate": recipe.learning_rate, "margin": recipe.margin * scale, "checkpoint": checkpoint}
-    model, learned = learning.learn(
-        recipe.architecture,
-        recipe.settings,
-        lambda model: teach(model, batches, steps, **options),
-        policy=recipe.precision,
-        seed=recipe.seed,
-        start=recipe.start,
-    )
-    about = {
-        **learned,
-        "task": "super-resolution",
-        "usage": usage(recipe),
-        **origin(share, trained_on),
-        "augmentation": asdict(batches.degradation),
-        "seed": recipe.seed,
-        "steps": steps,
-        "batch": recipe.batch,
-    }
-    if recipe.players is not None:
-        about["start"], about["training"] = recipe.start, {"players": recipe.players}
-        about["curve_columns"] = list(adversarial.COLUMNS)
-    return model, about
-
-
-def make(name, *, steps=None, checkpoint=None):
-    """Train a shipped network and measure it.
-
-    Returns
-    -------
-    keras.Model, in float32
-    about : dict
-        Its card, as far as it is not about files.
-    """
-    model, trained = train(name, steps=steps, checkpoint=checkpoint)
-    recipe = RECIPES[name]
-    about = {
-        "title": recipe.title,
-        **trained,
-        "metrics": measure(model, learning.card_of(trained)),
-        **uses(recipe),
-    }
-    if recipe.players is not None:
-        about["perception"] = adversarial.perception(
-            model.predict_on_batch, learning.card_of({"name": name, **about}), measured_on()
-        )
-    return model, about
-
-
-INTENDED_USE = (
-    "Teaching: to see what a small network adds to zero-filling on axial brain MRI magnitudes that were made coarser "
-    "by k-space cropping, and what it does not."
-)
-NOT_FOR = (
-    "Diagnosis, treatment, or any decision about a person. Other body parts, CT, differently degraded images: measure "
-    "first. Detail it adds beyond the measured frequencies is a guess from its training images."
-)
-
-
-def uses(recipe):
-    """What the card says the network is for, and not for."""
-    never = "" if recipe.degradation.get("noisy") else " Noisy images: it was trained without noise, and loses to ZIP."
-    return {"intended_use": INTENDED_USE, "not_for": NOT_FOR + never}
-
-
-def measure(model, about, noises=(0, 3, 6)):
-    """The card's numbers: mean over subjects, per data set, contrast and noise; single real scans by name."""
-    result = {}
-    for title, group in measured_on().items():
-        for noise in noises:
-            if noise and title.endswith("CT"):
-                continue  # the protocol's noise ends in a magnitude, which signed data have not
-            rows = gains(model.predict_on_batch, group, noise=noise, **pretrained.usage(about))
-            keys = ("zip", "network", "gain", "gain_head")
-            mean = {key: round(float(np.mean([r[key] for r in rows])), 2) for key in keys}
-            result[f"{title}, {noise} % noise" if noise else title] = {
-                "subjects": len(rows),
-                **{f"{key} (dB)": value for key, value in mean.items()},
-                "least gain (dB)": round(min(r["gain"] for r in rows), 2),
-            }
-    return result
+TASK = SuperResolution()

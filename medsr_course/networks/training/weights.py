@@ -1,10 +1,12 @@
-"""The recipes of all shipped weights, and how a weight, its ONNX twin and its card are made from one."""
+"""From a recipe to the files of a shipped weight: ``.weights.h5``, ``.onnx`` and card."""
+
+from __future__ import annotations
 
 import argparse
 import hashlib
 import os
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,30 +14,15 @@ import h5py
 import numpy as np
 
 from medsr_course import resources, runtime
-from medsr_course.networks.pretrained import Card, card, load
-from medsr_course.networks.training import (
-    denoising,
-    denoising_gan,
-    features,
-    learning,
-    reconstruction,
-    segmentation,
-    superresolution,
-    thick_slices,
-)
+from medsr_course.networks.pretrained import Card, load
+from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import TrainingError
-
-# One module per task: RECIPES, name → recipe with .steps, and make(name, steps=, checkpoint=) → (model, about).
-TASKS = (features, superresolution, denoising, denoising_gan, thick_slices, segmentation, reconstruction)
-
-
-def recipes():
-    """Name → recipe of every weight that can be made, in a useful order: each after what it starts from."""
-    return {name: recipe for task in TASKS for name, recipe in task.RECIPES.items()}
+from medsr_course.networks.training.registry import TASKS, find, make, recipes, train
+from medsr_course.types import PathLike
 
 
-def train_weight(name, folder=None):
-    """Make a shipped weight from its recipe: ``.weights.h5``, ``.onnx`` and card; resumes what was interrupted.
+def train_weight(name: str, folder: PathLike | None = None) -> Card:
+    """Makes a shipped weight from its recipe and returns its card; resumes what was interrupted.
 
     Parameters
     ----------
@@ -43,62 +30,65 @@ def train_weight(name, folder=None):
         One of :func:`recipes`.
     folder : path, optional
         Where the three files go; by default ``data/weights`` of the checkout.
-
-    Returns
-    -------
-    Card
     """
-    folder = Path(folder or resources.path("weights"))
-    learning.find(name, recipes())
-    task = next(task for task in TASKS if name in task.RECIPES)
-    checkpoint = runtime.cache_dir() / "training" / f"{name}-{task.RECIPES[name].steps}.npz"
-    model, about = task.make(name, checkpoint=checkpoint)
-    about = learning.card_of({"name": name, **about, "recipe": f"make weights NAME={name}"})
-    about = _publish(model, about, folder, getattr(task, "exported", None))
+    recipe = find(name)
+    checkpoint = runtime.cache_dir() / "training" / f"{name}-{recipe.steps}.npz"
+    model, made = make(name, checkpoint=checkpoint)
+    made = _publish(model, TASKS[recipe.task].exported(model), made, _folder(folder))
     checkpoint.unlink(missing_ok=True)
-    return about
+    return made
 
 
-def train_twin(name, folder=None):
-    """Train a shipped network again without real scans, and write what that one gains into the card, ``twin``.
+def train_twin(name: str, folder: PathLike | None = None) -> Card:
+    """Trains a shipped network again without real scans; returns its card, with what the other one gains as ``twin``.
 
     The difference to ``metrics`` is what training on real scans was worth. The twin itself is not kept.
-
-    Returns
-    -------
-    Card
     """
-    folder = Path(folder or resources.path("weights"))
-    path = folder / f"{name}.json"
-    if name not in superresolution.RECIPES or not path.exists():
-        raise TrainingError(f"{name!r} has no card in {folder}: `make weights NAME={name}` first")
-    synthetic = {source: part for source, part in superresolution.RECIPES[name].share.items() if source != "ds002748"}
-    model, trained = superresolution.train(name, share=synthetic)
-    about = Card.from_json(path.read_text(encoding="utf-8"), path.name)
-    kept = ("share", "trained_on", "steps", "seconds", "curve")
-    measured = superresolution.measure(model, learning.card_of(trained))
-    about = replace(about, twin={**{key: trained[key] for key in kept}, "metrics": measured})
-    _write_card(about, path)
-    return about
+    share = {source: part for source, part in find(name).share.items() if source != "ds002748"}
+    if share == find(name).share:
+        raise TrainingError(f"{name} was trained without real scans: it has no twin")
+    shipped = _shipped(name, folder)
+    _, twin = make(name, share=share)
+    kept = ("share", "trained_on", "steps", "seconds", "curve", "metrics")
+    return _write_card(replace(shipped, twin={key: getattr(twin, key) for key in kept}), _folder(folder))
 
 
-def measure_again(name, folder=None):
-    """Measure a shipped super-resolution network anew and put the numbers into its card; returns the card."""
-    folder = Path(folder or resources.path("weights"))
-    about, recipe = card(name), superresolution.RECIPES[name]
-    about = replace(about, usage=superresolution.usage(recipe), **superresolution.uses(recipe))
-    about = replace(about, metrics=superresolution.measure(load(name), about))
-    _write_card(about, folder / f"{name}.json")
-    return about
+def measure_again(name: str, folder: PathLike | None = None) -> Card:
+    """Measures a shipped network anew and returns its card, with the new numbers."""
+    recipe, shipped = find(name), _shipped(name, folder)
+    task, model = TASKS[recipe.task], load(name)
+    usage, (intended_use, not_for) = task.usage(recipe, model), task.uses(recipe)
+    new = replace(shipped, usage=usage, intended_use=intended_use, not_for=not_for, metrics=task.measure(model, recipe))
+    return _write_card(new, _folder(folder))
 
 
-def _write_card(about, path):
-    with runtime.atomic_write(path) as part:
-        part.write_text(about.to_json(), encoding="utf-8")
+def try_out(name: str, steps: int = 20) -> Card:
+    """Trains a network for a few steps on the cohort's training subjects, measures and writes nothing; returns a card.
+
+    Its ``curve`` and ``development`` tell whether the network learns at all.
+    """
+    return train(name, steps=steps, share={"cohort": 1.0})[1]
 
 
-def export(model, path):
-    """Write a network as an ONNX file that takes any number of images, and any size where the network does."""
+def _folder(folder: PathLike | None) -> Path:
+    return Path(folder or resources.path("weights"))
+
+
+def _shipped(name: str, folder: PathLike | None) -> Card:
+    path = _folder(folder) / f"{name}.json"
+    if not path.exists():
+        raise TrainingError(f"{name!r} has no card in {path.parent}: `make weights NAME={name}` first")
+    return Card.from_json(path.read_text(encoding="utf-8"), path.name)
+
+
+def _write_card(made: Card, folder: Path) -> Card:
+    with runtime.atomic_write(folder / f"{made.name}.json") as part:
+        part.write_text(made.to_json(), encoding="utf-8")
+    return made
+
+
+def export(model: Model, path: Path) -> None:
+    """Writes a network as an ONNX file that takes any number of images, and any size where the network does."""
     from medsr_course.networks.models import keras
 
     entries = [keras.InputSpec(shape=(None, *entry.shape[1:]), dtype="float32") for entry in model.inputs]
@@ -107,12 +97,12 @@ def export(model, path):
 
 
 def _round(model):
-    """Round a network's weights to 16 bits, which costs it nothing that can be measured; single numbers stay exact."""
+    """Rounds a network's weights to 16 bits, which costs it nothing that can be measured; single numbers stay exact."""
     model.set_weights([w.astype(np.float16).astype(np.float32) if w.ndim else w for w in model.get_weights()])
 
 
 def _halve(path, halved):
-    """Move a weight file to one that stores rounded weights in the 16 bits they need."""
+    """Moves a weight file to one that stores rounded weights in the 16 bits they need."""
     with h5py.File(path) as whole, h5py.File(halved, "w") as half:
 
         def copy(name, found):
@@ -128,45 +118,45 @@ def _halve(path, halved):
     path.unlink()
 
 
-def _publish(model, about, folder, exported=None):
-    """Write both weight files and, last, the card with their checksums; each appears whole or not at all.
-
-    ``exported``: from the model to the part of it that becomes the .onnx file.
-    """
+def _publish(model: Model, exported: Model, made: Card, folder: Path) -> Card:
+    """Writes both weight files and, last, the card with their checksums; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = about.name
     with TemporaryDirectory(dir=folder) as scratch:
-        scratch = Path(scratch)
+        whole = Path(scratch, "all.weights.h5")
         _round(model)
-        model.save_weights(scratch / "all.weights.h5")
-        _halve(scratch / "all.weights.h5", scratch / f"{name}.weights.h5")
-        export(exported(model) if exported else model, scratch / f"{name}.onnx")
-        files = sorted(scratch.iterdir())
-        about = replace(about, files={f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files})
+        model.save_weights(whole)
+        _halve(whole, whole.with_name(f"{made.name}.weights.h5"))
+        export(exported, whole.with_name(f"{made.name}.onnx"))
+        files = sorted(Path(scratch).iterdir())
+        checksums = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
         for file in files:
             os.replace(file, folder / file.name)
-    _write_card(about, folder / f"{name}.json")
-    return about
+    return _write_card(replace(made, files=checksums), folder)
 
 
-def main(arguments=None):
-    """``python -m medsr_course.networks.training [--twin | --measure] NAME …``: make these weights, all, or twins."""
+def main(arguments: list[str] | None = None) -> None:
+    """``python -m medsr_course.networks.training [--twin | --measure | --try] NAME …``: makes these weights, or all."""
     parser = argparse.ArgumentParser(
         prog="python -m medsr_course.networks.training", description="Make shipped weights anew."
     )
     parser.add_argument("name", nargs="*", help="all of them, where none is named")
-    parser.add_argument("--twin", action="store_true", help="train without real scans, for the card of that weight")
-    parser.add_argument("--measure", action="store_true", help="train nothing: measure again what is shipped")
-    wanted = parser.parse_args(arguments)
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--twin", action="store_true", help="train without real scans, for the card of that weight")
+    ways.add_argument("--measure", action="store_true", help="train nothing: measure again what is shipped")
+    ways.add_argument("--try", action="store_true", help="train 20 steps on the cohort, and write nothing")
+    wanted = vars(parser.parse_args(arguments))
+    way = next((f for key, f in _WAYS.items() if wanted[key]), train_weight)
     try:
-        for name in wanted.name or (superresolution.RECIPES if wanted.twin or wanted.measure else recipes()):
-            if wanted.measure:
-                about = measure_again(name)
-            else:
-                about = train_twin(name) if wanted.twin else train_weight(name)
-            found = about.twin if wanted.twin and about.twin else asdict(about)
-            print(f"{name}: {found['steps']} steps, {found['seconds']} s")
-            for data, row in found["metrics"].items():
+        for name in wanted["name"] or [n for n, r in recipes().items() if way is train_weight or "ds002748" in r.share]:
+            made = way(name)
+            told = made.twin if way is train_twin and made.twin else vars(made)
+            print(f"{name}: {told['steps']} steps, {told['seconds']} s, loss {told['curve'][-1][1]:.3g}")
+            for step, gain in made.development if way is try_out else ():
+                print(f"  after {step} steps: {gain:+.2f} dB on development scans")
+            for data, row in told["metrics"].items():
                 print(f"  {data}: {', '.join(f'{key} {value}' for key, value in row.items())}")
     except runtime.CourseError as error:
         sys.exit(f"error: {error}")
+
+
+_WAYS = {"twin": train_twin, "measure": measure_again, "try": try_out}

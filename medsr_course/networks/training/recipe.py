@@ -1,0 +1,236 @@
+"""What decides a shipped weight (:class:`Recipe`), and what a task adds to what all trainings share (:class:`Task`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medsr_course.networks.pretrained import Card, usage
+from medsr_course.networks.training import adversarial, sources
+from medsr_course.networks.training.loop import Batches, Model, Watch, fit
+from medsr_course.networks.training.pairs import TrainingError
+from medsr_course.scans import phantom
+from medsr_course.types import Image
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a shipped weight."""
+
+    title: str  # the name readers see
+    task: str  # a key of :data:`registry.TASKS`
+    # For ``models.build``
+    architecture: str
+    settings: dict[str, Any]
+    steps: int  # training steps
+    share: dict[str, float] = field(default_factory=lambda: dict(sources.SHARE))  # data set → its share of the samples
+    batch: int = 16  # samples in a batch
+    size: int = 32  # side of a sample, in pixels of the network's input
+    margin: int = 4  # pixels at a sample's border that the loss leaves out: there the network lacks surroundings
+    learning_rate: float = 2e-3  # the peak of the schedule, see :func:`fit`
+    # {"auto", "float32", "mixed_bfloat16"}: What the training computes in, see :func:`precision`; the weights are
+    # float32
+    precision: str = "auto"
+    seed: int = 0  # seed of the initial weights and of the batches
+    # Other seeds with which the training is done again: their curves and scores are in the card, to show the spread
+    repeats: tuple[int, ...] = ()
+    start: str | None = None  # the shipped weight from which the training starts
+    players: adversarial.Players | None = None  # Adversarial training with these settings
+    # What only this task needs; the defaults are in the task's ``defaults``
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seed of the shipped weight, then those of its repeats."""
+        return (self.seed, *self.repeats)
+
+
+class Task:
+    """What a task adds to a training; :mod:`registry` calls these methods in the order in which they stand here.
+
+    A new task overrides ``batches``, ``usage``, ``measure`` and ``uses``, and of the others what differs.
+
+    Attributes
+    ----------
+    name : str
+        As cards name the task.
+    recipes : dict of str to Recipe
+        The shipped weights of this task.
+    defaults : dict
+        The options a recipe may set, with their defaults.
+    sources : dict of str to str
+        Data set → what a card says of it.
+    """
+
+    name: str
+    recipes: dict[str, Recipe]
+    defaults: dict[str, Any] = {}
+    sources: dict[str, str] = sources.SOURCES
+
+    def options(self, recipe: Recipe) -> dict[str, Any]:
+        """Returns the recipe's options, completed by the defaults.
+
+        Raises
+        ------
+        TrainingError
+            If the recipe sets an option that this task has not.
+        """
+        unknown = set(recipe.options) - set(self.defaults)
+        if unknown:
+            known = ", ".join(self.defaults) or "none"
+            raise TrainingError(f"{self.name} has no option {', '.join(sorted(unknown))}; there are: {known}")
+        return {**self.defaults, **recipe.options}
+
+    def gather(self, recipe: Recipe) -> tuple[Any, Any, dict[str, list[str]]]:
+        """Returns samples, the probability of each, and data set → subjects; see :func:`sources.material`."""
+        return sources.material(recipe.share)
+
+    def build(self, recipe: Recipe) -> Model:
+        """Returns the network to be trained, with fresh weights."""
+        from medsr_course.networks import models
+
+        return models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
+
+    def batches(self, recipe: Recipe, samples: Any, weights: Any) -> Batches:
+        """Returns ``batches(k)``, for :func:`fit`, from what :meth:`gather` returned."""
+        raise NotImplementedError
+
+    def loss(self, recipe: Recipe) -> dict[str, Any]:
+        """Returns what the training minimises, as keyword arguments of :func:`fit`: ``margin`` or ``loss``."""
+        return {"margin": recipe.margin}
+
+    def players(self, recipe: Recipe) -> adversarial.Players:
+        """Returns the settings of an adversarial training, with the recipe's learning rate and margin."""
+        players = recipe.players or adversarial.Players()
+        return replace(players, learning_rate=recipe.learning_rate, **self.loss(recipe))
+
+    def teach(
+        self,
+        model: Model,
+        recipe: Recipe,
+        samples: Any,
+        weights: Any,
+        *,
+        checkpoint: Path | None = None,
+        watch: Watch | None = None,
+    ) -> list[tuple]:
+        """Trains the network in place; returns the curve."""
+        batches, loss = self.batches(recipe, samples, weights), self.loss(recipe)
+        if recipe.players is not None:
+            game = self.players(recipe)
+            return adversarial.teach(
+                model, batches, recipe.steps, game, seed=recipe.seed, checkpoint=checkpoint, watch=watch
+            )
+        rate = recipe.learning_rate
+        return fit(model, batches, recipe.steps, learning_rate=rate, checkpoint=checkpoint, watch=watch, **loss)
+
+    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
+        """Returns the gain over the classical method on a few slices of one scan, in dB."""
+        raise NotImplementedError
+
+    def development(self, recipe: Recipe) -> Callable[[Model], float] | None:
+        """Returns what a training is watched by: the mean :meth:`gain` on two validation subjects of the cohort (T1w).
+
+        None where the task has no gain in dB.
+        """
+        if type(self).gain is Task.gain:
+            return None
+        people = sources.subjects("cohort", "validation")[:2]
+        return lambda model: float(np.mean([self.gain(model, recipe, s.contrasts["T1w"]) for s in people]))
+
+    def kept(self, model: Model, recipe: Recipe) -> Model:
+        """Returns the part of the trained network that ships."""
+        return model
+
+    def exported(self, model: Model) -> Model:
+        """Returns the part of the shipped network that becomes the .onnx file."""
+        return model
+
+    def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
+        """Returns how the network is used, as the card's ``usage`` (:mod:`pretrained.cards` lists the keys)."""
+        raise NotImplementedError
+
+    def how(self, recipe: Recipe, model: Model) -> dict[str, Any]:
+        """Returns the keyword arguments with which the task's ``…_with`` function uses the network."""
+        return usage(self.card("", recipe, model))
+
+    def multiplications(self, recipe: Recipe, model: Model) -> int | None:
+        """Returns the real multiplications per pixel of the image, where they are counted."""
+        return None
+
+    def augmentation(self, recipe: Recipe) -> dict[str, Any]:
+        """Returns what is done at random to the samples."""
+        return {}
+
+    def training(self, recipe: Recipe) -> dict[str, Any]:
+        """Returns what else decides the training and belongs into the card."""
+        return {}
+
+    def card(self, name: str, recipe: Recipe, model: Model) -> Card:
+        """Returns all of a network's card that is certain before the training."""
+        intended_use, not_for = self.uses(recipe)
+        players = {"players": asdict(self.players(recipe))} if recipe.players else {}
+        return Card(
+            format=2,
+            name=name,
+            title=recipe.title,
+            task=recipe.task,
+            architecture=recipe.architecture,
+            settings=recipe.settings,
+            parameters=self.kept(model, recipe).count_params(),
+            multiplications_per_pixel=self.multiplications(recipe, model),
+            usage=self.usage(recipe, model),
+            data=[self.sources[source] for source in recipe.share],
+            share=recipe.share,
+            trained_on={},
+            augmentation=self.augmentation(recipe),
+            cohort_version=phantom.VERSION,
+            seed=recipe.seed,
+            steps=0,
+            batch=recipe.batch,
+            seconds=0,
+            start=recipe.start,
+            training={**self.training(recipe), **players},
+            curve_columns=list(adversarial.COLUMNS if players else ("step", "loss")),
+            curve=[],
+            metrics={},
+            intended_use=intended_use,
+            not_for=not_for,
+            recipe=f"make weights NAME={name}",
+            licence="MIT",
+            version="1.0",
+            files={},
+        )
+
+    def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        """Returns the card's numbers: group of scans → quantity → value."""
+        raise NotImplementedError
+
+    def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:
+        """Returns what PSNR does not see, of a network trained adversarially: group of scans → numbers."""
+        raise NotImplementedError
+
+    def uses(self, recipe: Recipe) -> tuple[str, str]:
+        """Returns what the network is for, and what it is not for."""
+        raise NotImplementedError
+
+
+def summary(rows: Sequence[dict[str, float]], count: str) -> dict[str, Any]:
+    """Returns the means of some scans' gains, in dB, and the least gain, as a card states them.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Quantity → PSNR or gain in dB, ``gain`` among them.
+    count : str
+        What the number of rows is called, e.g. "subjects".
+    """
+    return {
+        count: len(rows),
+        **{f"{key} (dB)": round(float(np.mean([row[key] for row in rows])), 2) for key in rows[0]},
+        "least gain (dB)": round(min(row["gain"] for row in rows), 2),
+    }
