@@ -7,25 +7,28 @@ only module of the course that moves axes.
 Grids follow :mod:`medsr_course.physics.grid`: when the voxel size is divided by *s*, sample 0 stays in place.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from medsr_course.types import Array, ArrayLike, Image, Stack
+
+if TYPE_CHECKING:  # nibabel is loaded where it is used
+    import nibabel
 
 PLANES = ("axial", "sagittal", "coronal")
 # Axes of the RAS volume in the order (slice, row, column) of a stack.
 _STACK_AXES = {"axial": (2, 1, 0), "sagittal": (0, 2, 1), "coronal": (1, 2, 0)}
 
 
-def voxel_sizes(image):
-    """Edge lengths of a voxel in mm, along the image's own array axes.
-
-    Returns
-    -------
-    array (3,)
-    """
+def voxel_sizes(image: Image) -> Array:
+    """Return the edge lengths of a voxel in mm, along the image's own array axes: array (3,)."""
     return _lengths(image.affine)
 
 
-def to_ras(image):
-    """The same image with its axes flipped and swapped to the nearest to Right, Anterior, Superior.
+def to_ras(image: Image) -> Image:
+    """Return the same image with its axes flipped and swapped to the nearest to Right, Anterior, Superior.
 
     No value is interpolated and every voxel keeps its place in mm: an oblique image stays oblique.
 
@@ -49,8 +52,8 @@ def to_ras(image):
     return make_image(data, affine, like=image)
 
 
-def to_stack(image, plane="axial"):
-    """Slices of a volume, as the course's methods take them.
+def to_stack(image: Image, plane: str = "axial") -> Stack:
+    """Return the slices of a volume, as the course's methods take them.
 
     Parameters
     ----------
@@ -67,8 +70,8 @@ def to_stack(image, plane="axial"):
     return np.ascontiguousarray(data.transpose(_axes(plane)))
 
 
-def from_stack(stack, like, plane="axial", scale=1):
-    """A stack back in its place: the inverse of :func:`to_stack`, also after super-resolution.
+def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1) -> Image:
+    """Return a stack to its place: the inverse of :func:`to_stack`, also after super-resolution.
 
     Parameters
     ----------
@@ -102,18 +105,18 @@ def from_stack(stack, like, plane="axial", scale=1):
     return make_image(stack.transpose(np.argsort(axes)), affine, like=like)
 
 
-def pixel_size(image, plane="axial"):
-    """Edge length in mm of a pixel of :func:`to_stack`: the mean of rows and columns."""
+def pixel_size(image: Image, plane: str = "axial") -> float:
+    """Return the edge length in mm of a pixel of :func:`to_stack`: the mean of rows and columns."""
     return float(voxel_sizes(to_ras(image))[list(_axes(plane)[1:])].mean())
 
 
-def slice_spacing(image, plane="axial"):
-    """Distance in mm from one slice of :func:`to_stack` to the next."""
+def slice_spacing(image: Image, plane: str = "axial") -> float:
+    """Return the distance in mm from one slice of :func:`to_stack` to the next."""
     return float(voxel_sizes(to_ras(image))[_axes(plane)[0]])
 
 
-def axial_slices(image, n=10, between=(0.35, 0.72)):
-    """The axial slices that the course measures on: evenly spread over the middle of the head.
+def axial_slices(image: Image, n: int = 10, between: tuple[float, float] = (0.35, 0.72)) -> Stack:
+    """Return the axial slices that the course measures on: evenly spread over the middle of the head.
 
     Parameters
     ----------
@@ -135,8 +138,8 @@ def axial_slices(image, n=10, between=(0.35, 0.72)):
     return np.ascontiguousarray(data.transpose(2, 1, 0), dtype=np.float32)
 
 
-def scaled_affine(affine, scale, axes=(0, 1, 2)):
-    """Affine of a grid ``scale`` × finer along ``axes``; sample 0 stays in place.
+def scaled_affine(affine: ArrayLike, scale: float, axes: Sequence[int] = (0, 1, 2)) -> Array:
+    """Return the affine of a grid ``scale`` × finer along ``axes``; sample 0 stays in place.
 
     >>> scaled_affine(np.diag([1.0, 1.0, 3.0, 1.0]), 2, axes=(0, 1)).diagonal()
     array([0.5, 0.5, 3. , 1. ])
@@ -148,8 +151,15 @@ def scaled_affine(affine, scale, axes=(0, 1, 2)):
     return affine
 
 
-def resample(image, voxel_size=None, shape=None, affine=None, *, labels=False):
-    """An image on another grid.
+def resample(
+    image: Image,
+    voxel_size: float | Sequence[float] | None = None,
+    shape: Sequence[int] | None = None,
+    affine: ArrayLike | None = None,
+    *,
+    labels: bool = False,
+) -> Image:
+    """Resample an image on another grid.
 
     Cubic splines; going coarser, a Gaussian first removes what the new grid cannot hold. Fourier methods
     (``interpolation.zero_fill``, ``acquisition.kspace_crop``) are exact on grids that divide; this function
@@ -191,7 +201,7 @@ def resample(image, voxel_size=None, shape=None, affine=None, *, labels=False):
             raise ValueError(f"voxel_size must be positive, in mm, not {voxel_size!r}")
         affine = image.affine @ np.diag([*ratio, 1.0])
         if shape is None:
-            shape = np.maximum(1, np.floor(old_shape / ratio + 1e-6)).astype(int)
+            shape = np.maximum(1, np.floor(old_shape / ratio + 1e-6)).astype(int).tolist()
     elif shape is not None:
         affine = image.affine @ np.diag([*(old_shape / _checked_shape(shape)), 1.0])
     else:
@@ -257,8 +267,8 @@ def _clear_outside(out, matrix, offset, old_shape):
     out[outside] = 0
 
 
-def centroid_mm(image):
-    """Centre of intensity in mm, RAS: what must stay put when an image changes its grid.
+def centroid_mm(image: Image) -> Array:
+    """Return the centre of intensity in mm, RAS: what must stay put when an image changes its grid.
 
     Parameters
     ----------
@@ -280,8 +290,8 @@ def centroid_mm(image):
     return image.affine[:3, :3] @ index + image.affine[:3, 3]
 
 
-def make_image(data, affine, like=None):
-    """A NIfTI image in mm.
+def make_image(data: ArrayLike, affine: ArrayLike, like: Image | None = None) -> "nibabel.Nifti1Image":
+    """Make a NIfTI image in mm.
 
     Parameters
     ----------

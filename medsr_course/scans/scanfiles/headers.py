@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course.scans.scanfiles import memory
 from medsr_course.scans.scanfiles.errors import ScanError, first_line, reason
+from medsr_course.types import Array
 
 if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 _DICOM_ENDINGS = {".dcm", ".dicom", ".ima"}
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -151,7 +152,7 @@ def _starts_like_dicom(start: bytes) -> bool:
     return False
 
 
-def _encoding(item: "Dataset") -> str:
+def _encoding(item: "Dataset") -> "UID":
     """Transfer syntax of a file that names none, as its elements were read."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -189,9 +190,7 @@ def text(item: "Dataset", keyword: str) -> str:
         return ""
 
 
-def numbers(
-    item: "Dataset", keyword: str, count: int = 1, *, least: float = -1e7, most: float = 1e7
-) -> npt.NDArray[np.float64] | None:
+def numbers(item: "Dataset", keyword: str, count: int = 1, *, least: float = -1e7, most: float = 1e7) -> Array | None:
     """The numbers of an element, or None where it is missing or empty.
 
     Parameters

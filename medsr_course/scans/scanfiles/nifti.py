@@ -2,17 +2,16 @@
 
 import gzip
 import math
-import os
 import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from medsr_course.scans import volumes
 from medsr_course.scans.scanfiles import memory
 from medsr_course.scans.scanfiles.errors import CONVERT, ScanError, first_line, millimetres, reason, warn
+from medsr_course.types import Array, PathLike
 
 if TYPE_CHECKING:  # nibabel is loaded where it is used
     import nibabel
@@ -25,7 +24,7 @@ _CHUNK = 1 << 24
 
 
 def read(
-    path: os.PathLike[str] | str,
+    path: PathLike,
     *,
     volume: int | None = None,
     fill: float | None = None,
@@ -151,7 +150,7 @@ def _check_end(path: Path, size: int, end: int) -> None:
         )
 
 
-def _handle(path: Path) -> tuple[int, IO[bytes]]:
+def _handle(path: Path) -> tuple[int, IO[bytes] | gzip.GzipFile]:
     """Size on disk and an open, uncompressing file."""
     try:
         if path.is_dir():
@@ -243,7 +242,7 @@ def _chosen(path: Path, dims: list[int], volume: int | None) -> int:
     return volume or 0
 
 
-def _affine(path: Path, image: Any) -> npt.NDArray[np.float64]:
+def _affine(path: Path, image: Any) -> Array:
     """The file's affine, in mm, or a refusal."""
     affine = np.array(image.affine, dtype=float)
     if not np.isfinite(affine).all():
@@ -265,7 +264,7 @@ def _affine(path: Path, image: Any) -> npt.NDArray[np.float64]:
     return affine
 
 
-def _data(path: Path, image: Any, dtype: type | None) -> npt.NDArray[Any]:
+def _data(path: Path, image: Any, dtype: type | None) -> Array:
     """The array as stored, scale factors applied, made 3-D."""
     try:
         data = np.asarray(image.dataobj, dtype=dtype)
@@ -276,7 +275,7 @@ def _data(path: Path, image: Any, dtype: type | None) -> npt.NDArray[Any]:
     return data.reshape((*data.shape, 1)[:3])
 
 
-def _as_labels(path: Path, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _as_labels(path: Path, data: Array) -> Array:
     whole = np.rint(data)
     if np.abs(whole - data).max() > 1e-3:
         raise ScanError(f"{path.name} holds fractions, not whole-number labels: is it a label image?")
@@ -287,7 +286,7 @@ def _as_labels(path: Path, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
     raise ScanError(f"{path.name} holds labels from {least} to {most}, more than 32 bits can: number them anew")
 
 
-def _image(data: npt.NDArray[Any], affine: npt.NDArray[Any], header: Any) -> "nibabel.Nifti1Image":
+def _image(data: Array, affine: Array, header: Any) -> "nibabel.Nifti1Image":
     """A NIfTI-1 image in mm that keeps description and coordinate codes."""
     import nibabel
 
