@@ -101,10 +101,10 @@ def shaped(got: Any, shape: tuple[int, ...], why: str, dtype: type | None = None
     return got
 
 
-def recognise(got: Any, known: Iterable[tuple[Any, str]], **tolerance: float) -> None:
+def recognise(got: Any, known: Iterable[tuple[Any, str]], rtol: float = 1e-5, atol: float = 1e-8) -> None:
     """Raise ``Wrong(why)`` for the first pair (wrong answer, why) of ``known`` that the answer is close to."""
     for wrong, why in known:
-        if np.allclose(got, wrong, **tolerance):
+        if np.allclose(got, wrong, rtol, atol):
             raise Wrong(why)
 
 
