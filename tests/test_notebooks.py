@@ -144,6 +144,24 @@ def test_a_kept_copy_is_used_again_and_the_log_tells(tmp_path, monkeypatch, capl
     assert str(store) in caplog.text
 
 
+def test_a_failed_fresh_run_does_not_leave_its_copy_as_a_valid_one(tmp_path, monkeypatch):
+    import papermill
+
+    monkeypatch.setenv("MEDSR_CACHE", str(tmp_path))
+    chapter = next(iter(CHAPTERS))
+    monkeypatch.setattr(papermill, "execute_notebook", lambda source, target, *_, **__: target.write_text("{}"))
+    assert not notebooks.execute(chapter, "smoke").reused
+    assert notebooks.execute(chapter, "smoke").reused
+
+    def slow(source, target, *_, **__):
+        target.write_text("{}")
+        raise TimeoutError
+
+    monkeypatch.setattr(papermill, "execute_notebook", slow)
+    assert "longer than" in notebooks.execute(chapter, "smoke", fresh=True).error
+    assert not notebooks.execute(chapter, "smoke").reused
+
+
 def test_a_folder_that_cannot_be_written_is_found_out_first(halves, tmp_path, monkeypatch):
     def read_only(*args, **options):
         raise OSError(errno.EROFS, "Read-only file system")

@@ -1,5 +1,6 @@
 """What may not be in the repository, and what CONTRIBUTING.md promises."""
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 from conftest import ROOT
 
 from medsr_course import __version__
+from medsr_course.scans import catalogue
 from medsr_course.teaching import notebooks
 
 SKIPPED = {".venv", ".git", "__pycache__", "_build", "chapters", "out", ".pytest_cache", ".ruff_cache", "node_modules"}
@@ -109,6 +111,19 @@ def test_contributing_a_network_or_a_task_to_the_letter(tmp_path, title, name):
     """The commands that CONTRIBUTING.md gives for them yield a recipe that trains."""
     _, told = followed(title, tmp_path)
     assert f"{name}: 20 steps" in told
+
+
+def test_contributing_a_data_set_to_the_letter(tmp_path):
+    """The commands that CONTRIBUTING.md gives for it yield a data set that downloads, verifies and loads."""
+    copy, told = followed("A new data set", tmp_path)
+    assert "✓ tiny-heads: sha256 agrees with the copy that the loader was written with" in told
+    assert "<Subjects tiny-heads: 2 subjects (2 test), contrasts T1w>" in told
+    entries = {row["name"]: row for row in json.loads((copy / "data" / "catalogue.json").read_text(encoding="utf-8"))}
+    assert list(entries)[:-1] == list(catalogue.entries())
+    assert catalogue.Entry(**entries["tiny-heads"]).checksum
+    words = [sys.executable, "-m", "ruff", "format", "--check", "medsr_course/scans/datasets"]
+    done = subprocess.run(words, cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def followed(title, folder):

@@ -189,7 +189,7 @@ def _execute(chapter: str, source: Path, store: Path, profile: str, timeout: flo
     began, error = time.perf_counter(), ""
     # The kernel works in the chapters' folder: a relative path would be another one there.
     settings = {"MEDSR_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | runtime.folder_settings()
-    with _Environment(**settings), _PeakMemory() as memory:
+    with _environment(**settings), _PeakMemory() as memory:
         try:
             papermill.execute_notebook(
                 source, working, {"PROFILE": profile}, kernel_name="python3", progress_bar=False,
@@ -205,10 +205,11 @@ def _execute(chapter: str, source: Path, store: Path, profile: str, timeout: flo
         "peak_mib": round(memory.mib),
         "error": error,
     }
-    final = store / source.name
+    final, kept = store / source.name, store / "facts.json"
+    kept.unlink(missing_ok=True)  # they tell of the copy that is replaced now
     working.replace(final)
     if not error:
-        with runtime.atomic_write(store / "facts.json") as part:
+        with runtime.atomic_write(kept) as part:
             part.write_text(json.dumps(facts))
         _log.info("chapter %s: the executed copy is kept as %s", chapter, final)
     return Executed(chapter, final, **facts, reused=False)
@@ -230,19 +231,15 @@ def _key(source: Path, profile: str) -> str:
     return digest.hexdigest()[:16]
 
 
-class _Environment:
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
     """Environment variables for the kernel, put back afterwards."""
-
-    def __init__(self, **values: str) -> None:
-        self.values = values
-        self.before: dict[str, str | None] = {}
-
-    def __enter__(self) -> None:
-        self.before = {name: os.environ.get(name) for name in self.values}
-        os.environ.update(self.values)
-
-    def __exit__(self, *exc: object) -> None:
-        for name, value in self.before.items():
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
@@ -267,13 +264,8 @@ class _PeakMemory:
         me = psutil.Process()
         while not self._stop.wait(0.25):
             total = 0
-            try:
-                children = me.children(recursive=True)
-            except psutil.Error:
-                continue
-            for child in children:
-                try:
-                    total += child.memory_info().rss
-                except psutil.Error:
-                    continue
+            with contextlib.suppress(psutil.Error):
+                for child in me.children(recursive=True):
+                    with contextlib.suppress(psutil.Error):
+                        total += child.memory_info().rss
             self.mib = max(self.mib, total / 2**20)

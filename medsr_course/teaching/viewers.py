@@ -49,7 +49,7 @@ def compare(
     grid: str = "first sample",
     cmap: str = "gray",
 ) -> Viewer:
-    """Wipe between any two of several images: drag the divider, choose the pair, zoom, pan.
+    """Return a viewer that wipes between any two of several images: drag the divider, choose the pair, zoom, pan.
 
     Images of different matrix sizes cover the same field of view and are drawn in square pixels,
     without smoothing.
@@ -74,11 +74,6 @@ def compare(
     cmap : str
         Name of a matplotlib colour map.
 
-    Returns
-    -------
-    Viewer
-        What a notebook shows.
-
     Raises
     ------
     ValueError
@@ -100,19 +95,10 @@ def compare(
     finest = max(titles, key=lambda title: arrays[title].size)
     height, width = arrays[finest].shape
     mm = _pixel_size(pixel_size, finest)
-    pictures = []
-    for title, image in arrays.items():
-        rows, columns = image.shape
-        centred = grid == "first sample"
-        pictures.append(
-            {
-                "title": title,
-                "source": _png(_to_bytes(image, limits, cmap)),
-                # Offset in percent of the field of view that puts sample 0 over sample 0.
-                "left": 50 / width - 50 / columns if centred else 0.0,
-                "bottom": 50 / height - 50 / rows if centred else 0.0,
-            }
-        )
+    pictures = [
+        {"title": title, "source": _png(_to_bytes(image, limits, cmap))} | _place(image, arrays[finest], grid)
+        for title, image in arrays.items()
+    ]
     config = {
         "kind": "compare",
         "aspect": width / height,
@@ -134,7 +120,7 @@ def slider(
     grid: str = "first sample",
     cmap: str = "gray",
 ) -> Viewer:
-    """Step through frames with a slider: "drag the noise level".
+    """Return a viewer that steps through frames with a slider: "drag the noise level".
 
     Parameters
     ----------
@@ -153,11 +139,6 @@ def slider(
         What the slider changes, with its unit: "Noise σ (%)".
     grid, cmap
         As in :func:`compare`.
-
-    Returns
-    -------
-    Viewer
-        What a notebook shows.
 
     Raises
     ------
@@ -188,9 +169,7 @@ def slider(
             picture["source"], aspect, most = _figure_png(frame)
         elif title in slices:
             picture["source"], aspect = _png(_to_bytes(frame, limits, cmap)), columns / rows
-            if grid == "first sample":
-                picture["left"] = 50 / columns - 50 / frame.shape[1]
-                picture["bottom"] = 50 / rows - 50 / frame.shape[0]
+            picture |= _place(frame, slices[finest], grid)
         elif frame.ndim == 3 and frame.shape[2] in (3, 4):
             colours = frame if frame.dtype == np.uint8 else (np.clip(frame, 0, 1) * 255 + 0.5).astype(np.uint8)
             picture["source"], aspect = _png(colours), frame.shape[1] / frame.shape[0]
@@ -210,6 +189,14 @@ def slider(
     return Viewer(_html(config, pictures, caption), caption)
 
 
+def _place(image: npt.NDArray, finest: npt.NDArray, grid: str) -> dict[str, float]:
+    """Offset in percent of the field of view that puts sample 0 over sample 0 of the image with the most pixels."""
+    centred = grid == "first sample"
+    (height, width), (rows, columns) = finest.shape, image.shape
+    left, bottom = 50 / width - 50 / columns, 50 / height - 50 / rows
+    return {"left": left if centred else 0.0, "bottom": bottom if centred else 0.0}
+
+
 def _window(window: tuple[float, float] | None, first: npt.NDArray) -> tuple[float, float]:
     low, high = window or default_window(np.nan_to_num(np.asarray(first, dtype=float)))
     if not high > low:
@@ -218,9 +205,7 @@ def _window(window: tuple[float, float] | None, first: npt.NDArray) -> tuple[flo
 
 
 def _pixel_size(pixel_size: float | Mapping[str, float] | None, finest: str) -> float | None:
-    if isinstance(pixel_size, Mapping):
-        return pixel_size.get(finest)
-    return pixel_size
+    return pixel_size.get(finest) if isinstance(pixel_size, Mapping) else pixel_size
 
 
 def _to_bytes(image: npt.NDArray, window: tuple[float, float], cmap: str) -> npt.NDArray[np.uint8]:

@@ -2,13 +2,16 @@
 
 import html
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+import numpy as np
+
 from medsr_course.runtime import CourseError
+from medsr_course.types import Array
 
 
 class Wrong(Exception):
@@ -88,6 +91,21 @@ def answer(fn: Callable, *args: Any, **kwargs: Any) -> Any:
     if result is None:
         raise Wrong(None)
     return result
+
+
+def shaped(got: Any, shape: tuple[int, ...], why: str, dtype: type | None = None) -> Array:
+    """Return an answer as an array; ``Wrong(why)``, its ``{}`` the answer's shape, where that is not ``shape``."""
+    got = np.asarray(got, dtype)
+    if got.shape != shape:
+        raise Wrong(why.format(got.shape))
+    return got
+
+
+def recognise(got: Any, known: Iterable[tuple[Any, str]], rtol: float = 1e-5, atol: float = 1e-8) -> None:
+    """Raise ``Wrong(why)`` for the first pair (wrong answer, why) of ``known`` that the answer is close to."""
+    for wrong, why in known:
+        if np.allclose(got, wrong, rtol, atol):
+            raise Wrong(why)
 
 
 def check(name: str, fn: Any) -> None:

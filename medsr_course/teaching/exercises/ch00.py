@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, recognise, shaped
 
 
 def _check_psnr(fn):
@@ -10,24 +10,21 @@ def _check_psnr(fn):
     for shape in ((8, 8), (7, 5), (3, 6, 9)):
         target = rng.random(shape) * 300
         image = target * 1.3 + 20 * rng.standard_normal(shape)
-        got, right = answer(fn, target, image), my_psnr(target, image)
-        if np.ndim(got):
-            raise Wrong("the PSNR of an image is one number, and yours is an array: average the squared error")
+        why = "the PSNR of an image is one number, and yours is an array: average the squared error"
+        got, right = shaped(answer(fn, target, image), (), why), my_psnr(target, image)
         if np.isclose(got, right, rtol=1e-6):
             continue
         error = image - target
         mse, top = np.mean(error**2), target.max()
-        tempting = {
-            10 * np.log10(image.max() ** 2 / mse): "the range is the target's maximum, not the image's",
-            10 * np.log10(top / mse): "the range is squared, as the error is: R² over the mean squared error",
-            10 * np.log(top**2 / mse): "decibels take the logarithm to base 10: np.log is the natural one",
-            10 * np.log10(mse / top**2): "the fraction is upside down: a smaller error must give a larger PSNR",
-            20 * np.log10(top / np.mean(np.abs(error))): "average the squared error, not the absolute one",
-            10 * np.log10(top / np.sqrt(mse)): "10 goes with the squares; with their roots it is 20",
-        }
-        for value, why in tempting.items():
-            if np.isclose(got, value, rtol=1e-6):
-                raise Wrong(why)
+        tempting = (
+            (10 * np.log10(image.max() ** 2 / mse), "the range is the target's maximum, not the image's"),
+            (10 * np.log10(top / mse), "the range is squared, as the error is: R² over the mean squared error"),
+            (10 * np.log(top**2 / mse), "decibels take the logarithm to base 10: np.log is the natural one"),
+            (10 * np.log10(mse / top**2), "the fraction is upside down: a smaller error must give a larger PSNR"),
+            (20 * np.log10(top / np.mean(np.abs(error))), "average the squared error, not the absolute one"),
+            (10 * np.log10(top / np.sqrt(mse)), "10 goes with the squares; with their roots it is 20"),
+        )
+        recognise(got, tempting, rtol=1e-6)
         raise Wrong(f"expected {right:.3f} dB for a {shape} image, and got {float(got):.3f}")
 
 
@@ -48,8 +45,7 @@ def _check_window(fn):
         got, right = answer(fn, image, low, high), my_window(before, low, high)
         if not np.array_equal(image, before):
             raise Wrong("the image you were given has changed: work on a copy")
-        if np.shape(got) != shape:
-            raise Wrong(f"a {shape} image must come back as {shape}, and yours is {np.shape(got)}")
+        shaped(got, shape, f"a {shape} image must come back as {shape}, and yours is {{}}")
         if np.allclose(got, right, atol=1e-6):
             continue
         free = (before - low) / (high - low)
@@ -60,9 +56,7 @@ def _check_window(fn):
             (np.clip((before - low) / high, 0, 1), "divide by the width of the window, high − low, not by high"),
             (np.clip(before / (high - low), 0, 1), "subtract low first, so that it becomes 0"),
         )
-        for value, why in tempting:
-            if np.allclose(got, value, atol=1e-6):
-                raise Wrong(why)
+        recognise(got, tempting, atol=1e-6)
         raise Wrong(f"in the window {low} … {high} the values are not (image − low) / (high − low), clipped to 0 … 1")
 
 
@@ -81,8 +75,7 @@ def _check_block_mean(fn):
         got, right = np.asarray(answer(fn, image, scale)), my_block_mean(image, scale)
         if got.shape == (w // scale, h // scale) and h != w:
             raise Wrong("rows and columns are exchanged")
-        if got.shape != right.shape:
-            raise Wrong(f"a {h} × {w} image in blocks of {scale} × {scale} has shape {right.shape}, not {got.shape}")
+        shaped(got, right.shape, f"a {h} × {w} image in blocks of {scale} × {scale} has shape {right.shape}, not {{}}")
         if np.allclose(got, right, atol=1e-6):
             continue
         tempting = (
@@ -95,9 +88,7 @@ def _check_block_mean(fn):
                 "neighbouring pixels do not end up in one block: reshape to (h / scale, scale, w / scale, scale)",
             ),
         )
-        for value, why in tempting:
-            if np.allclose(got, value, atol=1e-6):
-                raise Wrong(why)
+        recognise(got, tempting, atol=1e-6)
         raise Wrong(f"the values are not the means of blocks of {scale} × {scale} pixels")
 
 

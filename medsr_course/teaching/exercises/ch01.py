@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 _CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
 _NAMED = {  # what the outputs at (0,0), (0,1), (1,0), (1,1) would be instead
@@ -22,8 +22,7 @@ def _check_xor(fn):
     except (TypeError, ValueError):
         raise Wrong("return four things: w1, b1, w2, b2") from None
     for name, part, shape in (("w1", w1, (2, 2)), ("b1", b1, (2,)), ("w2", w2, (2,)), ("b2", b2, ())):
-        if part.shape != shape:
-            raise Wrong(f"{name} should have the shape {shape}, and yours has {part.shape}")
+        shaped(part, shape, f"{name} should have the shape {shape}, and yours has {{}}")
     hidden = (_CORNERS @ w1 + b1 > 0).astype(float)
     got = tuple((hidden @ w2 + b2 > 0).astype(int).tolist())
     if got == (0, 1, 1, 0):
@@ -64,8 +63,7 @@ def _judge_relu(got, x, w, b, slope):
     if len(got) != 3:
         raise Wrong(f"return three arrays, by x, by w and by b, not {len(got)}")
     for name, part, right in zip("xwb", got, want, strict=True):
-        if part.shape != right.shape:
-            raise Wrong(f"the derivative by {name} should have the shape of {name}, {right.shape}, not {part.shape}")
+        shaped(part, right.shape, f"the derivative by {name} should have the shape of {name}, {right.shape}, not {{}}")
     if all(np.allclose(part, right) for part, right in zip(got, want, strict=True)):
         return
     straight = [slope @ w.T, x.T @ slope, slope.sum(axis=0)]
@@ -137,7 +135,7 @@ def _check_early(fn):
     want = [early_stopping(*case) for case in cases]
     if got == want:
         return
-    for wrong, why in _EARLY_MISTAKES:  # the whole series tells mistakes apart, a single answer does not
+    for wrong, why in _EARLY_MISTAKES.values():  # the whole series tells mistakes apart, a single answer does not
         if got == [wrong(*case) for case in cases]:
             raise Wrong(why)
     k = next(i for i in range(len(cases)) if got[i] != want[i])
@@ -164,10 +162,6 @@ def _early_by_slices(losses, patience):
     return int(np.argmin(losses))
 
 
-def _stop_epoch(losses, patience):
-    return min(early_stopping(losses, patience) + patience, len(losses) - 1)
-
-
 def _compared_with_last(losses, patience):
     waited, stop = 0, len(losses)
     for epoch in range(1, len(losses)):
@@ -178,13 +172,28 @@ def _compared_with_last(losses, patience):
     return int(np.argmin(losses[:stop]))
 
 
-_EARLY_MISTAKES = (
-    (lambda losses, patience: int(np.argmin(losses)), "the best of *all* epochs may never be reached: training stops"),
-    (_stop_epoch, "that is the epoch where training stops; keep the best one before it"),
-    (lambda losses, patience: early_stopping(losses, patience + 1), "you wait one epoch longer than `patience`"),
-    (_compared_with_last, "a loss counts as progress only below the *best* so far, not below the one before"),
-    (lambda losses, patience: early_stopping(losses, patience) + 1, "one too high everywhere: epochs count from 0"),
-)
+_EARLY_MISTAKES = {
+    "best of all": (
+        lambda losses, patience: int(np.argmin(losses)),
+        "the best of *all* epochs may never be reached: training stops",
+    ),
+    "epoch of the stop": (
+        lambda losses, patience: min(early_stopping(losses, patience) + patience, len(losses) - 1),
+        "that is the epoch where training stops; keep the best one before it",
+    ),
+    "too patient": (
+        lambda losses, patience: early_stopping(losses, patience + 1),
+        "you wait one epoch longer than `patience`",
+    ),
+    "compared with the last": (
+        _compared_with_last,
+        "a loss counts as progress only below the *best* so far, not below the one before",
+    ),
+    "counted from 1": (
+        lambda losses, patience: early_stopping(losses, patience) + 1,
+        "one too high everywhere: epochs count from 0",
+    ),
+}
 
 EXERCISES = [
     Exercise(
@@ -224,12 +233,6 @@ EXERCISES = [
         "Keep two things: the best epoch so far, and how many epochs have passed since. Stop when that is `patience`.",
         early_stopping,
         alternatives=(_early_by_slices,),
-        mistakes={
-            "best of all": lambda losses, patience: int(np.argmin(losses)),
-            "epoch of the stop": _stop_epoch,
-            "too patient": lambda losses, patience: early_stopping(losses, patience + 1),
-            "compared with the last": _compared_with_last,
-            "counted from 1": lambda losses, patience: early_stopping(losses, patience) + 1,
-        },
+        mistakes={name: wrong for name, (wrong, _) in _EARLY_MISTAKES.items()},
     ),
 ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, recognise, shaped
 
 
 def receptive_field(kernels, strides, dilations):
@@ -26,38 +26,37 @@ def _field_sum(kernels, strides, dilations):
     return int(sum(d * (k - 1) * j + 1 for k, d, j in zip(kernels, dilations, jumps, strict=True)))
 
 
-def _field_without_strides(kernels, strides, dilations):
-    return receptive_field(kernels, [1] * len(kernels), dilations)
-
-
 def _field_stride_too_early(kernels, strides, dilations):
     jumps = np.cumprod(strides)
     return int(1 + sum(d * (k - 1) * j for k, d, j in zip(kernels, dilations, jumps, strict=True)))
 
 
-def _field_without_dilations(kernels, strides, dilations):
-    return receptive_field(kernels, strides, [1] * len(kernels))
-
-
-def _field_spread_twice(kernels, strides, dilations):
-    return receptive_field([k + 1 for k in kernels], strides, dilations)
-
-
-def _field_off_by_one(kernels, strides, dilations):
-    return receptive_field(kernels, strides, dilations) - 1
-
-
-_FIELD_REASONS = (
-    (_field_off_by_one, "one pixel short: without any layer a pixel already sees itself, so start at 1."),
-    (_field_sum, "each layer added 1 too many: neighbouring windows overlap, so a layer adds d·(k − 1) pixels, not k."),
-    (
-        _field_without_strides,
+_FIELD_MISTAKES = {
+    "starts at 0": (
+        lambda kernels, strides, dilations: receptive_field(kernels, strides, dilations) - 1,
+        "one pixel short: without any layer a pixel already sees itself, so start at 1.",
+    ),
+    "kernels summed": (
+        _field_sum,
+        "each layer added 1 too many: neighbouring windows overlap, so a layer adds d·(k − 1) pixels, not k.",
+    ),
+    "no strides": (
+        lambda kernels, strides, dilations: receptive_field(kernels, [1] * len(kernels), dilations),
         "strides are ignored: after a stride of 2, neighbours of the next layer lie 2 apart.",
     ),
-    (_field_stride_too_early, "a stride acts on the layers after its own, not on its own window."),
-    (_field_without_dilations, "dilations are ignored: a kernel of k spans d·(k − 1) + 1 pixels."),
-    (_field_spread_twice, "a kernel of k pixels has k − 1 steps from end to end; count the steps."),
-)
+    "stride on its own layer": (
+        _field_stride_too_early,
+        "a stride acts on the layers after its own, not on its own window.",
+    ),
+    "no dilations": (
+        lambda kernels, strides, dilations: receptive_field(kernels, strides, [1] * len(kernels)),
+        "dilations are ignored: a kernel of k spans d·(k − 1) + 1 pixels.",
+    ),
+    "k steps for k pixels": (
+        lambda kernels, strides, dilations: receptive_field([k + 1 for k in kernels], strides, dilations),
+        "a kernel of k pixels has k − 1 steps from end to end; count the steps.",
+    ),
+}
 
 
 def _check_field(fn):
@@ -71,9 +70,7 @@ def _check_field(fn):
         expected = receptive_field(*case)
         if np.isclose(got, expected):
             continue
-        for wrong, why in _FIELD_REASONS:
-            if np.isclose(got, wrong(*case)):
-                raise Wrong(why)
+        recognise(got, ((wrong(*case), why) for wrong, why in _FIELD_MISTAKES.values()))
         raise Wrong(f"kernels, strides, dilations {case} see {expected} pixels, not {float(got):g}.")
 
 
@@ -89,38 +86,32 @@ def _energy_by_enumeration(v, W, a, b):
     return -top - np.log(np.exp(exponent - top[:, None]).sum(1))
 
 
-def _energy_sign(v, W, a, b):
-    return -free_energy(v, W, a, b)
-
-
-def _energy_no_visible_bias(v, W, a, b):
-    return -np.logaddexp(0, v @ W + b).sum(1)
-
-
-def _energy_no_hidden_bias(v, W, a, b):
-    return free_energy(v, W, a, 0 * b)
-
-
-def _energy_only_hidden_on(v, W, a, b):
-    return -v @ a - (v @ W + b).sum(1)
-
-
-def _energy_best_hidden(v, W, a, b):
-    return -v @ a - np.maximum(v @ W + b, 0).sum(1)
-
-
-def _energy_log_outside(v, W, a, b):
-    return -v @ a - np.log(1 + np.exp((v @ W + b).sum(1)))
-
-
-_ENERGY_REASONS = (
-    (_energy_sign, "the sign is wrong: probable states have a low free energy."),
-    (_energy_no_visible_bias, "the visible bias is missing: −a·v belongs to it."),
-    (_energy_no_hidden_bias, "the hidden bias b is missing inside the logarithm."),
-    (_energy_only_hidden_on, "this is the energy with all hidden units on; each one must be summed over 0 *and* 1."),
-    (_energy_best_hidden, "this takes the best hidden state only; the logarithm of the sum over both is softer."),
-    (_energy_log_outside, "sum over the hidden units outside the logarithm: independent units multiply, logs add."),
-)
+_ENERGY_MISTAKES = {
+    "sign": (
+        lambda v, W, a, b: -free_energy(v, W, a, b),
+        "the sign is wrong: probable states have a low free energy.",
+    ),
+    "no visible bias": (
+        lambda v, W, a, b: -np.logaddexp(0, v @ W + b).sum(1),
+        "the visible bias is missing: −a·v belongs to it.",
+    ),
+    "no hidden bias": (
+        lambda v, W, a, b: free_energy(v, W, a, 0 * b),
+        "the hidden bias b is missing inside the logarithm.",
+    ),
+    "hidden units all on": (
+        lambda v, W, a, b: -v @ a - (v @ W + b).sum(1),
+        "this is the energy with all hidden units on; each one must be summed over 0 *and* 1.",
+    ),
+    "best hidden state": (
+        lambda v, W, a, b: -v @ a - np.maximum(v @ W + b, 0).sum(1),
+        "this takes the best hidden state only; the logarithm of the sum over both is softer.",
+    ),
+    "logarithm outside": (
+        lambda v, W, a, b: -v @ a - np.log(1 + np.exp((v @ W + b).sum(1))),
+        "sum over the hidden units outside the logarithm: independent units multiply, logs add.",
+    ),
+}
 
 
 def _check_energy(fn):
@@ -129,13 +120,10 @@ def _check_energy(fn):
         v = rng.integers(2, size=(n, visible)).astype(float)
         W, a, b = rng.normal(size=(visible, hidden)), rng.normal(size=visible), rng.normal(size=hidden)
         got = np.asarray(answer(fn, v.copy(), W.copy(), a.copy(), b.copy()))
-        if got.shape != (n,):
-            raise Wrong(f"one number per row of v is asked for, shape {(n,)}; yours has shape {got.shape}.")
+        shaped(got, (n,), f"one number per row of v is asked for, shape {(n,)}; yours has shape {{}}.")
         if np.allclose(got, free_energy(v, W, a, b), atol=1e-6):
             continue
-        for wrong, why in _ENERGY_REASONS:
-            if np.allclose(got, wrong(v, W, a, b), atol=1e-6):
-                raise Wrong(why)
+        recognise(got, ((wrong(v, W, a, b), why) for wrong, why in _ENERGY_MISTAKES.values()), atol=1e-6)
         raise Wrong("the numbers differ from −log Σ_h exp(−E(v, h)): write that sum for one hidden unit first.")
 
 
@@ -154,33 +142,28 @@ def _returns_by_matrix(rewards, gamma):
     return np.where(ahead >= 0, float(gamma) ** np.maximum(ahead, 0), 0) @ np.asarray(rewards)
 
 
-def _returns_backward_looking(rewards, gamma):
-    return returns(rewards[::-1], gamma)[::-1]
-
-
-def _returns_undiscounted(rewards, gamma):
-    return returns(rewards, 1.0)
-
-
-def _returns_from_the_start(rewards, gamma):
-    return returns(rewards * gamma ** np.arange(len(rewards)), 1.0)
-
-
-def _returns_without_now(rewards, gamma):
-    return returns(rewards, gamma) - rewards
-
-
-def _returns_total(rewards, gamma):
-    return np.full(len(rewards), returns(rewards, gamma)[0])
-
-
-_RETURNS_REASONS = (
-    (_returns_backward_looking, "these sums look back; an action can only earn what comes after it."),
-    (_returns_undiscounted, "gamma is not used: a reward k steps ahead counts γ to the power k."),
-    (_returns_from_the_start, "the discount counts from the beginning of the game; count from step t instead."),
-    (_returns_without_now, "the reward of step t itself is missing."),
-    (_returns_total, "every step got the whole game's return; rewards before t are not to its credit."),
-)
+_RETURNS_MISTAKES = {
+    "looks back": (
+        lambda rewards, gamma: returns(rewards[::-1], gamma)[::-1],
+        "these sums look back; an action can only earn what comes after it.",
+    ),
+    "not discounted": (
+        lambda rewards, gamma: returns(rewards, 1.0),
+        "gamma is not used: a reward k steps ahead counts γ to the power k.",
+    ),
+    "discounted from the start": (
+        lambda rewards, gamma: returns(rewards * gamma ** np.arange(len(rewards)), 1.0),
+        "the discount counts from the beginning of the game; count from step t instead.",
+    ),
+    "reward of now missing": (
+        lambda rewards, gamma: returns(rewards, gamma) - rewards,
+        "the reward of step t itself is missing.",
+    ),
+    "whole game for all": (
+        lambda rewards, gamma: np.full(len(rewards), returns(rewards, gamma)[0]),
+        "every step got the whole game's return; rewards before t are not to its credit.",
+    ),
+}
 
 
 def _check_returns(fn):
@@ -188,13 +171,10 @@ def _check_returns(fn):
     for steps, gamma in ((6, 0.9), (9, 0.5)):
         rewards = rng.normal(size=steps)
         got = np.asarray(answer(fn, rewards.copy(), gamma))
-        if got.shape != (steps,):
-            raise Wrong(f"one return per step is asked for, shape {(steps,)}; yours has shape {got.shape}.")
+        shaped(got, (steps,), f"one return per step is asked for, shape {(steps,)}; yours has shape {{}}.")
         if np.allclose(got, returns(rewards, gamma), atol=1e-9):
             continue
-        for wrong, why in _RETURNS_REASONS:
-            if np.allclose(got, wrong(rewards, gamma), atol=1e-9):
-                raise Wrong(why)
+        recognise(got, ((wrong(rewards, gamma), why) for wrong, why in _RETURNS_MISTAKES.values()), atol=1e-9)
         raise Wrong("the last return is the last reward; each earlier one is its reward plus γ times the next return.")
 
 
@@ -206,14 +186,7 @@ EXERCISES = [
         hint="Keep two numbers: the side so far, and how many input pixels lie between two neighbours of this layer.",
         reference=receptive_field,
         alternatives=(_field_backwards,),
-        mistakes={
-            "kernels summed": _field_sum,
-            "no strides": _field_without_strides,
-            "stride on its own layer": _field_stride_too_early,
-            "no dilations": _field_without_dilations,
-            "k steps for k pixels": _field_spread_twice,
-            "starts at 0": _field_off_by_one,
-        },
+        mistakes={name: wrong for name, (wrong, _) in _FIELD_MISTAKES.items()},
     ),
     Exercise(
         name="02-free-energy",
@@ -222,14 +195,7 @@ EXERCISES = [
         hint="One hidden unit with drive x contributes exp(0) + exp(x). np.logaddexp(0, x) is log(1 + exp(x)), safely.",
         reference=free_energy,
         alternatives=(_energy_by_enumeration,),
-        mistakes={
-            "sign": _energy_sign,
-            "no visible bias": _energy_no_visible_bias,
-            "no hidden bias": _energy_no_hidden_bias,
-            "hidden units all on": _energy_only_hidden_on,
-            "best hidden state": _energy_best_hidden,
-            "logarithm outside": _energy_log_outside,
-        },
+        mistakes={name: wrong for name, (wrong, _) in _ENERGY_MISTAKES.items()},
     ),
     Exercise(
         name="02-returns",
@@ -238,12 +204,6 @@ EXERCISES = [
         hint="Walk backwards: the return of a step is its reward plus gamma times the return of the next step.",
         reference=returns,
         alternatives=(_returns_by_matrix,),
-        mistakes={
-            "looks back": _returns_backward_looking,
-            "not discounted": _returns_undiscounted,
-            "discounted from the start": _returns_from_the_start,
-            "reward of now missing": _returns_without_now,
-            "whole game for all": _returns_total,
-        },
+        mistakes={name: wrong for name, (wrong, _) in _RETURNS_MISTAKES.items()},
     ),
 ]

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _same_shape(out, expected, what):
-    out = np.asarray(out)
-    if out.shape != np.shape(expected):
-        raise Wrong(f"the result has shape {out.shape}; {what} has shape {np.shape(expected)}.")
+    shape = np.shape(expected)
+    out = shaped(out, shape, f"the result has shape {{}}; {what} has shape {shape}.")
     if not np.all(np.isfinite(out)):
         raise Wrong("the result holds NaN or infinity.")
     return out

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import special
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, recognise, shaped
 
 
 def psnr_inside(target, image, mask):
@@ -17,43 +17,33 @@ def _psnr_by_rmse(target, image, mask):
     return 20 * np.log10(target.max() / np.sqrt((error**2).sum() / np.count_nonzero(mask)))
 
 
-def _psnr_range_of_the_mask(target, image, mask):
-    return psnr_inside(target, image, mask) + 20 * np.log10(target[mask].max() / target.max())
-
-
-def _psnr_full_field(target, image, mask):
-    return 10 * np.log10(target.max() ** 2 / np.mean((target - image) ** 2))
-
-
-def _psnr_divided_by_all(target, image, mask):
-    return 10 * np.log10(target.max() ** 2 / np.mean((mask * (target - image)) ** 2))
-
-
-def _psnr_twice(target, image, mask):
-    return 2 * psnr_inside(target, image, mask)
-
-
-def _psnr_natural(target, image, mask):
-    return psnr_inside(target, image, mask) * np.log(10)
-
-
-def _psnr_rmse_as_mse(target, image, mask):
-    rmse = np.sqrt(np.mean((target[mask] - image[mask]) ** 2))
-    return 10 * np.log10(target.max() ** 2 / rmse)
-
-
-_PSNR_REASONS = (
-    (_psnr_range_of_the_mask, "the range is taken inside the mask only; it is the maximum of the whole target."),
-    (_psnr_full_field, "the error is averaged over all voxels; average it inside the mask only."),
-    (
-        _psnr_divided_by_all,
+_PSNR_MISTAKES = {
+    "range of the mask": (
+        lambda t, x, mask: psnr_inside(t, x, mask) + 20 * np.log10(t[mask].max() / t.max()),
+        "the range is taken inside the mask only; it is the maximum of the whole target.",
+    ),
+    "error of the full field": (
+        lambda t, x, mask: 10 * np.log10(t.max() ** 2 / np.mean((t - x) ** 2)),
+        "the error is averaged over all voxels; average it inside the mask only.",
+    ),
+    "divided by all voxels": (
+        lambda t, x, mask: 10 * np.log10(t.max() ** 2 / np.mean((mask * (t - x)) ** 2)),
         "the error outside the mask is set to zero but still counted in the mean: divide by the number of "
         "voxels inside.",
     ),
-    (_psnr_twice, "twice too large: it is 10·log10 of R²/MSE, or 20·log10 of R/RMSE, not a mixture."),
-    (_psnr_natural, "np.log is the natural logarithm; decibels need np.log10."),
-    (_psnr_rmse_as_mse, "the root of the error was taken: divide R² by the MSE itself."),
-)
+    "20 log10 of squares": (
+        lambda t, x, mask: 2 * psnr_inside(t, x, mask),
+        "twice too large: it is 10·log10 of R²/MSE, or 20·log10 of R/RMSE, not a mixture.",
+    ),
+    "natural logarithm": (
+        lambda t, x, mask: psnr_inside(t, x, mask) * np.log(10),
+        "np.log is the natural logarithm; decibels need np.log10.",
+    ),
+    "RMSE for MSE": (
+        lambda t, x, mask: 10 * np.log10(t.max() ** 2 / np.sqrt(np.mean((t[mask] - x[mask]) ** 2))),
+        "the root of the error was taken: divide R² by the MSE itself.",
+    ),
+}
 
 
 def _check_psnr(fn):
@@ -69,9 +59,7 @@ def _check_psnr(fn):
             raise Wrong(f"return one number; yours has shape {np.shape(got)}.")
         if np.isclose(got, psnr_inside(target, image, mask), atol=1e-6):
             continue
-        for wrong, why in _PSNR_REASONS:
-            if np.isclose(got, wrong(target, image, mask), atol=1e-6):
-                raise Wrong(why)
+        recognise(got, ((wrong(target, image, mask), why) for wrong, why in _PSNR_MISTAKES.values()), atol=1e-6)
         raise Wrong(f"expected {psnr_inside(target, image, mask):.2f} dB, got {float(got):.2f} dB.")
 
 
@@ -86,44 +74,33 @@ def _amplitude_by_variance(magnitudes, sigma):
     return np.sqrt(np.clip(second_moment - 2 * sigma**2, 0, None))
 
 
-def _amplitude_sigma_once(magnitudes, sigma):
-    return np.sqrt(np.maximum(np.mean(magnitudes**2, axis=0) - sigma**2, 0))
-
-
-def _amplitude_mean_first(magnitudes, sigma):
-    return np.sqrt(np.maximum(np.mean(magnitudes, axis=0) ** 2 - 2 * sigma**2, 0))
-
-
-def _amplitude_floor_subtracted(magnitudes, sigma):
-    return np.maximum(np.mean(magnitudes, axis=0) - sigma * np.sqrt(np.pi / 2), 0)
-
-
 def _amplitude_no_clip(magnitudes, sigma):
     with np.errstate(invalid="ignore"):
         return np.sqrt(np.mean(magnitudes**2, axis=0) - 2 * sigma**2)
 
 
-def _amplitude_no_root(magnitudes, sigma):
-    return np.maximum(np.mean(magnitudes**2, axis=0) - 2 * sigma**2, 0)
-
-
-def _amplitude_absolute(magnitudes, sigma):
-    return np.sqrt(np.abs(np.mean(magnitudes**2, axis=0) - 2 * sigma**2))
-
-
-_AMPLITUDE_REASONS = (
-    (
-        _amplitude_sigma_once,
+_AMPLITUDE_MISTAKES = {
+    "σ² once": (
+        lambda m, sigma: np.sqrt(np.maximum(np.mean(m**2, axis=0) - sigma**2, 0)),
         "σ² was subtracted once; two channels, real and imaginary, bring σ² each.",
     ),
-    (_amplitude_mean_first, "the mean was squared; take the mean of the squares, M² first."),
-    (
-        _amplitude_floor_subtracted,
+    "mean before square": (
+        lambda m, sigma: np.sqrt(np.maximum(np.mean(m, axis=0) ** 2 - 2 * sigma**2, 0)),
+        "the mean was squared; take the mean of the squares, M² first.",
+    ),
+    "floor subtracted": (
+        lambda m, sigma: np.maximum(np.mean(m, axis=0) - sigma * np.sqrt(np.pi / 2), 0),
         "the background's mean σ√(π/2) was subtracted everywhere; in bright voxels the bias is far smaller.",
     ),
-    (_amplitude_no_root, "this is the amplitude squared: take the root."),
-    (_amplitude_absolute, "a negative estimate was folded over by abs; it means 0."),
-)
+    "no root": (
+        lambda m, sigma: np.maximum(np.mean(m**2, axis=0) - 2 * sigma**2, 0),
+        "this is the amplitude squared: take the root.",
+    ),
+    "abs for clipping": (
+        lambda m, sigma: np.sqrt(np.abs(np.mean(m**2, axis=0) - 2 * sigma**2)),
+        "a negative estimate was folded over by abs; it means 0.",
+    ),
+}
 
 
 def _check_amplitude(fn):
@@ -135,15 +112,12 @@ def _check_amplitude(fn):
         magnitudes = np.abs(truth + sigma * noise)
         got = np.asarray(answer(fn, magnitudes.copy(), sigma))
         expected = true_amplitude(magnitudes, sigma)
-        if got.shape != expected.shape:
-            raise Wrong(f"the shape is {got.shape}, not {expected.shape}: average over the first axis.")
+        shaped(got, expected.shape, f"the shape is {{}}, not {expected.shape}: average over the first axis.")
         if np.isnan(got).any():
             raise Wrong("there are NaNs where the estimate of A² is negative: set it to 0 before the root.")
         if np.allclose(got, expected, atol=1e-9):
             continue
-        for wrong, why in _AMPLITUDE_REASONS:
-            if np.allclose(got, wrong(magnitudes, sigma), atol=1e-9):
-                raise Wrong(why)
+        recognise(got, ((wrong(magnitudes, sigma), why) for wrong, why in _AMPLITUDE_MISTAKES.values()), atol=1e-9)
         error = np.abs(got - expected).max() / sigma
         raise Wrong(f"off by up to {error:.2g} σ from √(mean of M² − 2σ²).")
 
@@ -165,30 +139,6 @@ def _mtf_full_transform(spread, spacing):
 def _mtf_of_the_edge(spread, spacing):
     transfer = np.abs(np.fft.rfft(spread))
     return np.fft.rfftfreq(len(spread), spacing), transfer / transfer[0]
-
-
-def _mtf_unscaled(spread, spacing):
-    return np.fft.rfftfreq(len(spread) - 1, spacing), np.abs(np.fft.rfft(np.diff(spread)))
-
-
-def _mtf_complex(spread, spacing):
-    transfer = np.fft.rfft(np.diff(spread))
-    return np.fft.rfftfreq(len(spread) - 1, spacing), transfer / transfer[0]
-
-
-def _mtf_per_sample(spread, spacing):
-    frequency, transfer = mtf(spread, spacing)
-    return frequency * spacing, transfer
-
-
-def _mtf_angular(spread, spacing):
-    frequency, transfer = mtf(spread, spacing)
-    return 2 * np.pi * frequency, transfer
-
-
-def _mtf_squared(spread, spacing):
-    frequency, transfer = mtf(spread, spacing)
-    return frequency, transfer**2
 
 
 def _check_mtf(fn):
@@ -229,14 +179,7 @@ EXERCISES = [
         hint="target[mask] picks the voxels inside; the range is target.max(), without the mask.",
         reference=psnr_inside,
         alternatives=(_psnr_by_rmse,),
-        mistakes={
-            "range of the mask": _psnr_range_of_the_mask,
-            "error of the full field": _psnr_full_field,
-            "divided by all voxels": _psnr_divided_by_all,
-            "20 log10 of squares": _psnr_twice,
-            "natural logarithm": _psnr_natural,
-            "RMSE for MSE": _psnr_rmse_as_mse,
-        },
+        mistakes={name: wrong for name, (wrong, _) in _PSNR_MISTAKES.items()},
     ),
     Exercise(
         name="04-true-amplitude",
@@ -245,14 +188,8 @@ EXERCISES = [
         hint="The mean of M² is A² + 2σ². Solve for A; nothing below 0 may reach the root.",
         reference=true_amplitude,
         alternatives=(_amplitude_by_variance,),
-        mistakes={
-            "σ² once": _amplitude_sigma_once,
-            "mean before square": _amplitude_mean_first,
-            "floor subtracted": _amplitude_floor_subtracted,
-            "not clipped": _amplitude_no_clip,
-            "no root": _amplitude_no_root,
-            "abs for clipping": _amplitude_absolute,
-        },
+        mistakes={name: wrong for name, (wrong, _) in _AMPLITUDE_MISTAKES.items()}
+        | {"not clipped": _amplitude_no_clip},
     ),
     Exercise(
         name="04-mtf",
@@ -263,11 +200,11 @@ EXERCISES = [
         alternatives=(_mtf_full_transform,),
         mistakes={
             "edge transformed": _mtf_of_the_edge,
-            "not scaled": _mtf_unscaled,
-            "complex": _mtf_complex,
-            "cycles per sample": _mtf_per_sample,
-            "angular frequency": _mtf_angular,
-            "squared": _mtf_squared,
+            "not scaled": lambda s, mm: (np.fft.rfftfreq(len(s) - 1, mm), np.abs(np.fft.rfft(np.diff(s)))),
+            "complex": lambda s, mm: (mtf(s, mm)[0], np.fft.rfft(np.diff(s)) / np.diff(s).sum()),
+            "cycles per sample": lambda s, mm: (mtf(s, mm)[0] * mm, mtf(s, mm)[1]),
+            "angular frequency": lambda s, mm: (2 * np.pi * mtf(s, mm)[0], mtf(s, mm)[1]),
+            "squared": lambda s, mm: (mtf(s, mm)[0], mtf(s, mm)[1] ** 2),
         },
     ),
 ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _check_zero_fill(fn):
@@ -14,12 +14,10 @@ def _check_zero_fill(fn):
 
 
 def _judge_zero_fill(got, volume, scales):
-    got = np.asarray(got)
     want = zero_fill_volume(volume, scales)
     size = f"a {'×'.join(map(str, volume.shape))} volume at scales {scales}"
     even = any(n % 2 == 0 and s > 1 for n, s in zip(volume.shape, scales, strict=True))
-    if got.shape != want.shape:
-        raise Wrong(f"{size} should come back as {want.shape}, and yours is {got.shape}")
+    got = shaped(got, want.shape, f"{size} should come back as {want.shape}, and yours is {{}}")
     if np.allclose(got, want, atol=1e-6):
         return
     if np.allclose(got * np.prod(scales), want, atol=1e-6):
@@ -85,10 +83,8 @@ def _zeros_at_the_end(volume, scales):
 def _check_cubic(fn):
     rng = np.random.default_rng()
     for t in (0.0, 0.5, *rng.uniform(0.05, 0.45, 3), *rng.uniform(0.55, 0.95, 3)):
-        got = np.asarray(answer(fn, float(t)), float)
-        want = cubic_weights(t)
-        if got.shape != (4,):
-            raise Wrong(f"four neighbours need four weights, and yours has shape {got.shape}")
+        why = "four neighbours need four weights, and yours has shape {}"
+        got, want = shaped(answer(fn, float(t)), (4,), why, float), cubic_weights(t)
         if np.allclose(got, want, atol=1e-6):
             continue
         if np.allclose(got, want[::-1], atol=1e-6):

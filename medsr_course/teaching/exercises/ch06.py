@@ -2,16 +2,15 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _check_rigid(fn):
     rng = np.random.default_rng()
     for degrees in (30.0, -75.0, float(rng.uniform(100, 170))):
         centre, shift = rng.uniform(5, 40, 2), rng.uniform(-9, 9, 2)
-        got = np.asarray(answer(fn, degrees, tuple(centre), tuple(shift)), float)
-        if got.shape != (3, 3):
-            raise Wrong(f"a matrix for points (row, column, 1) is 3 × 3, and yours has shape {got.shape}")
+        got = answer(fn, degrees, tuple(centre), tuple(shift))
+        got = shaped(got, (3, 3), "a matrix for points (row, column, 1) is 3 × 3, and yours has shape {}", float)
         want = rigid_matrix(degrees, centre, shift)
         if np.allclose(got, want, atol=1e-6):
             continue
@@ -63,9 +62,8 @@ def _check_shift(fn):
     for shape, shift in (((16, 21), (3, -5)), ((15, 12), (-4, 2)), ((20, 20), (-1, -7)), ((9, 14), (0, 6))):
         reference = rng.normal(size=shape)
         moved = np.roll(reference, [-d for d in shift], (0, 1)) + 0.1 * rng.normal(size=shape)
-        got = np.asarray(answer(fn, reference, moved), float)
-        if got.shape != (2,):
-            raise Wrong(f"a shift is two numbers, (dy, dx), and yours has shape {got.shape}")
+        why = "a shift is two numbers, (dy, dx), and yours has shape {}"
+        got = shaped(answer(fn, reference, moved), (2,), why, float)
         want, size = np.array(shift), np.array(shape)
         if np.allclose(got, want):
             continue
@@ -106,10 +104,9 @@ def _check_adjoint(fn):
     rng = np.random.default_rng()
     for shape, scale, shift in (((6, 9), 2, (1, 0)), ((5, 4), 3, (-1, 2)), ((4, 7), 4, (3, 1))):
         frame = rng.normal(size=shape)
-        got = np.asarray(answer(fn, frame, shift, scale), float)
         want = back_project_one(frame, shift, scale)
-        if got.shape != want.shape:
-            raise Wrong(f"a {shape} frame at ×{scale} should come back as {want.shape}, and yours is {got.shape}")
+        why = f"a {shape} frame at ×{scale} should come back as {want.shape}, and yours is {{}}"
+        got = shaped(answer(fn, frame, shift, scale), want.shape, why, float)
         if np.allclose(got, want, atol=1e-6):
             continue
         if np.allclose(got, want * scale**2, atol=1e-6):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _check_signal_behind(fn):
@@ -16,8 +16,7 @@ def _check_signal_behind(fn):
 
 def _judge_signal_behind(got, mean_square, sigma):
     want = signal_behind(mean_square, sigma)
-    if got.shape != want.shape:
-        raise Wrong(f"{want.shape} went in, {got.shape} came back: one value for each one given")
+    shaped(got, want.shape, f"{want.shape} went in, {{}} came back: one value for each one given")
     if np.allclose(got, want, rtol=1e-5, atol=1e-9):
         return
     if not np.isfinite(got).all():
@@ -60,8 +59,7 @@ def _check_hide(fn):
 
 def _judge_hide(got, image, hidden):
     want = hide(image, hidden)
-    if got.shape != image.shape:
-        raise Wrong(f"the image is {image.shape}, and yours came back as {got.shape}")
+    shaped(got, image.shape, f"the image is {image.shape}, and yours came back as {{}}")
     if np.allclose(got, want):
         return
     if np.allclose(got, image):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _check_judge(fn):
@@ -64,8 +64,7 @@ def _check_power(fn):
     for (h, w), a in (((6, 8), 0.6), ((7, 5), 1.7), ((8, 9), 0.9)):
         first, second = 30 * rng.random((h, w)) + rng.normal(0, 2, (2, h, w))
         got = np.asarray(answer(fn, first.copy(), second.copy(), a))
-        if got.shape != (h, w):
-            raise Wrong(f"the spectrum should be {(h, w)} here, one value for each coefficient; yours is {got.shape}")
+        shaped(got, (h, w), f"the spectrum should be {(h, w)} here, one value for each coefficient; yours is {{}}")
         _judge_power(got, first, second, a)
 
 
@@ -108,8 +107,7 @@ def _check_effective(fn):
 
 
 def _judge_effective(got, answers):
-    if np.shape(got) != ():
-        raise Wrong("return one number")
+    shaped(got, (), "return one number")
     want = effective_answers(answers)
     if np.isclose(got, want, rtol=1e-6):
         return

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _check_space_to_depth(fn):
@@ -14,8 +14,7 @@ def _check_space_to_depth(fn):
 
 def _judge_space_to_depth(got, y, s):
     want = space_to_depth(y, s)
-    if got.shape != want.shape:
-        raise Wrong(f"{y.shape} at s = {s} should come back as {want.shape}, and yours is {got.shape}")
+    shaped(got, want.shape, f"{y.shape} at s = {s} should come back as {want.shape}, and yours is {{}}")
     if np.array_equal(got, want):
         return
     if np.array_equal(got, _by_column(y, s)):
@@ -109,8 +108,7 @@ def _judge_keep_measured(got, fine, coarse, s):
     from medsr_course.physics.acquisition import kspace_crop
     from medsr_course.physics.interpolation import zero_fill
 
-    if got.shape != fine.shape:
-        raise Wrong(f"the answer should be as fine as what came in, {fine.shape}, and yours is {got.shape}")
+    shaped(got, fine.shape, f"the answer should be as fine as what came in, {fine.shape}, and yours is {{}}")
     if np.allclose(got, keep_measured(fine, coarse, s), atol=1e-6):
         return
     if np.allclose(got, fine, atol=1e-6):

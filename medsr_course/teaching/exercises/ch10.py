@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _check_thick_slice(fn):
@@ -17,8 +17,7 @@ def _check_thick_slice(fn):
 
 def _judge_thick_slice(got, stack, weights, spacing):
     want = thick_slices(stack, weights, spacing)
-    if got.shape != want.shape:
-        raise Wrong(f"{stack.shape[0]} thin slices {spacing} apart make {want.shape}, and yours is {got.shape}")
+    shaped(got, want.shape, f"{stack.shape[0]} thin slices {spacing} apart make {want.shape}, and yours is {{}}")
     if np.allclose(got, want):
         return
     if np.allclose(got, _darker_at_the_ends(stack, weights, spacing)):

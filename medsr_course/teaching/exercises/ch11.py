@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _check_soft_threshold(fn):
@@ -17,8 +17,7 @@ def _check_soft_threshold(fn):
 
 
 def _judge_soft_threshold(got, c, t):
-    if got.shape != c.shape:
-        raise Wrong(f"{c.shape} coefficients should come back as {c.shape}, and yours is {got.shape}")
+    shaped(got, c.shape, f"{c.shape} coefficients should come back as {c.shape}, and yours is {{}}")
     if not np.isfinite(got).all():
         raise Wrong("a coefficient of exactly 0 has no phase to divide by: it must come back as 0")
     if np.allclose(got, soft_threshold(c, t)):
@@ -109,8 +108,7 @@ def _check_merge(fn):
 
 
 def _judge_merge(got, k, y, mask, e, s):
-    if got.shape != k.shape:
-        raise Wrong(f"k-space {k.shape} should come back as {k.shape}, and yours is {got.shape}")
+    shaped(got, k.shape, f"k-space {k.shape} should come back as {k.shape}, and yours is {{}}")
     if not np.isfinite(got).all():
         raise Wrong("with s = 0 you divide by zero: write the weights as e²/(e² + s²) and s²/(e² + s²)")
     if np.allclose(got, merge(k, y, mask, e, s)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _check_losses(fn):
@@ -10,8 +10,7 @@ def _check_losses(fn):
     for count in (4, 7, 16):
         real, made = rng.normal(1.0, 1.5, count), rng.normal(-1.0, 1.5, count)
         got = answer(fn, real.copy(), made.copy())
-        if np.shape(got) != (2,):
-            raise Wrong("return two numbers, (discriminator_loss, generator_loss)")
+        shaped(got, (2,), "return two numbers, (discriminator_loss, generator_loss)")
         _judge_losses(np.asarray(got, float), real, made)
 
 
@@ -60,8 +59,7 @@ def _check_detection(fn):
     for count, alarms in ((400, 0.05), (333, 0.1), (1001, 0.02)):
         empty, lesions = rng.normal(0.01, 0.05, count), rng.normal(0.09, 0.06, count // 3)
         got = answer(fn, empty.copy(), lesions.copy(), alarms)
-        if np.shape(got) != (2,):
-            raise Wrong("return two numbers, (threshold, rate)")
+        shaped(got, (2,), "return two numbers, (threshold, rate)")
         _judge_detection(float(got[0]), float(got[1]), empty, lesions, alarms)
 
 
@@ -123,8 +121,7 @@ def _check_consistent(fn):
         n, h, w = shape
         image = rng.normal(1, 1, (n, scale * h, scale * w))
         got = np.asarray(answer(fn, image.copy(), measured.copy(), scale))
-        if got.shape != image.shape:
-            raise Wrong(f"the result should be as fine as the image, {image.shape}, and yours is {got.shape}")
+        shaped(got, image.shape, f"the result should be as fine as the image, {image.shape}, and yours is {{}}")
         want = make_consistent(image, measured, scale)
         if np.allclose(got, want, atol=1e-5):
             continue

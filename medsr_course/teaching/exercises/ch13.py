@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
+from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, shaped
 
 
 def _check_soft_volumes(fn):
@@ -15,8 +15,7 @@ def _check_soft_volumes(fn):
 
 def _judge_soft_volumes(got, logits, voxel, large=False):
     want = soft_volumes(logits, voxel)
-    if got.shape != want.shape:
-        raise Wrong(f"{logits.shape[-1]} classes want {want.shape[0]} volumes, and yours have the shape {got.shape}")
+    shaped(got, want.shape, f"{logits.shape[-1]} classes want {want.shape[0]} volumes, and yours have the shape {{}}")
     if np.allclose(got, want, rtol=1e-3 if large else 1e-5):  # near 2000 a float32 steps by 1e-4
         return
     if large:
@@ -87,8 +86,7 @@ def _check_balanced_weights(fn):
 
 def _judge_balanced_weights(got, labels, classes):
     got, want = np.asarray(got, float), balanced_weights(labels, classes)
-    if got.shape != want.shape:
-        raise Wrong(f"{classes} classes want {classes} weights, and yours have the shape {got.shape}")
+    shaped(got, want.shape, f"{classes} classes want {classes} weights, and yours have the shape {{}}")
     if np.allclose(got, want):
         return
     missing = want == 0
@@ -154,8 +152,7 @@ def _check_limits(fn):
 
 def _judge_limits(got, reference, measured):
     want = np.array(limits_of_agreement(reference, measured))
-    if got.shape != (3,):
-        raise Wrong(f"three numbers, please: bias, lower and upper limit; yours have the shape {got.shape}")
+    shaped(got, (3,), "three numbers, please: bias, lower and upper limit; yours have the shape {}")
     if np.allclose(got, want):
         return
     difference = measured - reference
