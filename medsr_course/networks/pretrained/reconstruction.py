@@ -107,7 +107,7 @@ def reconstruct_with(
     for first in range(0, len(start), some):
         part = slice(first, first + some)
         measured = kspace[part] / unit
-        x = (start[part] / unit).astype(np.complex64)
+        x: Array = (start[part] / unit).astype(np.complex64)
         state = np.zeros((*x.shape, hidden), np.float32)
         for _ in range(iterations):
             channels = np.concatenate([np.stack([x.real, x.imag], axis=-1), state], axis=-1)
