@@ -6,18 +6,17 @@ PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from medsr_course import runtime
 from medsr_course.networks.pretrained import load
-from medsr_course.networks.training.loop import Batches, Model, Watch, inside, prefetch, restore, store
+from medsr_course.networks.training.loop import Batches, Model, inside, run
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.physics import metrics
-from medsr_course.types import Array, PathLike
+from medsr_course.types import Array
 
 COLUMNS = ("step", "pixel", "perceptual", "adversarial", "discriminator", "caught")
 
@@ -26,8 +25,7 @@ COLUMNS = ("step", "pixel", "perceptual", "adversarial", "discriminator", "caugh
 class Players:
     """How the two players are taught."""
 
-    # Name of the shipped feature network behind the perceptual loss, for :func:`teach`; None: no such loss
-    features: str | None = None
+    features: str | None = None  # the shipped feature network of the perceptual loss, for :func:`teach`
     filters: int = 24  # of the discriminator, for :func:`teach`
     scale: int = 1  # from the generator's input to its output
     margin: int = 0  # fine pixels at a patch's border that nobody judges: there the generator lacks surroundings
@@ -40,35 +38,14 @@ class Players:
     # one fits the other, not only whether it looks right (Isola et al. 2017)
     conditional: bool = False
     learning_rate: float = 2e-4  # of both players; falls to a tenth as a cosine
-    # Another one for the discriminator (Heusel et al. 2017): it starts from nothing, the generator does not
-    discriminator_rate: float | None = None
+    discriminator_rate: float | None = None  # another one (Heusel et al. 2017): this player starts from nothing
     average: float = 0.99  # momentum of the average of the generator's weights; 0 for none
 
 
 class Game:
-    """Both players, compiled, and one step of each.
+    """Both players, compiled, and one step of each; for the arguments see :func:`fit`."""
 
-    Parameters
-    ----------
-    generator : keras.Model
-        ``(n, h, w, channels)`` to the residual over ZIP ``(n, scale·h, scale·w, 1)``.
-    discriminator : keras.Model
-        ``(n, H, W, 1 or 2)`` to a logit ``(n, 1)``, positive for "measured".
-    features : Model or None
-        Image to a list of maps; it stays as it is.
-    players : Players
-    steps : int
-        Of the whole training, for the learning rates.
-    """
-
-    def __init__(
-        self,
-        generator: Model,
-        discriminator: Model,
-        features: Model | None,
-        players: Players,
-        steps: int,
-    ):
+    def __init__(self, generator: Model, discriminator: Model, features: Model | None, players: Players, steps: int):
         self.generator, self.discriminator, self.players = generator, discriminator, players
         self.inner = inside(players.margin)
         self.side, weights = self._generator_side(features)
@@ -137,13 +114,7 @@ class Game:
         self.side.optimizer.build(self.side.trainable_variables)
 
     def step(self, zipped: Array, residual: Array) -> list[float]:
-        """One step of the discriminator, then one of the generator, on a batch.
-
-        Returns
-        -------
-        list of float
-            :data:`COLUMNS` without the step.
-        """
+        """One step of the discriminator, then one of the generator; returns :data:`COLUMNS` without the step."""
         from medsr_course.networks.models import keras
 
         # Zero-filling keeps every measured sample: each scale-th pixel is the coarse patch.
@@ -177,27 +148,26 @@ def fit(
     batches: Batches,
     steps: int,
     players: Players,
-    *,
-    checkpoint: PathLike | None = None,
-    every: int = 50,
-    stop_after: int | None = None,
-    watch: Watch | None = None,
+    **options: Any,
 ) -> list[tuple]:
     """Teach both players, one step each in turn.
 
     Parameters
     ----------
-    generator, discriminator, features
-        See :class:`Game`. The generator is trained in place, best from weights that minimise the squared error; it
-        ends with the exponential average of its weights.
+    generator : keras.Model
+        ``(n, h, w, channels)`` to the residual over ZIP ``(n, scale·h, scale·w, 1)``. Trained in place, best from
+        weights that minimise the squared error; it ends with the exponential average of its weights.
+    discriminator : keras.Model
+        ``(n, H, W, 1 or 2)`` to a logit ``(n, 1)``, positive for "measured".
+    features : Model or None
+        Image to a list of maps; it stays as it is.
     batches : callable
         ``batches(k) -> (ZIP, residual, …)``, fine patches, a function of k alone: :class:`Patches` with
         ``zero_filled=True``.
     steps : int
         Total length; with 0 nothing happens.
-    players : Players
-    checkpoint, every, stop_after, watch
-        As :func:`training.fit`.
+    **options
+        As for :func:`training.fit`; ``every`` is 50.
 
     Returns
     -------
@@ -213,26 +183,16 @@ def fit(
     if steps == 0:
         return []
     game = Game(generator, discriminator, features, players, steps)
-    everything = game.variables
-    history = restore(everything, steps, checkpoint, watch)
-    first = history[-1][0] if history else 0
-    last = min(steps, stop_after or steps)
-    recent: list[list[float]] = []
-    bar = runtime.progress(range(first, last), "adversarial", unit="step")
-    for k, (zipped, residual, *_) in prefetch(batches, bar, last):
-        recent.append(game.step(zipped, residual))
-        if not np.isfinite(recent[-1]).all():
-            numbers = ", ".join(f"{n} {v:.3g}" for n, v in zip(COLUMNS[1:], recent[-1], strict=True))
+
+    def step(k: int, zipped: Array, residual: Array, *_: Array) -> list[float]:
+        values = game.step(zipped, residual)
+        if not np.isfinite(values).all():
+            numbers = ", ".join(f"{n} {v:.3g}" for n, v in zip(COLUMNS[1:], values, strict=True))
             raise TrainingError(f"a loss is not finite at step {k} ({numbers}): lower the learning rate")
-        if (k + 1) % every == 0 or k + 1 == last:
-            history.append((k + 1, *(float(v) for v in np.mean(recent, axis=0))))
-            recent.clear()
-            if watch:
-                watch.look(generator, k + 1, steps, game.average)
-            if checkpoint:
-                store(everything, steps, history, checkpoint, watch)
-    if last == steps:
-        game.average()
+        return values
+
+    options = {"every": 50, **options}
+    history = run(generator, step, game.average, game.variables, batches, steps, label="adversarial", **options)
     discriminator.trainable = True
     return history
 
@@ -249,34 +209,19 @@ def teach(
 
 
 def perceived(
-    runs: dict[str, Callable[[Array], Array]],
-    pairs: Sequence[Any],
-    band: float,
-    judge: str = "features-judge",
+    runs: Mapping[str, Callable[[Array], Array]], pairs: Sequence[Any], band: float
 ) -> dict[str, list[float]]:
-    """Measures what PSNR does not see, for a card.
+    """Measures what PSNR does not see, for a card, by the feature network "features-judge", which never teaches.
 
-    Parameters
-    ----------
-    runs : dict
-        Name → function from what is given to an image.
-    pairs : sequence of Pair
-        ``target`` and ``given`` of each scan.
-    band : float
-        The spectrum error counts frequencies beyond 1 / ``band`` of Nyquist, see :func:`metrics.spectrum_error`.
-    judge : str
-        Name of the feature network that measures; it must not be the one that taught.
-
-    Returns
-    -------
-    dict
-        Name → PSNR (dB), spectrum error and perceptual distance, means over scans.
+    ``runs`` holds functions by name, from what is given of each pair to an image. Returns name → PSNR (dB), spectrum
+    error (beyond 1 / ``band`` of Nyquist, see :func:`metrics.spectrum_error`) and perceptual distance, means over
+    scans.
     """
     from medsr_course.networks import losses
 
-    eye, result = load(judge), {}
-    for name, run in runs.items():
-        made = [(pair.target, run(pair.given)) for pair in pairs]
+    eye, result = load("features-judge"), {}
+    for name, restore in runs.items():
+        made = [(pair.target, restore(pair.given)) for pair in pairs]
         rows = [(metrics.psnr(*x), metrics.spectrum_error(*x, band), losses.perceptual_distance(eye, *x)) for x in made]
         result[name] = [float(value) for value in np.mean(rows, axis=0)]
     return result

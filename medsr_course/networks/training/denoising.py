@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
 from functools import partial
-from pathlib import Path
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ import numpy as np
 from medsr_course.networks.pretrained import denoise_with
 from medsr_course.networks.pretrained import network as shipped
 from medsr_course.networks.training import adversarial, sources
-from medsr_course.networks.training.loop import Batches, Model, Watch, fit
+from medsr_course.networks.training.loop import Batches, Model, fit
 from medsr_course.networks.training.pairs import Degradation, Patches, Slices
-from medsr_course.networks.training.recipe import Recipe, Task
+from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.tasks import denoising
 from medsr_course.types import Array, Image
 
@@ -25,23 +25,19 @@ HISTORY = {"window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
 
 @dataclass
 class Noisy:
-    """Batches for a denoiser: ``batches(k)`` is batch number k, with noise that was never used before.
+    """Batches for a denoiser, each with noise that was never used before: noisy patches, targets and weights.
 
-    Returns
-    -------
-    noisy, target : float32 array (n, h, w, 1)
-    weight : float32 array (n,)
-        1 / level² in the middle of the levels: the loss is then about the share of the noise that is left.
+    All are float32, of shape (n, h, w, 1) and (n,). The weight is 1 / level² in the middle of the levels: the loss is
+    then about the share of the noise that is left.
     """
 
     # ``clean(k)`` to a tuple whose first entry is a batch of clean patches (n, h, w, 1), magnitudes in parts of the
     # intensity scale: :class:`Patches` at scale 1
     clean: Batches
-    # {"gaussian", "rician"}: See :mod:`medsr_course.tasks.denoising`. Patches for "gaussian" are one channel of a
-    # complex image: the magnitude times the cosine of a smooth phase, which is 0 for half of them
+    # One of :data:`tasks.denoising.KINDS`. Patches for "gaussian" are one channel of a complex image: the magnitude
+    # times the cosine of a smooth phase, which is 0 for half of them
     kind: str
-    # Of the noise, in %; drawn log-uniformly for each patch, or fixed where both are equal
-    levels: tuple[float, float] = (1, 12)
+    levels: tuple[float, float] = (1, 12)  # of the noise, in %, drawn log-uniformly for each patch
     _: KW_ONLY
     # {"residual", "clean", "noisy"}: What the network is to predict: clean − noisy; the clean patch; or, never shown a
     # clean one, a second noisy measurement of it (Lehtinen et al. 2018, Noise2Noise)
@@ -68,10 +64,9 @@ class Noisy:
         if self.kind == "gaussian":
             clean = clean * _cosines(clean.shape, rng)
         noisy = self._measure(clean, level, rng)
-        if self.target == "noisy":
-            target = self._measure(clean, level, rng)
-        else:
-            target = clean - noisy if self.target == "residual" else clean
+        target = self._measure(clean, level, rng) if self.target == "noisy" else clean
+        if self.target == "residual":
+            target = clean - noisy
         middle = np.exp((low + high) / 2) / 100
         weight = level.ravel() ** -self.power * middle ** (self.power - 2)
         if self.noise_map:
@@ -101,11 +96,11 @@ RECIPES = {
     "dncnn-magnitude": _recipe(
         "Denoiser for magnitudes", steps=10000, size=48, options={"kind": "rician", "finish": 600}
     ),
-    "dncnn-complex": _recipe(
+    "dncnn-complex": _recipe(  # starts from a network that already tells noise from structure
         "Denoiser for real and complex channels",
         steps=450,
         size=48,
-        start="dncnn-magnitude",  # which already tells noise from structure
+        start="dncnn-magnitude",
         options={"kind": "gaussian"},
     ),
     "dncnn-gan-magnitude": _recipe(
@@ -123,18 +118,12 @@ RECIPES = {
     ),
 }
 INTENDED_USE = {
-    "rician": (
-        "Teaching: to see what a small network takes out of magnitude images of the head (MRI) with 1 to 12 % of "
-        "Rician noise, bias included, without being told how much there is."
-    ),
-    "gaussian": (
-        "Teaching: to see what a small network takes out of real or complex image channels (MRI of the head) with 1 "
-        "to 12 % of Gaussian noise, without being told how much there is."
-    ),
-    "adversarial": (
-        "Teaching: to see what an adversarial loss does to a denoiser of magnitude images of the head (MRI) with 3 to "
-        "9 % of Rician noise: the grain of a scan comes back, and the error grows."
-    ),
+    "rician": "Teaching: to see what a small network takes out of magnitude images of the head (MRI) with 1 to 12 % of "
+    "Rician noise, bias included, without being told how much there is.",
+    "gaussian": "Teaching: to see what a small network takes out of real or complex image channels (MRI of the head) "
+    "with 1 to 12 % of Gaussian noise, without being told how much there is.",
+    "adversarial": "Teaching: to see what an adversarial loss does to a denoiser of magnitude images of the head (MRI) "
+    "with 3 to 9 % of Rician noise: the grain of a scan comes back, and the error grows.",
 }
 NOT_FOR = (
     "Diagnosis, treatment, or any decision about a person. Noise that is not white (parallel imaging, interpolated or "
@@ -165,7 +154,7 @@ class Denoising(Task):
     def batches(
         self, recipe: Recipe, samples: Slices, weights: Array | None, *, later: int = 0, zeroed: float = 0.0
     ) -> Noisy:
-        """As for every task; ``later`` is added to the seed of the noise, ``zeroed`` see :class:`Noisy`."""
+        """Returns batches; ``later`` is added to the seed of the noise, ``zeroed`` see :class:`Noisy`."""
         options = self.options(recipe)
         degradation = Degradation(1, **options["degradation"])
         return Noisy(
@@ -180,16 +169,9 @@ class Denoising(Task):
         )
 
     def teach(
-        self,
-        model: Model,
-        recipe: Recipe,
-        samples: Slices,
-        weights: Array | None,
-        *,
-        checkpoint: Path | None = None,
-        watch: Watch | None = None,
+        self, model: Model, recipe: Recipe, samples: Slices, weights: Array | None, **options: Any
     ) -> list[tuple]:
-        curve = super().teach(model, recipe, samples, weights, checkpoint=checkpoint, watch=watch)
+        curve = super().teach(model, recipe, samples, weights, **options)
         last = self.batches(recipe, samples, weights, later=1, zeroed=0.5)
         rest = fit(model, last, self._finish(recipe), learning_rate=recipe.learning_rate / 4, margin=recipe.margin)
         return curve + [(recipe.steps + step, loss) for step, loss in rest]
@@ -198,9 +180,15 @@ class Denoising(Task):
         return min(self.options(recipe)["finish"], recipe.steps)
 
     def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
-        pair = denoising.pair(image, 6, self.options(recipe)["kind"], key="development", slices=2)
+        found = self._psnrs(model, recipe, image, 6, key="development", slices=2)
+        return found["denoised"] - found["noisy"]
+
+    def _psnrs(self, model: Model, recipe: Recipe, image: Image, level: float, **options: Any) -> dict[str, float]:
+        pair = denoising.pair(image, level, self.options(recipe)["kind"], **options)
         made = denoise_with(model.predict_on_batch, pair.given, **self.how(recipe, model))
-        return pair.scores(made)["psnr"] - pair.scores(pair.given)["psnr"]
+        before, after = pair.scores(pair.given), pair.scores(made)
+        whole = {"noisy": before["psnr"], "denoised": after["psnr"]}
+        return whole | {"noisy, head": before["psnr_head"], "denoised, head": after["psnr_head"]}
 
     def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         return {key: self.options(recipe)[key] for key in ("kind", "residual")}
@@ -217,23 +205,15 @@ class Denoising(Task):
 
         Against classical filters: ``results/leaderboard-denoising.md``, with ten slices.
         """
-        result, kind = {}, self.options(recipe)["kind"]
-        for title, group in _magnitudes().items():
-            for level in denoising.LEVELS:
-                rows = []
-                for key, image in group.items():
-                    pair = denoising.pair(image, level, kind, key=key, slices=5)
-                    made = denoise_with(model.predict_on_batch, pair.given, **self.how(recipe, model))
-                    before, after = pair.scores(pair.given), pair.scores(made)
-                    rows.append((before["psnr"], after["psnr"], before["psnr_head"], after["psnr_head"]))
-                mean = [round(float(value), 2) for value in np.mean(rows, axis=0)]
-                keys = ("noisy (dB)", "denoised (dB)", "noisy, head (dB)", "denoised, head (dB)")
-                result[f"{title}, {level} % noise"] = {"subjects": len(rows), **dict(zip(keys, mean, strict=True))}
+        result = {}
+        for (title, group), level in product(sources.magnitudes().items(), denoising.LEVELS):
+            rows = [self._psnrs(model, recipe, image, level, key=key, slices=5) for key, image in group.items()]
+            result[f"{title}, {level} % noise"] = summary(rows, "subjects")
         return result
 
     def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:
         how, start = self.how(recipe, model), recipe.start or name
-        return {t: trade(model.predict_on_batch, start, group, **how) for t, group in _magnitudes().items()}
+        return {t: trade(model.predict_on_batch, start, group, **how) for t, group in sources.magnitudes().items()}
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:
         if recipe.players:
@@ -242,41 +222,16 @@ class Denoising(Task):
         return INTENDED_USE[self.options(recipe)["kind"]], NOT_FOR
 
 
-def _magnitudes() -> dict[str, dict[str, Image]]:
-    """Returns the scans of a card whose noise is that of MRI."""
-    return {title: group for title, group in sources.measured_on().items() if not title.endswith("CT")}
-
-
 def trade(
-    network: Callable[[Array], Array],
-    start: str,
-    images: dict[str, Image],
-    *,
-    kind: str = "rician",
-    residual: bool = True,
+    network: Callable[[Array], Array], start: str, images: dict[str, Image], *, kind: str = "rician", **usage: Any
 ) -> dict[str, float]:
-    """What adversarial training cost and gained against the network it started from: 6 % noise, four slices a scan.
+    """Returns what adversarial training cost and gained against the network ``start``: 6 % noise, four slices a scan.
 
-    Parameters
-    ----------
-    network : callable
-        As for :func:`pretrained.denoise_with`.
-    start : str
-        Name of the other network.
-    images : dict of str to nibabel image
-    kind, residual
-        Of both networks, see :func:`pretrained.denoise_with`.
-
-    Returns
-    -------
-    dict
-        ``PSNR loss (dB)``; ``spectrum error`` (beyond half of Nyquist) and ``perceptual distance``, each followed by
-        that of the start; see :func:`adversarial.perceived`.
+    The arguments are those of :func:`pretrained.denoise_with`, alike for both networks, and scans by name. The loss is
+    in PSNR; the spectrum error counts what is beyond half of Nyquist; see :func:`adversarial.perceived`.
     """
-    before = shipped(start)
     runs = {
-        "": lambda noisy: denoise_with(network, noisy, kind=kind, residual=residual),
-        "start": lambda noisy: denoise_with(before, noisy, kind=kind, residual=residual),
+        name: partial(denoise_with, one, kind=kind, **usage) for name, one in (("", network), ("start", shipped(start)))
     }
     pairs = [denoising.pair(image, 6, kind, key=key, slices=4) for key, image in images.items()]
     seen = adversarial.perceived(runs, pairs, 2)

@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from medsr_course import runtime
 from medsr_course.networks.training.loop import Model
-from medsr_course.networks.training.pairs import scaled_slices
+from medsr_course.networks.training.pairs import BETWEEN, scaled_slices, stacked
 from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.networks.training.sources import subjects
 from medsr_course.physics import grid
@@ -52,15 +52,14 @@ RECIPES = {
 }
 INTENDED_USE = {
     "tissue": "The perceptual loss of srgan-x4: distances between its feature maps.",
-    "contrast and damage": (
-        "Measuring perceptual distance. Nothing is trained with it: a judge must not be the teacher."
-    ),
+    "contrast and damage": "Measuring perceptual distance. Nothing is trained with it: a judge must not "
+    "be the teacher.",
 }
 
 
 @dataclass
 class Questions:
-    """Batches of patches with the right answers: ``questions(k)`` is batch number k.
+    """Batches of patches with the right answers.
 
     Returns
     -------
@@ -71,24 +70,23 @@ class Questions:
 
     subjects: Sequence[Subject]  # with labels
     question: str  # {"tissue", "contrast and damage"}
-    # Side of a patch in pixels, and patches in a batch
-    size: int
-    batch: int
+    size: int  # side of a patch in pixels
+    batch: int  # patches in a batch
     seed: int = 0
     count: int = 40  # slices of each scan
 
     def __post_init__(self) -> None:
         self.slices: list[tuple[int, Array, Array]] = []
         for subject in runtime.progress(self.subjects, "slices", unit="subject"):
-            labels = volumes.axial_slices(subject.labels, n=self.count, between=(0.2, 0.9)).astype(np.uint8)
+            labels = volumes.axial_slices(subject.labels, n=self.count, between=BETWEEN).astype(np.uint8)
             for number, image in enumerate(subject.contrasts.values()):
                 pairs = zip(scaled_slices(image, self.count), labels, strict=True)
                 self.slices += [(number, *pair) for pair in pairs if pair[1][REACH:-REACH:4, REACH:-REACH:4].any()]
 
     def __call__(self, k: int) -> tuple[Array, Array]:
         rng = np.random.default_rng([self.seed, k])
-        patches, answers = zip(*(self._one(rng) for _ in range(self.batch)), strict=True)
-        return np.stack(patches)[..., None], np.stack(answers)
+        patches, answers = stacked(self._one(rng) for _ in range(self.batch))
+        return patches[..., None], answers
 
     def _one(self, rng):
         contrast, image, labels = self.slices[rng.integers(len(self.slices))]
@@ -198,13 +196,9 @@ class Features(Task):
     def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         people = subjects("cohort", "test")
         right, commonest = accuracy(model, self.batches(recipe, people, None, count=10))
-        return {
-            "cohort test": {
-                "subjects": len(people),
-                "right answers (%)": round(100 * right, 1),
-                "always the commonest answer (%)": round(100 * commonest, 1),
-            }
-        }
+        answers = {"right answers (%)": right, "always the commonest answer (%)": commonest}
+        percent = {name: round(100 * share, 1) for name, share in answers.items()}
+        return {"cohort test": {"subjects": len(people), **percent}}
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:
         never = "Anything outside this course: it names tissues, contrasts and damages of synthetic heads."

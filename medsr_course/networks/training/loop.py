@@ -18,7 +18,7 @@ import numpy as np
 
 from medsr_course import runtime
 from medsr_course.networks.training.pairs import TrainingError
-from medsr_course.types import PathLike
+from medsr_course.types import Array, PathLike
 
 if TYPE_CHECKING:
     import keras
@@ -36,22 +36,12 @@ class TrainingWarning(UserWarning):
 
 @contextmanager
 def precision(policy: str = "auto") -> Iterator[str]:
-    """Networks built inside compute in ``policy``, one of "float32", "mixed_bfloat16" and "auto".
+    """Networks built inside compute in ``policy``: "float32", "mixed_bfloat16" or "auto"; yields the one in use.
 
     "auto" is "mixed_bfloat16" where the machine is fast at it: on a GPU, or on a processor whose instructions (Linux
-    lists them) know bfloat16; elsewhere it would be ten times slower than float32. Weights, loss and the last layer
-    stay in float32 anyway. On two cores with AVX512-BF16 a step takes 0.6 of the time, on a GPU less; a network built
-    outside from the same weights computes in float32 again.
-
-    Yields
-    ------
-    str
-        The policy in use, never "auto".
-
-    Raises
-    ------
-    ValueError
-        For any other policy.
+    lists them) include bfloat16; elsewhere it would be ten times slower than float32. Weights, loss and the last layer
+    stay in float32 anyway. On two cores with AVX512-BF16 a step takes 0.6 of the time, on a GPU less. A network built
+    outside from the same weights computes in float32 again. A ValueError for any other policy.
     """
     if policy not in (*PRECISIONS, "auto"):
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)} and auto, not {policy!r}")
@@ -68,7 +58,7 @@ def precision(policy: str = "auto") -> Iterator[str]:
 
 
 def _gpu() -> bool:
-    """Whether the framework below Keras sees a GPU."""
+    """Whether the framework below Keras has a GPU."""
     from medsr_course.networks.models import keras
 
     backend = keras.backend.backend()
@@ -95,22 +85,11 @@ def _bfloat16_cpu() -> bool:
 
 
 class Watch:
-    """The gain of a network on development scans, measured now and then while it is trained.
+    """The gain of a network on development scans, ``gain(model)``, measured some ``times`` while it is trained.
 
     A loss that falls while the gain stays tells that the training is long enough; a gain that still grows, that it is
-    not. Measured are the averaged weights, as they would ship; the training itself does not change.
-
-    Parameters
-    ----------
-    gain : callable
-        ``gain(model)`` to a number, e.g. in dB.
-    times : int
-        Measurements in a whole training, evenly spaced.
-
-    Attributes
-    ----------
-    rows : list of (int, float)
-        Step and gain.
+    not. Measured are the averaged weights, as they would ship; the training itself does not change. ``rows`` holds
+    steps and gains.
     """
 
     def __init__(self, gain: Callable[[Model], float], times: int = 10):
@@ -134,10 +113,7 @@ def fit(
     learning_rate: float = 1e-3,
     margin: int = 0,
     loss: Callable[[Any, Any], Any] | None = None,
-    checkpoint: PathLike | None = None,
-    every: int = 200,
-    stop_after: int | None = None,
-    watch: Watch | None = None,
+    **options: Any,
 ) -> History:
     """Train on the mean squared error, or on another loss.
 
@@ -155,12 +131,8 @@ def fit(
         Border of the outputs that the loss leaves out: there the network lacks surroundings.
     loss : callable, optional
         ``loss(target, output)`` to one value per sample, ``(n,)``, instead of the mean squared error.
-    checkpoint : path, optional
-        Written every ``every`` steps; where it exists, training goes on from it.
-    stop_after : int, optional
-        Stop at this step all the same (as a kill would; for tests).
-    watch : Watch, optional
-        What measures the network now and then, at steps where ``every`` makes a row.
+    **options
+        ``checkpoint``, ``every``, ``stop_after``, ``watch``: see :func:`run`.
 
     Returns
     -------
@@ -181,9 +153,7 @@ def fit(
         return []
     from medsr_course.networks.models import keras
 
-    ops = keras.ops
-
-    inner = inside(margin)
+    ops, inner = keras.ops, inside(margin)
 
     def squared_error(target, output):
         return ops.mean(ops.square(target[inner] - output[inner]), axis=(1, 2, 3))
@@ -197,29 +167,76 @@ def fit(
     # Compiling with XLA takes longer than it saves on a CPU.
     model.compile(optimizer=optimizer, loss=loss or squared_error, jit_compile=False)
     optimizer.build(model.trainable_variables)
-    everything = [*model.weights, *optimizer.variables]
-    history = restore(everything, steps, checkpoint, watch)
-    first = history[-1][0] if history else 0
-    last = min(steps, stop_after or steps)
-    recent = []
-    bar = runtime.progress(range(first, last), model.name, unit="step")
-    for k, batch in prefetch(batches, bar, last):
+
+    def step(k: int, *batch: Array) -> float:
         model.reset_metrics()  # else some versions return a running mean
-        recent.append(float(model.train_on_batch(*batch)))
-        if not np.isfinite(recent[-1]):
-            raise TrainingError(f"the loss is {recent[-1]} at step {k}: lower the learning rate ({learning_rate})")
+        value = float(model.train_on_batch(*batch))
+        if not np.isfinite(value):
+            raise TrainingError(f"the loss is {value} at step {k}: lower the learning rate ({learning_rate})")
+        return value
+
+    return run(
+        model,
+        step,
+        lambda: optimizer.finalize_variable_values(model.trainable_variables),
+        [*model.weights, *optimizer.variables],
+        batches,
+        steps,
+        label=model.name,
+        after=lambda history: _advise_if_flat(history, steps, learning_rate),
+        **options,
+    )
+
+
+def run(
+    model: Model,
+    step: Callable[..., Any],
+    average: Callable[[], None],
+    variables: list,
+    batches: Batches,
+    steps: int,
+    *,
+    label: str,
+    every: int = 200,
+    checkpoint: PathLike | None = None,
+    stop_after: int | None = None,
+    watch: Watch | None = None,
+    after: Callable[[list], None] = lambda history: None,
+) -> list[tuple]:
+    """The loop of every training; returns rows of a step and the means since the row before.
+
+    ``step(k, *batches(k))`` does a step and returns its loss, or several numbers; ``average()`` puts the averaged
+    weights into the model, at the end and where ``watch`` measures; ``after(rows)`` is called at every new row.
+
+    Parameters
+    ----------
+    variables : list
+        What a checkpoint must hold.
+    every : int
+        Steps between two rows; that is when ``watch`` measures, too, and the checkpoint is written.
+    checkpoint : path, optional
+        Where it exists, training goes on from it.
+    stop_after : int, optional
+        Stop at this step all the same (as a kill would; for tests).
+    """
+    history = restore(variables, steps, checkpoint, watch)
+    last = min(steps, stop_after or steps)
+    recent: list = []
+    bar = runtime.progress(range(history[-1][0] if history else 0, last), label, unit="step")
+    for k, batch in _prefetch(batches, bar, last):
+        recent.append(step(k, *batch))
         if (k + 1) % every == 0 or k + 1 == last:
-            history.append((k + 1, float(np.mean(recent))))
+            history.append((k + 1, *np.atleast_1d(np.mean(recent, axis=0)).tolist()))
             recent.clear()
             if hasattr(bar, "set_postfix"):
                 bar.set_postfix(loss=f"{history[-1][1]:.3g}")
             if watch:
-                watch.look(model, k + 1, steps, lambda: optimizer.finalize_variable_values(model.trainable_variables))
+                watch.look(model, k + 1, steps, average)
             if checkpoint:
-                store(everything, steps, history, checkpoint, watch)
-            _advise_if_flat(history, steps, learning_rate)
+                store(variables, steps, history, checkpoint, watch)
+            after(history)
     if last == steps:
-        optimizer.finalize_variable_values(model.trainable_variables)
+        average()
     return history
 
 
@@ -228,7 +245,7 @@ def inside(margin: int) -> tuple[slice, slice, slice]:
     return (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
 
 
-def prefetch(batches: Batches, numbers: Iterable[int], last: int) -> Iterator[tuple[int, tuple]]:
+def _prefetch(batches: Batches, numbers: Iterable[int], last: int) -> Iterator[tuple[int, tuple]]:
     """Yields ``(k, batches(k))`` for consecutive k below ``last``; the next one is made while the caller uses this."""
     with ThreadPoolExecutor(1) as pool:
         coming = None
@@ -246,7 +263,7 @@ def _advise_if_flat(history: History, steps: int, learning_rate: float) -> None:
             f"after {now} of {steps} steps the loss is {value:.3g}, at the beginning it was {start:.3g}: "
             f"look at a batch (does the target depend on the input?), then change the learning rate ({learning_rate})",
             TrainingWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
 
 
@@ -262,10 +279,7 @@ def store(variables: Iterable, steps: int, history: list[tuple], path: PathLike,
 def restore(variables: list, steps: int, path: PathLike | None, watch: Watch | None = None) -> list[tuple]:
     """Puts a checkpoint's values into ``variables``; returns its history, empty where there is no checkpoint.
 
-    Raises
-    ------
-    TrainingError
-        If it was made by another network or for another number of steps, or cannot be read; it is left alone.
+    Raises :class:`TrainingError` if it belongs to another network or number of steps, or cannot be read.
     """
     if path is None or not Path(path).exists():
         return []

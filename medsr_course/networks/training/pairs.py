@@ -6,7 +6,7 @@ checkpoint as if nothing had happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from medsr_course.scans import volumes
 from medsr_course.types import Array, Image, Rng
 
 Slices = Sequence[Array]
+BETWEEN = (0.2, 0.9)  # which part of a scan training slices are taken from
 
 
 class TrainingError(runtime.CourseError):
@@ -62,9 +63,7 @@ class Degradation:
         image = np.rot90(image, rng.integers(4))
         image = image[:, ::-1] if rng.random() < 0.5 else image
         image = self._history(image, rng)
-        image = grid.trim(np.maximum(image, 0), self.scale) ** np.exp(rng.uniform(-1, 1) * np.log(self.gamma))
-        if rng.random() < self.inverted:
-            image = np.maximum(1 - image, 0)
+        image = another_contrast(grid.trim(image, self.scale), self.gamma, self.inverted, rng)
         reference = log_uniform(rng, self.reference_noise) / 100
         fine = magnitude_noise(image, reference, rng)
         if rng.random() < self.bits:
@@ -110,6 +109,12 @@ def magnitude_noise(image: Array, sigma: float, rng: Rng) -> Array:
     return np.hypot(image + real, imaginary).astype(np.float32)
 
 
+def another_contrast(image: Array, gamma: float, inverted: float, rng: Rng) -> Array:
+    """Returns an image raised to a power from 1/gamma … gamma, and inverted with a probability."""
+    image = np.maximum(image, 0) ** np.exp(rng.uniform(-1, 1) * np.log(gamma))
+    return np.maximum(1 - image, 0) if rng.random() < inverted else image
+
+
 def log_uniform(rng: Rng, interval: tuple[float, float]) -> float:
     """Returns a number between two others, drawn log-uniformly."""
     low, high = np.log(interval)
@@ -139,10 +144,9 @@ class Pool:
 
 @dataclass
 class Patches:
-    """Batches of patches from a list of slices: ``patches(k)`` is batch number k.
+    """Batches of patches from a list of slices.
 
-    Patches come from a pool of degraded slices of which the oldest is replaced every ``renew`` steps: the Fourier
-    transforms of a pair cost more than many cuttings.
+    Patches come from a pool of degraded slices: the Fourier transforms of a pair cost more than many cuttings.
 
     Returns
     -------
@@ -152,11 +156,6 @@ class Patches:
         Fine image less zero-filled coarse one.
     weight : float32 array (batch,)
         1 unless ``balanced``.
-
-    Raises
-    ------
-    TrainingError
-        If there are no slices.
     """
 
     slices: Slices  # sequence of array (h, w): HR slices, magnitudes, each divided by its scan's 99.5th percentile
@@ -167,8 +166,8 @@ class Patches:
     batch: int = 16  # patches in a batch
     pool: int = 128  # degraded slices held at a time
     renew: int = 2  # steps between two new ones
-    # Weigh each patch by 1 / (its pair's mean squared residual + (0.3 %)²): the loss is then the share of the error of
-    # zero-filling that is left, as PSNR in dB counts it, and noisy pairs do not drown the others
+    # Weigh each patch by :func:`balance` of its pair's residual: the loss is then the share of zero-filling's error
+    # that is left, as PSNR in dB counts it, and noisy pairs do not drown the others
     balanced: bool = False
     zero_filled: bool = False  # the input is the zero-filled image, for networks that read it (:data:`models.ON_ZIP`)
     noise_map: bool = False  # the input has a second channel, the noise of the coarse image
@@ -195,8 +194,7 @@ class Patches:
 
     def _pair(self, j):
         rng = np.random.default_rng([self.seed, 0, j])
-        index = rng.choice(len(self.slices), p=self.weights)
-        coarse, fine, known = self.degradation.pair(np.asarray(self.slices[index], np.float32), rng)
+        coarse, fine, known = self.degradation.pair(chosen(self.slices, self.weights, rng), rng)
         if min(coarse.shape) < self.size:
             raise TrainingError(
                 f"a coarse slice of {coarse.shape[0]}×{coarse.shape[1]} is smaller than a patch ({self.size}×"
@@ -206,10 +204,7 @@ class Patches:
         residual = fine - zipped
         inside = coarse > grid.IN_HEAD  # patch centres inside the head
         centres = np.flatnonzero(inside if inside.any() else np.ones_like(inside))
-        weight = 1.0
-        if self.balanced:
-            energy = float(np.mean(residual[residual != 0] ** 2)) if residual.any() else 0.0
-            weight = 1 / (energy + 1e-5)
+        weight = balance(residual[residual != 0] if residual.any() else residual) if self.balanced else 1.0
         return zipped, coarse, residual, centres, weight, known
 
 
@@ -219,6 +214,26 @@ def refuse_nothing(samples: Sequence, what: str = "slices") -> None:
         raise TrainingError(f"there are no {what} to train on: check the data sets of the recipe")
 
 
+def chosen(slices: Slices, weights: Array | None, rng: Rng) -> Array:
+    """Returns one of the slices, drawn with these probabilities."""
+    return np.asarray(slices[rng.choice(len(slices), p=weights)], np.float32)
+
+
+def in_head(array: Array, sides: Sequence[int], rng: Rng) -> Array:
+    """Returns a block of these sides at a random place, with its centre in the head if one of 30 is."""
+    for _ in range(30):
+        first = [int(rng.integers(n - side + 1)) for n, side in zip(array.shape, sides, strict=True)]
+        block = array[tuple(slice(f, f + side) for f, side in zip(first, sides, strict=True))]
+        if block[tuple(side // 2 for side in sides)] > grid.IN_HEAD:
+            break
+    return block.astype(np.float32)
+
+
+def stacked(samples: Iterable[tuple]) -> tuple[Array, ...]:
+    """Returns a batch of samples, each a tuple of arrays."""
+    return tuple(np.stack(part) for part in zip(*samples, strict=True))
+
+
 def balance(residual: Array) -> np.float32:
     """Returns 1 / (mean squared residual + (0.3 %)²): so weighed, the loss is the share of the error that is left."""
     return np.float32(1 / (float(np.mean(residual**2)) + 1e-5))
@@ -226,7 +241,7 @@ def balance(residual: Array) -> np.float32:
 
 def scaled_slices(image: Image, n: int) -> Array:
     """Returns ``n`` axial slices of a scan, (n, h, w), divided by their intensity scale: what trainings cut up."""
-    stack = volumes.axial_slices(image, n=n, between=(0.2, 0.9))
+    stack = volumes.axial_slices(image, n=n, between=BETWEEN)
     return (stack / grid.intensity(stack)[1]).astype(np.float16)
 
 
@@ -234,12 +249,7 @@ def dead_leaves(n: int, size: int = 256, seed: int = 0) -> list[Array]:
     """Makes images without anatomy: discs and polygons that cover one another, as leaves on the ground do.
 
     Radii follow 1/r³, which gives natural images' spectrum (Lee, Mumford & Huang 2001). Each leaf has a grey value, a
-    texture and, one in four, a gradient.
-
-    Returns
-    -------
-    list of float16 arrays (size, size)
-        In 0 … about 1.2; background 0 in half of them.
+    texture and, one in four, a gradient. float16 (size, size), 0 … about 1.2; background 0 in half of them.
     """
     from skimage.draw import disk, polygon
 
@@ -256,23 +266,20 @@ def dead_leaves(n: int, size: int = 256, seed: int = 0) -> list[Array]:
                 rows, columns = disk(centre, radius, shape=image.shape)
             else:
                 angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8)))
-                rows, columns = polygon(
-                    centre[0] + radius * np.sin(angles), centre[1] + radius * np.cos(angles), image.shape
-                )
+                corners = centre[0] + radius * np.sin(angles), centre[1] + radius * np.cos(angles)
+                rows, columns = polygon(*corners, image.shape)
             if not rows.size:
                 continue
             value = np.full(rows.size, rng.uniform(0.0, 1.1), np.float32)
             if rng.random() < 0.25:
                 value += rng.normal(0, 0.3) * (rows - centre[0]) / radius
             image[rows, columns] = value
-        texture = fft.irfft2(
-            fft.rfft2(rng.standard_normal(image.shape))
-            / np.maximum(np.hypot(fft.fftfreq(size)[:, None], fft.rfftfreq(size)), 1 / size) ** rng.uniform(0.8, 1.8)
-        )
+        f = np.hypot(fft.fftfreq(size)[:, None], fft.rfftfreq(size))
+        spectrum = fft.rfft2(rng.standard_normal(image.shape))
+        texture = fft.irfft2(spectrum / np.maximum(f, 1 / size) ** rng.uniform(0.8, 1.8))
         image *= 1 + rng.uniform(0, 0.1) * texture / texture.std()
         # Antialiased, and as soft as a scan: leaves are drawn with hard pixel edges.
         softness = rng.uniform(0.5, 1.5)
-        f = np.hypot(fft.fftfreq(size)[:, None], fft.rfftfreq(size))
         image = fft.irfft2(fft.rfft2(image) * np.exp(-2 * (np.pi * softness * f) ** 2), image.shape)
         images.append(np.maximum(image, 0).astype(np.float16))
     return images

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medsr_course.networks.pretrained import Card, usage
 from medsr_course.networks.training import adversarial, sources
-from medsr_course.networks.training.loop import Batches, Model, Watch, fit
+from medsr_course.networks.training.loop import Batches, Model, fit
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.scans import phantom
 from medsr_course.types import Image
@@ -23,8 +22,7 @@ class Recipe:
 
     title: str  # the name readers see
     task: str  # a key of :data:`registry.TASKS`
-    # For ``models.build``
-    architecture: str
+    architecture: str  # this and the settings are for ``models.build``
     settings: dict[str, Any]
     steps: int  # training steps
     share: dict[str, float] = field(default_factory=lambda: dict(sources.SHARE))  # data set → its share of the samples
@@ -32,16 +30,13 @@ class Recipe:
     size: int = 32  # side of a sample, in pixels of the network's input
     margin: int = 4  # pixels at a sample's border that the loss leaves out: there the network lacks surroundings
     learning_rate: float = 2e-3  # the peak of the schedule, see :func:`fit`
-    # {"auto", "float32", "mixed_bfloat16"}: What the training computes in, see :func:`precision`; the weights are
-    # float32
-    precision: str = "auto"
+    precision: str = "auto"  # what the training computes in, see :func:`precision`; the weights are float32
     seed: int = 0  # seed of the initial weights and of the batches
     # Other seeds with which the training is done again: their curves and scores are in the card, to show the spread
     repeats: tuple[int, ...] = ()
     start: str | None = None  # the shipped weight from which the training starts
-    players: adversarial.Players | None = None  # Adversarial training with these settings
-    # What only this task needs; the defaults are in the task's ``defaults``
-    options: dict[str, Any] = field(default_factory=dict)
+    players: adversarial.Players | None = None  # adversarial training with these settings
+    options: dict[str, Any] = field(default_factory=dict)  # what only this task needs, see its ``defaults``
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -49,36 +44,22 @@ class Recipe:
         return (self.seed, *self.repeats)
 
 
+SHARED = ("title", "task", "architecture", "settings", "share", "seed", "batch", "start")  # fields of recipe and card
+
+
 class Task:
     """What a task adds to a training; :mod:`registry` calls these methods in the order in which they stand here.
 
     A new task overrides ``batches``, ``usage``, ``measure`` and ``uses``, and of the others what differs.
-
-    Attributes
-    ----------
-    name : str
-        As cards name the task.
-    recipes : dict of str to Recipe
-        The shipped weights of this task.
-    defaults : dict
-        The options a recipe may set, with their defaults.
-    sources : dict of str to str
-        Data set → what a card says of it.
     """
 
-    name: str
-    recipes: dict[str, Recipe]
-    defaults: dict[str, Any] = {}
-    sources: dict[str, str] = sources.SOURCES
+    name: str  # as cards name the task
+    recipes: dict[str, Recipe]  # the shipped weights of this task
+    defaults: dict[str, Any] = {}  # the options a recipe may set, with their defaults
+    sources: dict[str, str] = sources.SOURCES  # data set → what a card states of it
 
     def options(self, recipe: Recipe) -> dict[str, Any]:
-        """Returns the recipe's options, completed by the defaults.
-
-        Raises
-        ------
-        TrainingError
-            If the recipe sets an option that this task has not.
-        """
+        """Returns the recipe's options and the defaults of the others; :class:`TrainingError` for an unknown one."""
         unknown = set(recipe.options) - set(self.defaults)
         if unknown:
             known = ", ".join(self.defaults) or "none"
@@ -108,25 +89,12 @@ class Task:
         players = recipe.players or adversarial.Players()
         return replace(players, learning_rate=recipe.learning_rate, **self.loss(recipe))
 
-    def teach(
-        self,
-        model: Model,
-        recipe: Recipe,
-        samples: Any,
-        weights: Any,
-        *,
-        checkpoint: Path | None = None,
-        watch: Watch | None = None,
-    ) -> list[tuple]:
-        """Trains the network in place; returns the curve."""
-        batches, loss = self.batches(recipe, samples, weights), self.loss(recipe)
+    def teach(self, model: Model, recipe: Recipe, samples: Any, weights: Any, **options: Any) -> list[tuple]:
+        """Trains the network in place; returns the curve. ``options``, as ``checkpoint``, are for :func:`fit`."""
+        batches = self.batches(recipe, samples, weights)
         if recipe.players is not None:
-            game = self.players(recipe)
-            return adversarial.teach(
-                model, batches, recipe.steps, game, seed=recipe.seed, checkpoint=checkpoint, watch=watch
-            )
-        rate = recipe.learning_rate
-        return fit(model, batches, recipe.steps, learning_rate=rate, checkpoint=checkpoint, watch=watch, **loss)
+            return adversarial.teach(model, batches, recipe.steps, self.players(recipe), seed=recipe.seed, **options)
+        return fit(model, batches, recipe.steps, learning_rate=recipe.learning_rate, **self.loss(recipe), **options)
 
     def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
         """Returns the gain over the classical method on a few slices of one scan, in dB."""
@@ -177,23 +145,16 @@ class Task:
         return Card(
             format=2,
             name=name,
-            title=recipe.title,
-            task=recipe.task,
-            architecture=recipe.architecture,
-            settings=recipe.settings,
+            **{key: getattr(recipe, key) for key in SHARED},
             parameters=self.kept(model, recipe).count_params(),
             multiplications_per_pixel=self.multiplications(recipe, model),
             usage=self.usage(recipe, model),
             data=[self.sources[source] for source in recipe.share],
-            share=recipe.share,
             trained_on={},
             augmentation=self.augmentation(recipe),
             cohort_version=phantom.VERSION,
-            seed=recipe.seed,
             steps=0,
-            batch=recipe.batch,
             seconds=0,
-            start=recipe.start,
             training={**self.training(recipe), **players},
             curve_columns=list(adversarial.COLUMNS if players else ("step", "loss")),
             curve=[],
@@ -220,17 +181,10 @@ class Task:
 
 
 def summary(rows: Sequence[dict[str, float]], count: str) -> dict[str, Any]:
-    """Returns the means of some scans' gains, in dB, and the least gain, as a card states them.
+    """Returns the means of some scans' numbers, quantity → dB, and the least ``gain``, as a card states them.
 
-    Parameters
-    ----------
-    rows : sequence of dict
-        Quantity → PSNR or gain in dB, ``gain`` among them.
-    count : str
-        What the number of rows is called, e.g. "subjects".
+    ``count`` is what the number of rows is called, e.g. "subjects".
     """
-    return {
-        count: len(rows),
-        **{f"{key} (dB)": round(float(np.mean([row[key] for row in rows])), 2) for key in rows[0]},
-        "least gain (dB)": round(min(row["gain"] for row in rows), 2),
-    }
+    means = {f"{key} (dB)": round(float(np.mean([row[key] for row in rows])), 2) for key in rows[0]}
+    least = {"least gain (dB)": round(min(row["gain"] for row in rows), 2)} if "gain" in rows[0] else {}
+    return {count: len(rows), **means, **least}

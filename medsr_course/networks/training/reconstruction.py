@@ -11,8 +11,8 @@ import numpy as np
 from medsr_course.networks.pretrained import reconstruct_with
 from medsr_course.networks.training import sources
 from medsr_course.networks.training.loop import Model
-from medsr_course.networks.training.pairs import Degradation, Pool, Slices, log_uniform, refuse_nothing
-from medsr_course.networks.training.recipe import Recipe, Task
+from medsr_course.networks.training.pairs import Degradation, Pool, Slices, chosen, log_uniform, refuse_nothing, stacked
+from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.physics import metrics
 from medsr_course.physics.grid import IN_HEAD
 from medsr_course.tasks import reconstruction as task
@@ -26,7 +26,7 @@ MARGIN = 4  # rows at the borders of a strip that the loss leaves out: there the
 
 @dataclass
 class Strips:
-    """Batches for reconstruction networks: ``strips(k)`` is batch number k, a function of (seed, k) alone.
+    """Batches for reconstruction networks.
 
     The readout is complete, so rows can be transformed one by one: a strip of rows is a training sample as good as an
     image, and cheaper. All strips of a batch have one width; the mask is drawn anew for each.
@@ -45,14 +45,11 @@ class Strips:
     weights: Array | None = None  # probability of each slice
     rows: int = 24  # height of a strip
     batch: int = 2
-    # One of them per batch, at random; images are cut or filled up with air to it
-    widths: tuple[int, ...] = (176, 208, 248)
+    widths: tuple[int, ...] = (176, 208, 248)  # one of them per batch; images are cut or filled up with air to it
     factors: tuple[float, ...] = (4, 8)  # R, one of them per strip
     noise: tuple[float, float] = (0.3, 3.0)  # in %, drawn log-uniformly
-    # Settings of :class:`Degradation`, which here only prepares the magnitudes
-    history: dict[str, Any] = field(default_factory=lambda: dict(HISTORY))
-    # As in :class:`Patches`
-    pool: int = 96
+    history: dict[str, Any] = field(default_factory=lambda: dict(HISTORY))  # of the magnitudes, as Degradation's
+    pool: int = 96  # this and ``renew``: as in :class:`Patches`
     renew: int = 2
     seed: int = 0
 
@@ -64,14 +61,13 @@ class Strips:
     def __call__(self, k: int) -> tuple[list[Array], Array, Array]:
         rng = np.random.default_rng([self.seed, 1, k])
         width = int(rng.choice(self.widths))
-        drawn = [self._strip(prepared, width, rng) for prepared in self.stock.draw(k, self.batch, rng)]
-        start, lines, residual, weight = (np.stack(part) for part in zip(*drawn, strict=True))
+        drawn = self.stock.draw(k, self.batch, rng)
+        start, lines, residual, weight = stacked(self._strip(prepared, width, rng) for prepared in drawn)
         return [start, lines], residual, weight
 
     def _slice(self, j):
         rng = np.random.default_rng([self.seed, 0, j])
-        index = rng.choice(len(self.slices), p=self.weights)
-        _, image, _ = self._degradation.pair(np.asarray(self.slices[index], np.float32), rng)
+        _, image, _ = self._degradation.pair(chosen(self.slices, self.weights, rng), rng)
         rows = np.flatnonzero((image > IN_HEAD).mean(axis=1) > 0.05)
         return image, (rows if rows.size else np.arange(len(image)))
 
@@ -150,15 +146,18 @@ class Reconstruction(Task):
         return {"loss": row_loss}
 
     def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
-        base, value = self._scores(model, recipe, image, 4, key="development", slices=2)
+        base, value = self._psnrs(model, recipe, image, (4,), key="development", slices=2).values()
         return value - base
 
-    def _scores(self, model: Model, recipe: Recipe, image: Image, factor: int, **options) -> list[float]:
-        """Returns the PSNR of zero-filling and of the network at R = ``factor``."""
-        pair = task.pair(image, factor, **options)
-        block = self.exported(model).predict_on_batch
-        made = (zero_filled(pair.given), reconstruct_with(block, pair.given, pair.mask, **self.how(recipe, model)))
-        return [metrics.psnr(pair.target, np.abs(image)) for image in made]
+    def _psnrs(self, model: Model, recipe: Recipe, image: Image, factors: tuple, **options: Any) -> dict[str, float]:
+        """Returns the PSNR of zero-filling and of the network at each R of ``factors``."""
+        block, how, found = self.exported(model).predict_on_batch, self.how(recipe, model), {}
+        for factor in factors:
+            pair = task.pair(image, factor, **options)
+            made = reconstruct_with(block, pair.given, pair.mask, **how)
+            found[f"R = {factor}, zero-filled"] = metrics.psnr(pair.target, np.abs(zero_filled(pair.given)))
+            found[f"R = {factor}"] = metrics.psnr(pair.target, np.abs(made))
+        return found
 
     def exported(self, model: Model) -> Model:
         """Returns the block, which has no Fourier transform inside."""
@@ -183,16 +182,9 @@ class Reconstruction(Task):
     def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         """Mean PSNR over the scans of each group, four slices of each, 1 % noise, R = 4 and 8."""
         result = {}
-        for title, group in sources.measured_on().items():
-            if title.endswith("CT"):  # has no k-space
-                continue
-            row: dict[str, Any] = {"scans": len(group)}
-            for factor in (4, 8):
-                found = [self._scores(model, recipe, group[key], factor, key=key, slices=4) for key in group]
-                base, value = np.mean(found, axis=0)
-                row[f"R = {factor}, zero-filled (dB)"] = round(float(base), 2)
-                row[f"R = {factor} (dB)"] = round(float(value), 2)
-            result[title] = row
+        for title, group in sources.magnitudes().items():  # CT has no k-space
+            rows = [self._psnrs(model, recipe, image, (4, 8), key=key, slices=4) for key, image in group.items()]
+            result[title] = summary(rows, "scans")
         return result
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:

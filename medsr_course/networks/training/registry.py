@@ -44,9 +44,7 @@ def train(
     Parameters
     ----------
     name : str
-        One of :func:`recipes`.
-    recipe : Recipe, optional
-        Another than the one of that name.
+        One of :func:`recipes`; ``recipe`` is another than the one of that name.
     steps, share : optional
         Another length, or other data, than the recipe's.
     checkpoint : path, optional
@@ -96,12 +94,7 @@ def make(
 ) -> tuple[Model, Card]:
     """Train the network of a recipe, once with each of its seeds, and measure it; see :func:`train`.
 
-    Returns
-    -------
-    keras.Model
-        The part of the network that ships, of the recipe's first seed.
-    Card
-        Without files.
+    Returns the part of the network that ships, of the recipe's first seed, and its card, without files.
     """
     recipe = find(name)
     task, seeds, made = TASKS[recipe.task], {}, []

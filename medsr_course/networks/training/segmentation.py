@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,14 @@ from scipy import ndimage
 from medsr_course import runtime
 from medsr_course.networks.pretrained import segment_with
 from medsr_course.networks.training.loop import Model
-from medsr_course.networks.training.pairs import Slices, magnitude_noise, refuse_nothing, scaled_slices
+from medsr_course.networks.training.pairs import (
+    BETWEEN,
+    Slices,
+    magnitude_noise,
+    refuse_nothing,
+    scaled_slices,
+    stacked,
+)
 from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.networks.training.sources import subjects
 from medsr_course.physics.grid import IN_HEAD
@@ -60,20 +67,18 @@ class Change:
     turn: float = 15.0  # degrees, either way
     zoom: float = 1.5  # larger or smaller by up to this factor, log-uniformly: pixels need not be exactly 1 mm
     gamma: float = 1.4  # contrast is raised to a power drawn log-uniformly from 1/gamma … gamma
-    # Brightness as a whole, and its smooth change across the patch, in parts
-    gain: float = 0.15
-    shade: float = 0.25
+    gain: float = 0.15  # of brightness as a whole, in parts
+    shade: float = 0.25  # smooth change of brightness across the patch, in parts
     soft: float = 0.8  # largest standard deviation of a blur, pixels; half of the patches get none
     noise: float = 0.04  # largest standard deviation of magnitude noise, in parts of the intensity scale
 
 
 @dataclass
 class Labelled:
-    """Batches of labelled patches: ``labelled(k)`` is batch number k, a function of (seed, k) alone."""
+    """Batches of labelled patches, float32 (batch, size, size, 1), and the classes of their pixels."""
 
-    # Slices divided by their intensity scale, and the class of each pixel
-    images: Slices
-    labels: Sequence[Array]
+    images: Slices  # slices divided by their intensity scale
+    labels: Sequence[Array]  # the class of each pixel
     _: KW_ONLY
     size: int = 96  # side of a patch
     batch: int = 8
@@ -91,8 +96,8 @@ class Labelled:
 
     def __call__(self, k: int) -> tuple[Array, Array]:
         rng = np.random.default_rng([self.seed, 3, k])
-        patches, classes = zip(*(self._one(rng) for _ in range(self.batch)), strict=True)
-        return np.stack(patches)[..., None], np.stack(classes)
+        patches, classes = stacked(self._one(rng) for _ in range(self.batch))
+        return patches[..., None], classes
 
     def _one(self, rng):
         if self._spots and rng.random() < self.share:
@@ -133,34 +138,23 @@ class Labelled:
         return magnitude_noise(patch, sigma, rng)
 
 
-def truth(subject: Subject, question: str) -> Array:
-    """Returns the label volume of a subject for "tissue" or "lesion", as a stack (n, h, w) of uint8."""
-    image = subject.labels if question == "tissue" else subject.lesions
-    return _classes(volumes.to_stack(image), question)
-
-
-def _classes(stack, question):
-    stack = stack.astype(np.uint8)
-    return segmentation.tissues(stack) if question == "tissue" else (stack > 0).astype(np.uint8)
+def truth(subject: Subject, question: str, cut: Callable[..., Array] = volumes.to_stack) -> Array:
+    """Returns the labels of a subject for "tissue" or "lesion", as a stack (n, h, w) of uint8; ``cut`` makes stacks."""
+    if question == "tissue":
+        return segmentation.tissues(cut(subject.labels).astype(np.uint8))
+    return (cut(subject.lesions).astype(np.uint8) > 0).astype(np.uint8)
 
 
 def material(
     people: Sequence[Subject], question: str, contrast: str, count: int = 60
 ) -> tuple[list[Array], list[Array]]:
-    """Returns slices of some subjects and their classes.
-
-    Returns
-    -------
-    images : list of float16 arrays (h, w)
-        Divided by the intensity scale of their scan.
-    labels : list of uint8 arrays (h, w)
-    """
+    """Returns slices of subjects, float16 (h, w), divided by the intensity scale of their scan, and their classes."""
     images: list[Array] = []
     labels: list[Array] = []
+    cut = partial(volumes.axial_slices, n=count, between=BETWEEN)
     for subject in runtime.progress(people, "slices", unit="subject"):
-        wanted = subject.labels if question == "tissue" else subject.lesions
         images += list(scaled_slices(subject.contrasts[contrast], count))
-        labels += list(_classes(volumes.axial_slices(wanted, n=count, between=(0.2, 0.9)), question))
+        labels += list(truth(subject, question, cut))
     return images, labels
 
 
@@ -217,10 +211,8 @@ class Segmentation(Task):
             people = subjects("cohort", split, COHORT)
             found = [_of_subject(model.predict_on_batch, subject, question, contrast) for subject in people]
             mean = {key: float(np.nanmean([row[key] for row in found])) for key in found[0]}
-            rows[f"cohort {split}, {contrast}"] = {
-                "subjects": len(found),
-                **{key: float(f"{value:.4g}") for key, value in mean.items()},
-            }
+            short = {key: float(f"{value:.4g}") for key, value in mean.items()}
+            rows[f"cohort {split}, {contrast}"] = {"subjects": len(found), **short}
         return rows
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from medsr_course import runtime
@@ -9,14 +11,14 @@ from medsr_course.networks.training.pairs import TrainingError, dead_leaves, sca
 from medsr_course.scans import datasets
 from medsr_course.types import Array, Image
 
+DS002748 = (
+    "OpenNeuro ds002748 v1.0.5 (Bezmaternykh et al., CC0, doi 10.18112/openneuro.ds002748.v1.0.5): T1w of the subjects "
+    "named under trained_on"
+)
+COHORT = "the course's synthetic cohort (MIT; made from the ICBM 2009a template): T1w, T2w, PDw, FLAIR"
 SOURCES = {
-    "ds002748": (
-        "OpenNeuro ds002748 v1.0.5 (Bezmaternykh et al., CC0, doi 10.18112/openneuro.ds002748.v1.0.5): "
-        "T1w of the subjects named under trained_on; axial slices"
-    ),
-    "cohort": (
-        "the course's synthetic cohort (MIT; made from the ICBM 2009a template): T1w, T2w, PDw, FLAIR; axial slices"
-    ),
+    "ds002748": f"{DS002748}; axial slices",
+    "cohort": f"{COHORT}; axial slices",
     "dead-leaves": "images without anatomy, made by the course (MIT)",
 }
 SHARE = {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15}  # data set → its share of the patches
@@ -38,33 +40,34 @@ def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> datasets.
     return found
 
 
-def material(share: dict[str, float]) -> tuple[list[Array], Array, dict[str, list[str]]]:
-    """Returns training slices of the data sets in ``share``, and how often to draw each.
+def _slices(source: str, image: Image) -> list[Array]:
+    return list(scaled_slices(image, 60))
 
-    Returns
-    -------
-    slices : list of float16 arrays (h, w)
-        Divided by the 99.5th percentile of their scan.
-    weights : array
-        Probability of each slice.
-    trained_on : dict of str to list of str
-        Data set → subjects.
+
+def material(
+    share: dict[str, float], cut: Callable[[str, Image], list] = _slices
+) -> tuple[list, Array, dict[str, list[str]]]:
+    """Returns samples of the data sets in ``share``, the probability of each, and data set → subjects.
+
+    ``cut(source, image)`` makes samples of a scan: by default slices, float16 arrays (h, w), divided by the 99.5th
+    percentile of their scan.
     """
-    slices, weights, trained_on = [], [], {}
+    samples: list = []
+    weights, trained_on = [], {}
     for source, part in share.items():
-        first = len(slices)
+        first = len(samples)
         if source == "dead-leaves":
-            slices += dead_leaves(300)
+            samples += dead_leaves(300)
             trained_on[source] = ["300 images, seed 0"]
         else:
             found = subjects(source, "train")
             for subject in runtime.progress(found, source, unit="subject"):
                 for image in subject.contrasts.values():
-                    slices += list(scaled_slices(image, 60))
+                    samples += cut(source, image)
             trained_on[source] = [subject.id for subject in found]
-        count = len(slices) - first
+        count = len(samples) - first
         weights += [part / max(count, 1)] * count
-    return slices, np.array(weights) / np.sum(weights), trained_on
+    return samples, np.array(weights) / np.sum(weights), trained_on
 
 
 def measured_on() -> dict[str, dict[str, Image]]:
@@ -82,3 +85,8 @@ def measured_on() -> dict[str, dict[str, Image]]:
         for contrast, image in scan.contrasts.items():
             groups[f"real {scan.split}: {scan.id}, {contrast}"] = {f"{scan.id} {contrast}": image}
     return groups
+
+
+def magnitudes() -> dict[str, dict[str, Image]]:
+    """Returns the scans of :func:`measured_on` whose noise is that of MRI."""
+    return {title: group for title, group in measured_on().items() if not title.endswith("CT")}

@@ -20,40 +20,33 @@ from medsr_course.types import Array, Image
 
 # What files have been through before, and noise; see Degradation.
 HARD = {"noisy": 0.4, "window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
-ESPCN = {"noise_map": True, "filters": 48, "depth": 6}
-SRRESNET = {"noise_map": True, "filters": 48, "blocks": 5}  # SRGAN's generator starts from its weights
+SETTINGS: dict[str, dict[str, int]] = {  # of each architecture, besides the scale and the noise map
+    "srcnn": {},
+    "espcn": {"filters": 48, "depth": 6},
+    "srresnet": {"filters": 48, "blocks": 5},
+}
 _recipe = partial(Recipe, task="super-resolution", margin=3)
 
+
+def _of(architecture: str, scale: int) -> dict[str, Any]:
+    return {"architecture": architecture, "settings": {"scale": scale, "noise_map": True, **SETTINGS[architecture]}}
+
+
 RECIPES = {
-    "srcnn-x2": _recipe("SRCNN ×2", architecture="srcnn", settings={"scale": 2, "noise_map": True}, steps=2500),
-    "srcnn-x4": _recipe(
-        "SRCNN ×4", architecture="srcnn", settings={"scale": 4, "noise_map": True}, steps=2000, size=20
-    ),
-    "espcn-x2": _recipe("ESPCN ×2", architecture="espcn", settings={"scale": 2, **ESPCN}, steps=6000),
-    "espcn-x4": _recipe(
-        "ESPCN ×4", architecture="espcn", settings={"scale": 4, **ESPCN}, steps=4000, size=24, batch=24
-    ),
-    "srresnet-x2": _recipe(
-        "SRResNet ×2", architecture="srresnet", settings={"scale": 2, **SRRESNET}, steps=10000, learning_rate=1.5e-3
-    ),
-    "srresnet-x4": _recipe(
-        "SRResNet ×4",
-        architecture="srresnet",
-        settings={"scale": 4, **SRRESNET},
-        steps=6000,
-        size=24,
-        batch=20,
-        learning_rate=1.5e-3,
-    ),
+    "srcnn-x2": _recipe("SRCNN ×2", **_of("srcnn", 2), steps=2500),
+    "srcnn-x4": _recipe("SRCNN ×4", **_of("srcnn", 4), steps=2000, size=20),
+    "espcn-x2": _recipe("ESPCN ×2", **_of("espcn", 2), steps=6000),
+    "espcn-x4": _recipe("ESPCN ×4", **_of("espcn", 4), steps=4000, size=24, batch=24),
+    "srresnet-x2": _recipe("SRResNet ×2", **_of("srresnet", 2), steps=10000, learning_rate=1.5e-3),
+    "srresnet-x4": _recipe("SRResNet ×4", **_of("srresnet", 4), steps=6000, size=24, batch=20, learning_rate=1.5e-3),
     "srgan-x4": _recipe(
         "SRGAN ×4",
-        architecture="srresnet",
-        settings={"scale": 4, **SRRESNET},
+        **_of("srresnet", 4),
         steps=2000,
         batch=8,
         size=24,
         learning_rate=2e-4,
-        start="srresnet-x4",
+        start="srresnet-x4",  # whose architecture and settings are the generator's
         players=adversarial.Players("features-tissue", scale=4, pixel=0.15, perceptual=1.0, adversarial=0.1),
         options={"degradation": {**HARD, "noisy": 0.0}},  # the discriminator must not learn what noise looks like
     ),
@@ -76,12 +69,12 @@ def gains(
     noise: float = 0.0,
     slices: int = 10,
     **usage: Any,
-) -> list[dict[str, Any]]:
-    """PSNR by the measurement protocol: ten axial slices of each scan, cropped in k-space.
+) -> list[dict[str, float]]:
+    """Measures a network by the protocol: ten axial slices of each scan, cropped in k-space.
 
     Parameters
     ----------
-    network : callable
+    network, scale, **usage
         As for :func:`pretrained.super_resolve_with`.
     images : dict of str to nibabel image
         A scan whose name ends in "CT" is judged over 400 HU.
@@ -89,13 +82,11 @@ def gains(
         In %, see :func:`superresolution.pair`.
     slices : int
         How many of the ten count, from the middle.
-    **usage
-        For :func:`pretrained.super_resolve_with`.
 
     Returns
     -------
     list of dict
-        ``scan``, ``zip`` and ``network`` (PSNR, dB), ``gain`` (their difference) and ``gain_head`` (inside the head).
+        ``zip`` and ``network`` (PSNR, dB), ``gain`` (their difference) and ``gain_head`` (inside the head), per scan.
     """
     rows = []
     for scan, image in images.items():
@@ -107,7 +98,7 @@ def gains(
         base = pair.psnrs(zero_fill(pair.given, scale))
         value = pair.psnrs(super_resolve_with(network, pair.given, scale, **usage))
         gain = {"gain": value["psnr"] - base["psnr"], "gain_head": value["psnr_head"] - base["psnr_head"]}
-        rows.append({"scan": scan, "zip": base["psnr"], "network": value["psnr"], **gain})
+        rows.append({"zip": base["psnr"], "network": value["psnr"], **gain})
     return rows
 
 
@@ -166,7 +157,6 @@ class SuperResolution(Task):
             # The protocol's noise ends in a magnitude, which signed data have not.
             for noise in (0,) if title.endswith("CT") else (0, 3, 6):
                 rows = gains(model.predict_on_batch, group, noise=noise, **how)
-                rows = [{key: value for key, value in row.items() if key != "scan"} for row in rows]
                 result[f"{title}, {noise} % noise" if noise else title] = summary(rows, "subjects")
         return result
 

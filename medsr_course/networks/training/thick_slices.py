@@ -10,19 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import ndimage
 
-from medsr_course import runtime
 from medsr_course.networks.pretrained import thin_slices_with
+from medsr_course.networks.training import pairs, sources
 from medsr_course.networks.training.loop import Model
-from medsr_course.networks.training.pairs import (
-    Slices,
-    TrainingError,
-    balance,
-    log_uniform,
-    magnitude_noise,
-    refuse_nothing,
-)
+from medsr_course.networks.training.pairs import Slices, TrainingError
 from medsr_course.networks.training.recipe import Recipe, Task, summary
-from medsr_course.networks.training.sources import subjects
 from medsr_course.physics import grid, metrics
 from medsr_course.scans import volumes
 from medsr_course.tasks import thick_slices
@@ -30,14 +22,9 @@ from medsr_course.types import Array, Image
 
 ROWS = 48
 AXES = {"cohort": (0, 1, 2), "ds002748": (1, 2)}  # of (z, y, x): ds002748's z is interpolated, nothing is lost there
-_recipe = partial(
-    Recipe,
-    task="slices",
-    settings={"scale": 4, "steps": 8},
-    steps=1800,
-    share={"cohort": 0.5, "ds002748": 0.5},
-    batch=4,
-)
+VARIED = {"noise": (0.1, 2.0), "soft": 0.4, "gamma": 1.3, "inverted": 0.1}  # see :class:`Blocks`
+SHARE = {"cohort": 0.5, "ds002748": 0.5}
+_recipe = partial(Recipe, task="slices", settings={"scale": 4, "steps": 8}, steps=1800, share=SHARE, batch=4)
 RECIPES = {
     "lstm-z4": _recipe(
         "LSTM on profiles, slices ×4",
@@ -52,7 +39,7 @@ RECIPES = {
 
 @dataclass
 class Blocks:
-    """Batches of blocks from volumes: ``blocks(k)`` is batch number k, a function of (seed, k) alone.
+    """Batches of blocks from volumes.
 
     Returns
     -------
@@ -61,53 +48,46 @@ class Blocks:
     residual : float32 array, the same shape
         What it misses.
     weight : float32 array (batch,)
-        See :func:`balance`, of each block.
+        See :func:`pairs.balance`, of each block.
     """
 
-    # Thick slices beyond a block's ends that are simulated and cut off: a volume goes on there
-    AROUND: ClassVar[int] = 2
+    AROUND: ClassVar[int] = 2  # thick slices beyond a block's ends, simulated and cut off: a volume goes on there
 
-    # Sequence of (array (z, y, x), tuple of int): Thin slices, magnitudes, divided by the 99.5th percentile of their
-    # scan; and the axes that may play the part of the slices
+    # Thin slices (z, y, x), magnitudes, divided by the 99.5th percentile of their scan; and the axes that may play the
+    # part of the slices
     volumes: Sequence[tuple[Array, tuple[int, ...]]]
     _: KW_ONLY
     weights: Array | None = None  # probability of each volume; by default all alike
     slab: thick_slices.Slab = thick_slices.STANDARD  # what the thick slices are
     iterations: int = 16  # of back-projection
     sequence: int = 8  # thick slices in a block
-    # Side of a block in pixels, and blocks in a batch
-    size: int = 32
-    batch: int = 4
+    size: int = 32  # side of a block in pixels
+    batch: int = 4  # blocks in a batch
     noise: tuple[float, float] = (0.1, 2.0)  # of the thin slices in %, log-uniform
     soft: float = 0.4  # share of blocks that are smoothed a little, along each axis differently
-    # As for :class:`Degradation`
-    gamma: float = 1.3
+    gamma: float = 1.3  # this and ``inverted``: as for :class:`pairs.Degradation`
     inverted: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        refuse_nothing(self.volumes, "volumes")
+        pairs.refuse_nothing(self.volumes, "volumes")
 
     def __call__(self, k: int) -> tuple[Array, ...]:
-        blocks = [self._block(np.random.default_rng([self.seed, k, j])) for j in range(self.batch)]
-        return tuple(np.stack(part) for part in zip(*blocks, strict=True))
+        return pairs.stacked(self._block(np.random.default_rng([self.seed, k, j])) for j in range(self.batch))
 
     def _block(self, rng):
         s = self.slab.spacing
         thin = self._degraded(self._cut(rng), rng)
         base = thick_slices.back_project(thick_slices.thicken(thin, self.slab), self.slab, self.iterations)
         inner = slice(self.AROUND * s, -self.AROUND * s)
-        base, residual = base[inner], (thin - base)[inner]
-        return thick_slices.to_steps(base, s), thick_slices.to_steps(residual, s), balance(residual)
+        return _sample(thin[inner], base[inner], s)
 
     def _degraded(self, thin, rng):
         """Another contrast, another sharpness and noise for a block: many scans from few."""
         if rng.random() < self.soft:
             thin = ndimage.gaussian_filter(thin, rng.uniform(0, 0.8, 3))
-        thin = np.maximum(thin, 0) ** np.exp(rng.uniform(-1, 1) * np.log(self.gamma))
-        if rng.random() < self.inverted:
-            thin = np.maximum(1 - thin, 0)
-        return magnitude_noise(thin, log_uniform(rng, self.noise) / 100, rng)
+        thin = pairs.another_contrast(thin, self.gamma, self.inverted, rng)
+        return pairs.magnitude_noise(thin, pairs.log_uniform(rng, self.noise) / 100, rng)
 
     def _cut(self, rng):
         volume, axes = self.volumes[rng.choice(len(self.volumes), p=self.weights)]
@@ -118,60 +98,50 @@ class Blocks:
         sides = ((self.sequence + 2 * self.AROUND) * self.slab.spacing, self.size, self.size)
         if any(n < side for n, side in zip(volume.shape, sides, strict=True)):
             raise TrainingError(f"a volume of {volume.shape} is smaller than a block {sides}: take smaller blocks")
-        for _ in range(30):
-            first = [int(rng.integers(n - side + 1)) for n, side in zip(volume.shape, sides, strict=True)]
-            if volume[tuple(f + side // 2 for f, side in zip(first, sides, strict=True))] > grid.IN_HEAD:  # in the head
-                break
-        return volume[tuple(slice(f, f + side) for f, side in zip(first, sides, strict=True))].astype(np.float32)
+        return pairs.in_head(volume, sides, rng)
 
 
 @dataclass
 class Series:
-    """Batches of pieces of moving pictures, measured every other frame and with noise: ``series(k)`` is batch number k.
+    """Batches of pieces of moving pictures, measured every other frame and with noise.
 
-    Returns
-    -------
-    steps, residual : float32 arrays (batch, frames / 2, size, size, 2)
-        What :func:`thick_slices.between_frames` makes of the measured frames, and what it misses.
-    weight : float32 array (batch,)
-        As for :class:`Blocks`.
+    What :func:`thick_slices.between_frames` makes of the measured frames, and what it misses, float32 (batch,
+    frames / 2, size, size, 2); and the weights, as for :class:`Blocks`.
     """
 
     AROUND: ClassVar[int] = 12  # pixels beyond a piece: what moves in must come from somewhere
 
-    # Sequence of array (h, w): Magnitudes, divided by their intensity scale; what :func:`thick_slices.cine` sets in
-    # motion
-    images: Slices
+    images: (
+        Slices  # (h, w), magnitudes, divided by their intensity scale: what :func:`thick_slices.cine` sets in motion
+    )
     _: KW_ONLY
     frames: int = 16  # of a series; every second one is measured
     size: int = 32  # side of a piece
     batch: int = 4
     noise: float = 3.0  # of a measured frame, in %
-    # ``time`` and ``space`` of :func:`thick_slices.between_frames`
-    smoothing: dict[str, float] = field(default_factory=dict)
+    smoothing: dict[str, float] = field(default_factory=dict)  # for :func:`thick_slices.between_frames`
     seed: int = 0
 
     def __post_init__(self) -> None:
-        refuse_nothing(self.images, "images")
+        pairs.refuse_nothing(self.images, "images")
 
     def __call__(self, k: int) -> tuple[Array, ...]:
-        pieces = [self._piece(np.random.default_rng([self.seed, k, j])) for j in range(self.batch)]
-        return tuple(np.stack(part) for part in zip(*pieces, strict=True))
+        return pairs.stacked(self._piece(np.random.default_rng([self.seed, k, j])) for j in range(self.batch))
 
     def _piece(self, rng):
-        side = self.size + 2 * self.AROUND
         image = np.rot90(self.images[rng.integers(len(self.images))], rng.integers(4))
-        for _ in range(30):
-            first = [int(rng.integers(n - side + 1)) for n in image.shape]
-            piece = image[tuple(slice(f, f + side) for f in first)]
-            if piece[side // 2, side // 2] > grid.IN_HEAD:  # in the head
-                break
+        piece = pairs.in_head(image, (self.size + 2 * self.AROUND,) * 2, rng)
         motion = {"cycles": rng.uniform(1, 3), "amplitude": rng.uniform(0, 5)}
         inner = (slice(None), *(slice(self.AROUND, -self.AROUND),) * 2)
-        truth = thick_slices.cine(piece.astype(np.float32), self.frames, **motion, seed=rng)[inner]
+        truth = thick_slices.cine(piece, self.frames, **motion, seed=rng)[inner]
         base = thick_slices.between_frames(thick_slices.every_second(truth, self.noise, rng), **self.smoothing)
-        residual = truth - base
-        return thick_slices.to_steps(base, 2), thick_slices.to_steps(residual, 2), balance(residual)
+        return _sample(truth, base, 2)
+
+
+def _sample(truth, base, s):
+    """A first guess and what it misses, as steps of ``s`` slices; and the weight of the sample."""
+    residual = truth - base
+    return thick_slices.to_steps(base, s), thick_slices.to_steps(residual, s), pairs.balance(residual)
 
 
 def error_left(margin: int) -> Callable[[Any, Any], Any]:
@@ -207,24 +177,10 @@ def gain(
     rows: int = ROWS,
     **usage: Any,
 ) -> dict[str, float]:
-    """PSNR of back-projection and of a network on one scan made thick.
+    """Returns the PSNR of back-projection (``baseline``) and of a network on one scan made thick, and the ``gain``, dB.
 
-    Parameters
-    ----------
-    network : callable
-        As for :func:`pretrained.thin_slices_with`.
-    image : nibabel image
-    plane : str
-        See :func:`volumes.to_stack`.
-    rows : int
-        Of the slices, from their middle: all slices and all columns count, a few rows suffice.
-    slab, iterations, **usage
-        For :func:`pretrained.thin_slices_with`.
-
-    Returns
-    -------
-    dict
-        ``baseline`` and ``network`` (PSNR, dB) and ``gain``.
+    Of each slice of the ``plane`` (see :func:`volumes.to_stack`) the middle ``rows`` suffice; all slices and columns
+    count. The other arguments are those of :func:`pretrained.thin_slices_with`.
     """
     thin = thick_slices.trim(volumes.to_stack(image, plane), slab.spacing).astype(np.float32)
     thin = thin[:, max(0, (thin.shape[1] - rows) // 2) :][:, :rows]
@@ -242,7 +198,7 @@ def measured_on() -> dict[str, list[tuple[Image, str]]]:
     from medsr_course.scans import datasets
 
     groups: dict[str, list[tuple[Image, str]]] = {}
-    for person in subjects("cohort", "test"):
+    for person in sources.subjects("cohort", "test"):
         for contrast, image in person.contrasts.items():
             groups.setdefault(f"cohort test, {contrast}", []).append((image, "axial"))
     if datasets.real_folder():
@@ -264,36 +220,14 @@ class ThickSlices(Task):
     """
 
     name, recipes = "slices", RECIPES
-    defaults = {
-        "slab": thick_slices.STANDARD,
-        "iterations": 16,
-        "noise": (0.1, 2.0),
-        "soft": 0.4,
-        "gamma": 1.3,
-        "inverted": 0.1,
-    }
+    defaults = {"slab": thick_slices.STANDARD, "iterations": 16, **VARIED}
     sources = {
-        "ds002748": (
-            "OpenNeuro ds002748 v1.0.5 (Bezmaternykh et al., CC0, doi 10.18112/openneuro.ds002748.v1.0.5): T1w of the "
-            "subjects named under trained_on; rows or columns of the axial slices play the part of the slices"
-        ),
-        "cohort": (
-            "the course's synthetic cohort (MIT; made from the ICBM 2009a template): T1w, T2w, PDw, FLAIR; each axis "
-            "in turn plays the part of the slices"
-        ),
+        "ds002748": f"{sources.DS002748}; rows or columns of the axial slices play the part of the slices",
+        "cohort": f"{sources.COHORT}; each axis in turn plays the part of the slices",
     }
 
     def gather(self, recipe: Recipe) -> tuple[list, Array, dict[str, list[str]]]:
-        found: list = []
-        weights: list[float] = []
-        trained_on = {}
-        for source, part in recipe.share.items():
-            people = subjects(source, "train")
-            scans = [image for person in people for image in person.contrasts.values()]
-            found += [(scaled_volume(image), AXES[source]) for image in runtime.progress(scans, source, unit="scan")]
-            weights += [part / len(scans)] * len(scans)
-            trained_on[source] = [person.id for person in people]
-        return found, np.array(weights) / np.sum(weights), trained_on
+        return sources.material(recipe.share, lambda source, image: [(scaled_volume(image), AXES[source])])
 
     def batches(self, recipe: Recipe, samples: Sequence, weights: Array | None) -> Blocks:
         shape = {"sequence": recipe.settings["steps"], "size": recipe.size, "batch": recipe.batch}
@@ -306,11 +240,10 @@ class ThickSlices(Task):
         return gain(model.predict_on_batch, image, rows=16, **self.how(recipe, model))["gain"]
 
     def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
-        options = self.options(recipe)
-        return {"slab": asdict(options["slab"]), "iterations": options["iterations"]}
+        return {"slab": asdict(self.options(recipe)["slab"]), "iterations": self.options(recipe)["iterations"]}
 
     def augmentation(self, recipe: Recipe) -> dict[str, Any]:
-        return {key: self.options(recipe)[key] for key in ("noise", "soft", "gamma", "inverted")}
+        return {key: self.options(recipe)[key] for key in VARIED}
 
     def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         """Mean over the scans of each group; :data:`ROWS` rows of each."""

@@ -22,14 +22,9 @@ from medsr_course.types import PathLike
 
 
 def train_weight(name: str, folder: PathLike | None = None) -> Card:
-    """Makes a shipped weight from its recipe and returns its card; resumes what was interrupted.
+    """Makes the weight of one of :func:`recipes` and returns its card; resumes what was interrupted.
 
-    Parameters
-    ----------
-    name : str
-        One of :func:`recipes`.
-    folder : path, optional
-        Where the three files go; by default ``data/weights`` of the checkout.
+    The three files go into ``folder``, by default ``data/weights`` of the checkout.
     """
     recipe = find(name)
     checkpoint = runtime.cache_dir() / "training" / f"{name}-{recipe.steps}.npz"
@@ -136,9 +131,8 @@ def _publish(model: Model, exported: Model, made: Card, folder: Path) -> Card:
 
 def main(arguments: list[str] | None = None) -> None:
     """``python -m medsr_course.networks.training [--twin | --measure | --try] NAME …``: makes these weights, or all."""
-    parser = argparse.ArgumentParser(
-        prog="python -m medsr_course.networks.training", description="Make shipped weights anew."
-    )
+    program = "python -m medsr_course.networks.training"
+    parser = argparse.ArgumentParser(prog=program, description="Make shipped weights anew.")
     parser.add_argument("name", nargs="*", help="all of them, where none is named")
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--twin", action="store_true", help="train without real scans, for the card of that weight")
