@@ -243,7 +243,9 @@ def hausdorff95(
         raise ValueError(f"spacing must be {a.ndim} numbers above 0, one per axis, not {spacing!r}")
     if not a.any() or not b.any():
         return float("nan")
-    box = ndimage.find_objects((a | b).astype(np.uint8))[0]
+    # One voxel of margin where the image has it: the faces of a tight box would not count as surface.
+    tight = ndimage.find_objects((a | b).astype(np.uint8))[0]
+    box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in tight)
     surfaces = [m[box] & ~ndimage.binary_erosion(m[box], border_value=1) for m in (a, b)]
     if not surfaces[0].any() or not surfaces[1].any():
         return float("nan")
