@@ -35,6 +35,16 @@ def test_dice():
         segmentation.dice(truth, found[:, :3], 1)
 
 
+def test_hausdorff_sees_the_surface_on_the_faces_of_the_box_round_both_masks():
+    inner, outer = np.zeros((2, 11, 11, 11), int)
+    inner[4:7, 4:7, 4:7] = outer[2:9, 2:9, 2:9] = 1
+    # From the small cube's surface it is 2 everywhere; from a corner of the large one √12, from few voxels more than 3.
+    assert segmentation.hausdorff95(inner, outer, 1) == segmentation.hausdorff95(outer, inner, 1)
+    assert 2 < segmentation.hausdorff95(inner, outer, 1) <= np.sqrt(12)
+    # A box that ends where the image does is treated as before: the mask may go on beyond.
+    assert np.isnan(segmentation.hausdorff95(inner[2:9, 2:9, 2:9], outer[2:9, 2:9, 2:9], 1))
+
+
 def test_hausdorff_is_in_millimetres_and_forgives_a_stray_voxel():
     truth = ball(9).astype(int)
     larger = ball(12).astype(int)

@@ -16,22 +16,8 @@ def kspace_crop(stack: Stack, scale: int) -> Stack:
     r"""Keep the central 1/scale of k-space along both image axes: a slice measured ``scale`` × coarser.
 
     :math:`y = \frac1s F_{h/s,\,w/s}^H\, C\, F_{h,w}\, x` with unitary transforms F and C, which picks the coefficients.
-
-    Parameters
-    ----------
-    stack : array (..., h, w)
-        Any intensity unit. ``h`` and ``w`` must be divisible by ``scale`` (see :func:`grid.trim`).
-    scale : int
-
-    Returns
-    -------
-    array (..., h / scale, w / scale)
-        The same unit and mean; sample 0 stays in place.
-
-    Raises
-    ------
-    ValueError
-        If a side is not divisible by ``scale``.
+    ``(..., h, w)`` in any unit to ``(..., h / scale, w / scale)``: same unit and mean, sample 0 stays in place.
+    ``ValueError`` if a side is not divisible by ``scale`` (see :func:`grid.trim`).
 
     >>> kspace_crop(np.ones((1, 4, 4)), 2)
     array([[[1., 1.],
@@ -43,12 +29,7 @@ def kspace_crop(stack: Stack, scale: int) -> Stack:
 
 
 def kspace_crop_adjoint(stack: Stack, scale: int) -> Stack:
-    """Adjoint of :func:`kspace_crop`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``.
-
-    >>> kspace_crop_adjoint(np.ones((1, 1, 1)), 2)  # ⟨crop x, 1⟩ is the mean of x
-    array([[[0.25, 0.25],
-            [0.25, 0.25]]])
-    """
+    """Adjoint of :func:`kspace_crop`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``."""
     h, w = np.shape(stack)[-2:]
     out = grid.crop_axis_adjoint(stack, grid.padded_size(h, scale), -2)
     return grid.crop_axis_adjoint(out, grid.padded_size(w, scale), -1)
@@ -70,12 +51,7 @@ def block_average(stack: Stack, scale: int) -> Stack:
 
 
 def block_average_adjoint(stack: Stack, scale: int) -> Stack:
-    """Adjoint of :func:`block_average`: each value spread over its block, divided by ``scale²``.
-
-    >>> block_average_adjoint(np.array([[[4.0]]]), 2)
-    array([[[1., 1.],
-            [1., 1.]]])
-    """
+    """Adjoint of :func:`block_average`: each value spread over its block, divided by ``scale²``."""
     spread = np.repeat(np.repeat(stack, scale, axis=-2), scale, axis=-1)
     return spread / scale**2
 
@@ -85,20 +61,14 @@ def to_kspace(image: Array) -> Array:
 
     :math:`\hat x_k = (hw)^{-1/2} \sum_n x_n\, e^{-2\pi i\, k \cdot n}`, n and k counted from the middle, ``size // 2``.
 
-    >>> to_kspace(np.ones((3, 3))).real.round(6)
-    array([[0., 0., 0.],
-           [0., 3., 0.],
-           [0., 0., 0.]])
+    >>> to_kspace(np.ones((3, 3))).real[1].round(6)
+    array([0., 3., 0.])
     """
     return _centred(np.fft.fft2, image)
 
 
 def from_kspace(kspace: Array) -> Array:
-    """Inverse, and adjoint, of :func:`to_kspace`.
-
-    >>> bool(np.allclose(from_kspace(to_kspace(np.eye(4))), np.eye(4)))
-    True
-    """
+    """Inverse, and adjoint, of :func:`to_kspace`."""
     return _centred(np.fft.ifft2, kspace)
 
 
@@ -113,21 +83,10 @@ def _centred(transform: Callable, x: Array) -> Array:
 def blur_decimate(stack: Stack, scale: int, *, fwhm: float | None = None) -> Stack:
     r"""Gaussian blur, then every ``scale``-th sample: the degradation of many papers.
 
-    :math:`y_{ij} = (g_\sigma * x)_{si,\,sj}` with :math:`\sigma = \mathrm{FWHM} / \sqrt{8 \ln 2}`.
-
-    Parameters
-    ----------
-    stack : array (..., h, w)
-        Any intensity unit; sides divisible by ``scale``.
-    scale : int
-    fwhm : float, optional
-        Full width at half maximum of the Gaussian in HR pixels; by default ``scale``. The blur is
-        periodic, as the Fourier operators are.
-
-    Returns
-    -------
-    array (..., h / scale, w / scale)
-        Sample 0 stays in place; the mean is kept only approximately, because decimation aliases.
+    :math:`y_{ij} = (g_\sigma * x)_{si,\,sj}` with :math:`\sigma = \mathrm{FWHM} / \sqrt{8 \ln 2}`; FWHM, in HR pixels,
+    is ``scale`` by default. The blur is periodic, as the Fourier operators are. ``(..., h, w)``, sides divisible by
+    ``scale``, to ``(..., h / scale, w / scale)``: sample 0 stays in place; the mean only nearly, because decimation
+    aliases.
 
     >>> blur_decimate(np.ones((1, 4, 4)), 2).round(6)
     array([[[1., 1.],
@@ -139,11 +98,7 @@ def blur_decimate(stack: Stack, scale: int, *, fwhm: float | None = None) -> Sta
 
 
 def blur_decimate_adjoint(stack: Stack, scale: int, *, fwhm: float | None = None) -> Stack:
-    """Adjoint of :func:`blur_decimate`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``; it keeps the sum.
-
-    >>> float(blur_decimate_adjoint(np.eye(2)[None], 2).sum().round(6))
-    2.0
-    """
+    """Adjoint of :func:`blur_decimate`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``; it keeps the sum."""
     stack = np.asarray(stack)
     *lead, h, w = stack.shape
     spread = np.zeros((*lead, grid.padded_size(h, scale), grid.padded_size(w, scale)), stack.dtype)
@@ -165,19 +120,7 @@ def bicubic_decimate(stack: Stack, scale: int, *, antialias: bool = True) -> Sta
     :math:`y = B_h\, x\, B_w^T`, the rows of B shifted samples of the cubic kernel, each of sum 1.
     ``antialias=True`` stretches the kernel by ``scale``, as MATLAB's ``imresize`` and Pillow do;
     ``False`` takes four neighbours only, as OpenCV's ``INTER_CUBIC`` does, and aliases.
-
-    Parameters
-    ----------
-    stack : array (..., h, w)
-        Sides divisible by ``scale``.
-    scale : int
-    antialias : bool
-
-    Returns
-    -------
-    array (..., h / scale, w / scale)
-        Samples lie at the centres of ``scale × scale`` blocks, (scale − 1)/2 HR pixels from the rule
-        of :mod:`medsr_course.physics.grid`: never compare the two without shifting one.
+    Sides must be divisible by ``scale``; samples lie at the centres of blocks, as those of :func:`block_average`.
 
     >>> bicubic_decimate(np.full((1, 2, 4), 3.0), 2).round(6)
     array([[[3., 3.]]])
@@ -188,11 +131,7 @@ def bicubic_decimate(stack: Stack, scale: int, *, antialias: bool = True) -> Sta
 
 
 def bicubic_decimate_adjoint(stack: Stack, scale: int, *, antialias: bool = True) -> Stack:
-    """Adjoint of :func:`bicubic_decimate`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``; it keeps the sum.
-
-    >>> float(bicubic_decimate_adjoint(np.eye(2)[None], 2).sum().round(6))
-    2.0
-    """
+    """Adjoint of :func:`bicubic_decimate`: ``(..., h, w)`` to ``(..., scale·h, scale·w)``; it keeps the sum."""
     h, w = np.shape(stack)[-2:]
     rows, columns = (_bicubic_matrix(grid.padded_size(n, scale), scale, antialias) for n in (h, w))
     return rows.T @ np.asarray(stack) @ columns
@@ -226,17 +165,8 @@ def coil_sensitivities(shape: tuple[int, int], coils: int) -> Array:
     a loop, phase from the direction in which the loop lies (Roemer et al. 1990 treat the real thing):
     :math:`c_k(r) \propto (1 + |r - r_k|^2/a^2)^{-3/2}\, e^{i \arg(r - r_k)}`.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Rows and columns of the slice.
-    coils : int
-
-    Returns
-    -------
-    complex128 array (coils, h, w)
-        No unit; scaled so that the root of the sum of squares has a maximum of 1. It is not uniform: the
-        middle is far from every coil.
+    Returns a complex128 array ``(coils, h, w)`` without unit, the root of its sum of squares 1 at most. That is not
+    uniform: the middle is far from every coil.
 
     >>> coil_sensitivities((8, 9), 4).shape
     (4, 8, 9)
@@ -252,19 +182,9 @@ def coil_sensitivities(shape: tuple[int, int], coils: int) -> Array:
 
 
 def sum_of_squares(coil_images: Array) -> Array:
-    r"""Magnitude image from the images of several coils: the root of the sum of their squares.
+    r"""Magnitude image ``(h, w)`` from several coils' complex ``(coils, h, w)``: :math:`\sqrt{\sum_k |x_k|^2}`.
 
-    :math:`x = \sqrt{\sum_k |x_k|^2}`.
     Needs no sensitivities; keeps the shading of the coils and loses the phase (Roemer et al. 1990).
-
-    Parameters
-    ----------
-    coil_images : array (coils, h, w)
-        Complex.
-
-    Returns
-    -------
-    array (h, w)
 
     >>> sum_of_squares(np.array([[[3.0]], [[4j]]]))
     array([[5.]])

@@ -22,20 +22,12 @@ IN_HEAD = 0.06  # in parts of the intensity scale: a pixel above it is taken to 
 
 
 def padded_size(size: int, scale: int) -> int:
-    """Number of samples after zero-filling by the integer ``scale``: s·n.
-
-    >>> padded_size(5, 2)
-    10
-    """
+    """Number of samples after zero-filling by the integer ``scale``: s·n."""
     return size * _check_scale(scale)
 
 
 def cropped_size(size: int, scale: int) -> int:
-    """Number of samples after k-space cropping, n/s; ``ValueError`` where ``size`` is not divisible.
-
-    >>> cropped_size(10, 2)
-    5
-    """
+    """Number of samples after k-space cropping, n/s; ``ValueError`` where ``size`` is not divisible."""
     scale = _check_scale(scale)
     if size % scale:
         raise ValueError(f"a side of {size} is not divisible by {scale}: trim it at the high end first")
@@ -43,11 +35,7 @@ def cropped_size(size: int, scale: int) -> int:
 
 
 def trim(stack: Stack, scale: int) -> Stack:
-    """Drop the last rows and columns of ``(..., h, w)`` until both sides divide by ``scale``.
-
-    >>> trim(np.zeros((3, 7, 8)), 2).shape
-    (3, 6, 8)
-    """
+    """Drop the last rows and columns of ``(..., h, w)`` until both sides divide by ``scale``."""
     h, w = stack.shape[-2:]
     return stack[..., : h - h % scale, : w - w % scale]
 
@@ -71,11 +59,7 @@ def pad_axis(x: ArrayLike, size: int, axis: int) -> Array:
 
 
 def pad_axis_adjoint(y: ArrayLike, size: int, axis: int) -> Array:
-    """Adjoint of :func:`pad_axis`: takes the padded array back to ``size`` samples.
-
-    >>> pad_axis_adjoint(np.ones(4), 2, 0).round(6)
-    array([2., 2.])
-    """
+    """Adjoint of :func:`pad_axis`: takes the padded array back to ``size`` samples."""
     return _resize(y, size, axis, split=0.5, adjoint=True)
 
 
@@ -89,11 +73,7 @@ def crop_axis(x: ArrayLike, size: int, axis: int) -> Array:
 
 
 def crop_axis_adjoint(y: ArrayLike, size: int, axis: int) -> Array:
-    """Adjoint of :func:`crop_axis`: takes the cropped array back to ``size`` samples.
-
-    >>> crop_axis_adjoint(np.ones(2), 4, 0).round(6)
-    array([0.5, 0.5, 0.5, 0.5])
-    """
+    """Adjoint of :func:`crop_axis`: takes the cropped array back to ``size`` samples."""
     return _resize(y, size, axis, split=1.0, adjoint=True)
 
 
@@ -102,17 +82,8 @@ def intensity(stack: ArrayLike) -> tuple[float, float]:
 
     Magnitudes: 0 and the 99.5th percentile of the positive voxels. Signed data (HU): the 0.5th percentile, and
     the span from there to the 99.5th. The little undershoot of a magnitude image beside sharp edges, below a tenth
-    of its range, does not make it signed.
-
-    Returns
-    -------
-    offset, scale : float
-        Scale 0 for a stack of one value.
-
-    Raises
-    ------
-    ValueError
-        For a stack that is empty, complex, or holds NaN or infinite values.
+    of its range, does not make it signed. The scale is 0 for a stack of one value; one that is empty, complex, or holds
+    NaN or infinite values is a ``ValueError``.
 
     >>> intensity(np.array([0.0, 4.0, 4.0])), intensity(np.array([-1000.0, -1000.0, 1000.0, 1000.0]))
     ((0.0, 4.0), (-1000.0, 2000.0))

@@ -32,11 +32,7 @@ def box(t: ArrayLike) -> Array:
 
 
 def tent(t: ArrayLike) -> Array:
-    """Linear interpolation: 1 − |t| within one sample.
-
-    >>> tent([0, 0.25, 2])
-    array([1.  , 0.75, 0.  ])
-    """
+    """Linear interpolation: 1 − |t| within one sample."""
     return np.clip(1 - np.abs(t), 0, None)
 
 
@@ -80,21 +76,11 @@ KERNELS = {"nearest": (box, 1), "linear": (tent, 1), "cubic": (keys, 2), "lanczo
 
 
 def taps(kernel: Callable[[Array], Array], support: int, scale: int) -> Array:
-    """Weights of the LR neighbours for each HR sample within one LR step.
+    """Weights of the LR neighbours for each HR sample within one LR step, ``(scale, 2·support)``.
 
-    Parameters
-    ----------
-    kernel : callable
-        Function of the distance in LR samples.
-    support : int
-        The kernel is 0 from this distance on.
-    scale : int
-
-    Returns
-    -------
-    array (scale, 2·support)
-        Row *p*: weights of LR samples ``−support + 1 … support`` for the HR sample at *p / scale*. Rows
-        sum to 1, so that constants stay constant (Lanczos needs the division).
+    Row *p*: ``kernel``, a function of the distance in LR samples and 0 from ``support`` on, at LR samples
+    ``−support + 1 … support`` for the HR sample at *p / scale*. Rows sum to 1, so that constants stay constant (Lanczos
+    needs the division).
 
     >>> taps(tent, 1, 2)
     array([[1. , 0. ],
@@ -114,23 +100,13 @@ def interpolate(
     Parameters
     ----------
     stack : array (..., h, w)
-        Real or complex.
+        Real or complex; float32 stays float32, integers become float64.
     scale : int
     kernel, support
         See :func:`taps`.
     border : {"mirror", "edge", "wrap"}
         What is assumed beyond the border: the image mirrored at its last sample, the last sample
         repeated, or the image again (which is what every Fourier method assumes).
-
-    Returns
-    -------
-    array (..., scale·h, scale·w)
-        Same unit; float32 stays float32, integers become float64.
-
-    Raises
-    ------
-    ValueError
-        For an unknown border or a scale that is no whole number.
 
     >>> interpolate(np.array([[0.0, 4.0]]), 2, tent, 1, "edge")[0]
     array([0., 2., 4., 4.])
@@ -143,17 +119,12 @@ def interpolate(
 
 
 def nearest(stack: Stack, scale: int, border: str = "mirror", ties: str = "mean") -> Stack:
-    """Nearest neighbour.
+    """Nearest neighbour; see :func:`interpolate`.
 
-    Parameters
-    ----------
-    stack, scale, border
-        See :func:`interpolate`.
-    ties : {"mean", "low"}
-        At even scales some HR samples lie exactly midway between two LR samples. ``"mean"`` shares
-        them, so that the image stays in place (and ×2 becomes linear interpolation); ``"low"`` takes
-        the lower neighbour: only values of the input occur, as label maps need, but the image moves by
-        half an HR sample.
+    At even scales some HR samples lie exactly midway between two LR samples. ``ties="mean"`` shares
+    them, so that the image stays in place (and ×2 becomes linear interpolation); ``"low"`` takes
+    the lower neighbour: only values of the input occur, as label maps need, but the image moves by
+    half an HR sample.
 
     >>> nearest(np.array([[1, 5]]), 2, ties="low")[0]
     array([1, 1, 5, 5])
@@ -168,11 +139,7 @@ def nearest(stack: Stack, scale: int, border: str = "mirror", ties: str = "mean"
 
 
 def linear(stack: Stack, scale: int, border: str = "mirror") -> Stack:
-    """Bilinear interpolation; see :func:`interpolate`.
-
-    >>> linear(np.array([[0.0, 2.0], [0.0, 2.0]]), 2)[0]
-    array([0., 1., 2., 1.])
-    """
+    """Bilinear interpolation, kernel :func:`tent`; see :func:`interpolate`."""
     return interpolate(stack, scale, *KERNELS["linear"], border)
 
 
@@ -186,11 +153,7 @@ def cubic(stack: Stack, scale: int, border: str = "mirror") -> Stack:
 
 
 def lanczos(stack: Stack, scale: int, border: str = "mirror") -> Stack:
-    """Lanczos interpolation with three lobes (Duchon 1979), :func:`lanczos_kernel`; see :func:`interpolate`.
-
-    >>> lanczos(np.full((1, 3), 2.0), 2)[0].round(6)
-    array([2., 2., 2., 2., 2., 2.])
-    """
+    """Lanczos interpolation with three lobes (Duchon 1979), :func:`lanczos_kernel`; see :func:`interpolate`."""
     return interpolate(stack, scale, *KERNELS["lanczos"], border)
 
 
@@ -228,21 +191,8 @@ def zero_fill(stack: Stack, scale: int, window: str | None = None, strength: flo
     r"""Zero-filling (ZIP): Fourier interpolation, the exact inverse of ``acquisition.kspace_crop``.
 
     :math:`y = s\, F_{sh,\,sw}^H\, Z\, F_{h,w}\, x` with unitary transforms F and Z, which pads with zeros.
-
-    Parameters
-    ----------
-    stack : array (..., h, w)
-        Real (result real, signed) or complex.
-    scale : int
-    window : {None, "hamming", "tukey", "fermi"}
-        Fade k-space out before its edge, against ringing: see :func:`window_response`.
-    strength : float
-        0 (no window) to 1 (all of it).
-
-    Returns
-    -------
-    array (..., scale·h, scale·w)
-        Same unit, same mean.
+    Complex ``(..., h, w)`` stays complex, real stays real, and signed. A ``window`` fades k-space out before its edge,
+    against ringing: see :func:`window_response`.
 
     >>> zero_fill(np.array([[1.0, -1.0]]), 2)[0].round(6) + 0.0
     array([ 1.,  0., -1.,  0.])
@@ -255,18 +205,14 @@ def zero_fill(stack: Stack, scale: int, window: str | None = None, strength: flo
 
 
 def zero_fill_adjoint(stack: Stack, scale: int) -> Stack:
-    """Adjoint of :func:`zero_fill` (without window): ``(..., h, w)`` to ``(..., h / scale, w / scale)``.
-
-    >>> zero_fill_adjoint(np.ones((2, 2)), 2)
-    array([[4.]])
-    """
+    """Adjoint of :func:`zero_fill` (without window): ``(..., h, w)`` to ``(..., h / scale, w / scale)``."""
     h, w = np.shape(stack)[-2:]
     out = grid.pad_axis_adjoint(stack, grid.cropped_size(h, scale), -2)
     return grid.pad_axis_adjoint(out, grid.cropped_size(w, scale), -1)
 
 
 def window_response(name: str, frequency: ArrayLike, strength: float = 1.0) -> Array:
-    """Weight that a window gives to a frequency.
+    """Weight that a window gives to a frequency; 1 at frequency 0.
 
     Parameters
     ----------
@@ -278,11 +224,6 @@ def window_response(name: str, frequency: ArrayLike, strength: float = 1.0) -> A
         As a fraction of the highest one measured, −1 … 1.
     strength : float
         0 … 1; at 0 every window is 1 everywhere.
-
-    Returns
-    -------
-    array
-        1 at frequency 0.
 
     >>> window_response("hamming", np.array([0.0, 1.0]))
     array([1.  , 0.08])
@@ -303,11 +244,7 @@ def window_response(name: str, frequency: ArrayLike, strength: float = 1.0) -> A
 
 
 def apply_window(stack: Stack, name: str, strength: float = 1.0) -> Stack:
-    """Multiply k-space of ``(..., h, w)`` by :func:`window_response` along both axes; the mean stays.
-
-    >>> apply_window(np.array([[1.0, -1.0]]), "hamming")
-    array([[ 0.08, -0.08]])
-    """
+    """Multiply k-space of ``(..., h, w)`` by :func:`window_response` along both axes; the mean stays."""
     out = _floating(stack)
     for axis in (-2, -1):
         n = out.shape[axis]
@@ -329,23 +266,8 @@ def wavelet_zero_pad(stack: Stack, scale: int, wavelet: str = "bior4.4") -> Stac
     displaced: its centre of mass is measured and shifted back, by a Fourier shift where the offset is
     no whole number of samples.
 
-    Parameters
-    ----------
-    stack : array (..., h, w)
-        Continued periodically, as in :func:`zero_fill`.
-    scale : int
-        A power of two: a dyadic transform knows no other.
-    wavelet : str
-        A name PyWavelets knows; the default is the CDF 9/7 of JPEG 2000, symmetric about a sample.
-
-    Returns
-    -------
-    array (..., scale·h, scale·w)
-
-    Raises
-    ------
-    ValueError
-        If ``scale`` is no power of two.
+    ``wavelet`` is a name PyWavelets has; the default is the CDF 9/7 of JPEG 2000, symmetric about a sample. The image
+    is continued periodically, as in :func:`zero_fill`. A ``scale`` that is no power of two is a ``ValueError``.
 
     >>> wavelet_zero_pad(np.full((2, 2), 3.0), 2)[0].round(6)
     array([3., 3., 3., 3.])

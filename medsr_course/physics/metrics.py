@@ -15,14 +15,9 @@ from medsr_course.types import Array, ArrayLike, Mask, Rng, Stack
 def psnr(target: Stack, image: Stack, *, data_range: float | None = None, mask: Mask | None = None) -> float:
     r"""Peak signal-to-noise ratio in dB over the whole stack, :math:`10\log_{10}(R^2/\mathrm{MSE})`.
 
-    Parameters
-    ----------
-    target, image : array (n, h, w)
-    data_range : float, optional
-        R; by default the target stack's maximum (as fastMRI does). For CT pass 400 (HU): a maximum is no range where
-        values are negative.
-    mask : bool array (n, h, w), optional
-        Where to measure the error, e.g. :func:`head_mask`; the range stays the whole target's.
+    R, ``data_range``, is by default the target stack's maximum (as fastMRI does). For CT pass 400 (HU): a maximum is no
+    range where values are negative. ``mask`` ``(n, h, w)`` tells where to measure the error, e.g. :func:`head_mask`;
+    the range stays the whole target's.
 
     >>> round(psnr(np.ones((1, 8, 8)), np.full((1, 8, 8), 0.9)), 3)
     20.0
@@ -95,16 +90,7 @@ def low_band_residual(measured: Stack, image: Stack, scale: int) -> float:
 def head_mask(target: Stack, pixel_size: float = 1.0) -> Mask:
     """Voxels of the head: Otsu threshold over the stack, holes filled slice by slice, dilated by 2 mm.
 
-    Parameters
-    ----------
-    target : array (n, h, w)
-    pixel_size : float
-        In-plane, mm.
-
-    Returns
-    -------
-    bool array (n, h, w)
-        True everywhere for a stack of one value, in which nothing tells a head from air.
+    ``pixel_size`` is in-plane, mm. True everywhere for a stack of one value, in which nothing tells a head from air.
 
     >>> head = np.zeros((1, 16, 16)); head[:, 5:11, 5:11] = 9
     >>> int(head_mask(head).sum())  # 6 × 6 pixels, and two more around them
@@ -128,13 +114,9 @@ def head_mask(target: Stack, pixel_size: float = 1.0) -> Mask:
 def bootstrap_interval(
     values: ArrayLike, *, level: float = 0.95, resamples: int = 10_000, rng: Rng | None = None
 ) -> tuple[float, float, float]:
-    """Mean over subjects and its percentile-bootstrap interval.
+    """Mean over subjects and its percentile-bootstrap interval: mean, low, high.
 
     For a paired comparison pass the differences, one per subject.
-
-    Returns
-    -------
-    mean, low, high : float
 
     >>> bootstrap_interval([2.0, 2.0, 2.0])
     (2.0, 2.0, 2.0)
@@ -184,7 +166,6 @@ def frc(first: Stack, second: Stack, *, pixel_size: float = 1.0, taper: float = 
     Parameters
     ----------
     first, second : array (n, h, w) or (h, w)
-        Same shape, real, any unit.
     pixel_size : float
         mm.
     taper : float
@@ -192,10 +173,8 @@ def frc(first: Stack, second: Stack, *, pixel_size: float = 1.0, taper: float = 
 
     Returns
     -------
-    frequency : array (k,)
-        Cycles per mm, from 0 to Nyquist.
-    correlation : array (k,)
-        −1 … 1; 0 in rings where one image holds no energy.
+    frequency, correlation : array (k,)
+        Cycles per mm, from 0 to Nyquist; −1 … 1, 0 in rings where one image holds no energy.
 
     >>> x = np.random.default_rng(0).random((8, 8))
     >>> frc(x, x)[1]
@@ -255,21 +234,14 @@ def edge_spread(image: Array, *, oversample: int = 4) -> tuple[Array, Array]:
     ----------
     image : array (h, w)
         Two flat regions and the edge between them, 3° to 12° from an image axis (then the MTF of 48 rows
-        is right to 0.03 up to Nyquist).
+        is right to 0.03 up to Nyquist). ``ValueError`` if no edge crosses all rows (or columns).
     oversample : int
         Bins per pixel.
 
     Returns
     -------
-    position : array (m,)
-        Distance from the edge in pixels, the brighter side positive.
-    spread : array (m,)
-        Mean intensity at that distance.
-
-    Raises
-    ------
-    ValueError
-        If no edge crosses all rows (or columns) of the image.
+    position, spread : array (m,)
+        Distance from the edge in pixels, the brighter side positive; mean intensity at that distance.
 
     >>> y, x = np.mgrid[:32, :32]
     >>> position, spread = edge_spread(np.clip(x - 16 - y / 10, -0.5, 0.5))
@@ -318,21 +290,13 @@ def edge_mtf(position: ArrayLike, spread: ArrayLike, *, pixel_size: float = 1.0)
     r"""Modulation transfer function from an edge-spread function: its derivative, Fourier-transformed.
 
     :math:`\mathrm{MTF}(f) = |\mathcal F(\mathrm{ESF}')(f)| / |\mathcal F(\mathrm{ESF}')(0)|`.
-
-    Parameters
-    ----------
-    position : array (m,)
-        Evenly spaced, in pixels, the edge at 0 (see :func:`edge_spread`).
-    spread : array (m,)
-    pixel_size : float
-        mm.
+    ``position`` and ``spread`` are those of :func:`edge_spread`; ``pixel_size`` is in mm.
 
     Returns
     -------
-    frequency : array (k,)
-        Cycles per mm, from 0 to 1 / pixel_size (twice Nyquist).
-    mtf : array (k,)
-        1 at frequency 0. The smoothing by bins and finite differences is divided out.
+    frequency, mtf : array (k,)
+        Cycles per mm, from 0 to 1 / pixel_size (twice Nyquist); 1 at frequency 0. The smoothing by bins and finite
+        differences is divided out.
 
     >>> position = np.arange(-32, 33) / 4
     >>> float(edge_mtf(position, 1.0 * (position > 0))[1].min().round(3))  # a perfectly sharp edge
@@ -357,27 +321,17 @@ def edge_mtf(position: ArrayLike, spread: ArrayLike, *, pixel_size: float = 1.0)
 
 
 def cnr(image: Array, region: Mask, background: Mask, *, noise: float | None = None) -> float:
-    r"""Contrast-to-noise ratio :math:`|\bar x_A - \bar x_B| / \sigma`.
+    r"""Contrast-to-noise ratio :math:`|\bar x_A - \bar x_B| / \sigma` of two regions of an image of any shape and unit.
 
-    Parameters
-    ----------
-    image : array
-        Any shape and unit.
-    region, background : bool array
-        The two regions, same shape as ``image``.
-    noise : float, optional
-        σ, measured elsewhere (say from the difference of two scans). By default the pooled standard
-        deviation within the two regions, which also counts real variation of the tissue as noise.
+    σ, ``noise``, may be measured elsewhere (say from the difference of two scans). By default it is the pooled standard
+    deviation within the two regions, which also counts real variation of the tissue as noise.
 
     >>> x = np.array([1.0, 3.0, 6.0, 8.0])
     >>> cnr(x, x > 4, x < 4)
     5.0
     """
-    image, region, background = (
-        checks.finite(image, "the image"),
-        np.asarray(region, bool),
-        np.asarray(background, bool),
-    )
+    image = checks.finite(image, "the image")
+    region, background = np.asarray(region, bool), np.asarray(background, bool)
     if not image.shape == region.shape == background.shape:
         raise ValueError(f"image {image.shape}, region {region.shape}, background {background.shape} differ in shape")
     a, b = image[region], image[background]
@@ -395,17 +349,11 @@ def cnr(image: Array, region: Mask, background: Mask, *, noise: float | None = N
 def spectrum(image: Stack) -> tuple[Array, Array]:
     r"""Amplitude of a stack at each spatial frequency, on square rings: k-space is cropped in squares, too.
 
-    Parameters
-    ----------
-    image : array (n, h, w)
-
     Returns
     -------
-    frequency : array (k,)
-        Larger of the two frequencies, cycles per pixel, 0 to 0.5.
-    amplitude : array (k,)
-        Root mean square of the Fourier coefficients of that ring (unitary transform), over all slices:
-        :math:`\sqrt{\overline{|\hat x_k|^2}}`.
+    frequency, amplitude : array (k,)
+        Larger of the two frequencies, cycles per pixel, 0 to 0.5; root mean square of the Fourier coefficients of that
+        ring (unitary transform), over all slices: :math:`\sqrt{\overline{|\hat x_k|^2}}`.
 
     >>> spectrum(np.ones((4, 4)))[1]
     array([4., 0., 0.])
@@ -436,10 +384,9 @@ def noise_power_spectrum(realisations: Stack, *, pixel_size: float = 1.0) -> tup
 
     Returns
     -------
-    frequency : array (k,)
-        Cycles per mm, above 0 and up to Nyquist. (The noise of the mean, at frequency 0, is one coefficient.)
-    power : array (k,)
-        In squared units of the images times mm².
+    frequency, power : array (k,)
+        Cycles per mm, above 0 and up to Nyquist (the noise of the mean, at frequency 0, is one coefficient); in squared
+        units of the images times mm².
 
     >>> noise = np.random.default_rng(0).normal(0, 3, (64, 32, 32))
     >>> frequency, power = noise_power_spectrum(noise, pixel_size=0.5)
@@ -461,14 +408,8 @@ def noise_power_spectrum(realisations: Stack, *, pixel_size: float = 1.0) -> tup
 def spectrum_error(target: Stack, image: Stack, scale: int) -> float:
     """How wrong the amplitudes beyond the measured band are: Σ|A − A_target| / Σ A_target over its rings.
 
-    1 for an image with nothing there, as zero-filling makes it; 0 where every frequency is as strong as it should be,
-    wherever in the image.
-
-    Parameters
-    ----------
-    target, image : array (n, h, w)
-    scale : int
-        Frequencies above 0.5 / scale cycles per pixel were not measured.
+    The band ends at 0.5 / scale cycles per pixel. 1 for an image with nothing beyond, as zero-filling makes it; 0 where
+    every frequency is as strong as it should be, wherever in the image.
 
     >>> x = np.random.default_rng(0).random((1, 16, 16))
     >>> spectrum_error(x, np.zeros_like(x), 2)

@@ -27,18 +27,7 @@ def noise_sigma(stack: Stack, percent: float) -> Array:
 def add_complex_noise(stack: Stack, percent: float, rng: Rng) -> Stack:
     r"""Complex Gaussian noise of "p %" in each of the two channels: :math:`y = x + \sigma (n_1 + i n_2)`.
 
-    Take the magnitude of the result for a magnitude (Rician) image.
-
-    Parameters
-    ----------
-    stack : array (..., h, w)
-    percent : float
-        See :func:`noise_sigma`.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    complex array (..., h, w)
+    σ is :func:`noise_sigma`. Take the magnitude of the result for a magnitude (Rician) image.
 
     >>> noisy = add_complex_noise(np.full((1, 64, 64), 100.0), 5, np.random.default_rng(0))
     >>> bool(abs(noisy.imag.std() - 5) < 0.2)
@@ -52,23 +41,9 @@ def add_complex_noise(stack: Stack, percent: float, rng: Rng) -> Stack:
 def add_poisson_noise(stack: Stack, counts: float, rng: Rng) -> Stack:
     r"""Poisson noise of a counting detector (X-ray photons, PET or SPECT events): :math:`y = \mathrm{Pois}(c\,x)/c`.
 
-    Parameters
-    ----------
-    stack : array (..., h, w)
-        Non-negative intensities, any unit.
-    counts : float
-        Expected counts where a slice reaches its 99.5th percentile: the dose.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    float array (..., h, w)
-        In the unit of ``stack``: the counts, divided by c, the counts per unit.
-
-    Raises
-    ------
-    ValueError
-        If ``stack`` has negative values (an image after a filter, say): nothing emits −3 photons.
+    ``counts`` are those expected where a slice ``(..., h, w)`` reaches its 99.5th percentile: the dose. The result is
+    in the unit of ``stack``: the counts, divided by c, the counts per unit. Negative values (an image after a filter,
+    say) are a ``ValueError``: nothing emits −3 photons.
 
     >>> noisy = add_poisson_noise(np.full((1, 64, 64), 7.0), 100, np.random.default_rng(0))
     >>> bool(abs(noisy.std() - 0.7) < 0.03)  # 10 % of 100 counts
@@ -83,17 +58,10 @@ def add_poisson_noise(stack: Stack, counts: float, rng: Rng) -> Stack:
 
 
 def rician_pdf(magnitude: ArrayLike, amplitude: ArrayLike, sigma: float) -> Array:
-    r"""Density of a magnitude M when amplitude A is measured with σ in each complex channel.
+    r"""Density of a magnitude M when amplitude A is measured with σ > 0 in each complex channel, all in one unit.
 
     :math:`p(M) = \frac{M}{\sigma^2}\, e^{-(M^2 + A^2)/2\sigma^2}\, I_0(MA/\sigma^2)` (Rice 1944;
     Gudbjartsson & Patz 1995, eq. 1); with A = 0 the Rayleigh density.
-
-    Parameters
-    ----------
-    magnitude, amplitude : array
-        Non-negative, one unit; broadcast against each other.
-    sigma : float
-        Same unit, above 0.
 
     >>> round(float(rician_pdf(1.0, 0.0, 1.0)), 4)
     0.6065
@@ -123,31 +91,18 @@ def rician_std(amplitude: ArrayLike, sigma: ArrayLike) -> Array:
     r"""Standard deviation of a Rician magnitude: :math:`\sigma\sqrt{2 - \pi/2}` for A = 0, σ for A ≫ σ.
 
     :math:`\sqrt{2\sigma^2 + A^2 - \mu^2}`, μ the :func:`rician_mean`.
-
-    >>> round(float(rician_std(0.0, 1.0)), 4)
-    0.6551
     """
     amplitude = np.asarray(amplitude, float)
     return np.sqrt(np.maximum(2 * np.square(sigma) + amplitude**2 - rician_mean(amplitude, sigma) ** 2, 0))
 
 
 def unbiased(mean: ArrayLike, sigma: ArrayLike) -> Array:
-    r"""The signal behind a mean magnitude: :func:`rician_mean` turned round (Koay & Basser 2006).
+    """The signal behind a mean magnitude: :func:`rician_mean` turned round (Koay & Basser 2006).
 
     A filter that averages magnitudes comes close to their mean, not to the signal: in air σ√(π/2) instead of 0, in
-    tissue A + σ²/2A instead of A.
-
-    Parameters
-    ----------
-    mean : array (n, h, w)
-        Filtered magnitudes.
-    sigma : array (n, 1, 1) or float
-        Of the noise in each channel; where it is 0 the mean is the signal.
-
-    Returns
-    -------
-    array (n, h, w)
-        0 where the mean is below that of noise alone.
+    tissue A + σ²/2A instead of A. ``mean`` ``(n, h, w)`` are filtered magnitudes, ``sigma`` (a number, or ``(n, 1,
+    1)``) is that of the noise in each channel. Where the mean is below that of noise alone the signal is 0; where σ is
+    0, the mean.
 
     >>> float(unbiased(np.sqrt(np.pi / 2), 1.0).round(6)), float(unbiased(10.05, 1.0).round(2))
     (0.0, 10.0)
@@ -181,17 +136,9 @@ def background_noise(stack: Stack) -> float:
     (Gudbjartsson & Patz 1995). Background: where the smoothed image is below a quarter of the 99.5th percentile, and
     at least 3 pixels from anything brighter. Slices that hold nothing but 0, as at the ends of a volume, do not count.
 
-    Parameters
-    ----------
-    stack : array (n, h, w)
-        Magnitudes.
-
-    Returns
-    -------
-    float
-        In the unit of ``stack``. 0 where less than 0.5 % of the pixels are background, where the background was set to
-        zero, and where it is not Rayleigh's: its quartiles lie 0.77 medians apart, those of an image that was averaged
-        or made coarser after its magnitude was taken much less. Such noise is part of the picture.
+    Returns it in the unit of the magnitudes ``(n, h, w)``. 0 where less than 0.5 % of the pixels are background, where
+    the background was set to zero, and where it is not Rayleigh's: its quartiles lie 0.77 medians apart, those of an
+    image that was averaged or made coarser after its magnitude was taken much less. Such noise is part of the picture.
 
     >>> rng = np.random.default_rng(0)
     >>> head = np.zeros((1, 64, 64)); head[:, 20:44, 20:44] = 100

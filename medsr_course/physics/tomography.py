@@ -79,23 +79,11 @@ def _shadow(u: Array, angle: float) -> Array:
 
 
 def adjoint_gap(forward: Callable[[Array], Array], adjoint: Callable[[Array], Array], n: int, rng: Rng) -> float:
-    r"""The dot-product test: how far ``adjoint`` is from being the adjoint of ``forward``.
+    r"""The dot-product test: how far ``adjoint`` is from that of the real ``forward``, ``(n,)`` to ``(m,)``.
 
-    For random x and y it compares :math:`\langle Ax, y\rangle` with :math:`\langle x, A^T y\rangle`, which are
-    equal for every pair exactly when the two belong together. Half of y is Ax itself, so that the two
-    numbers are large and the test is sharp.
-
-    Parameters
-    ----------
-    forward, adjoint : callable
-        ``(n,)`` to ``(m,)`` and back; real.
-    n : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    float
-        Relative difference: rounding (1e-12 or less in float64) for a matched pair.
+    For random x and y it compares :math:`\langle Ax, y\rangle` with :math:`\langle x, A^T y\rangle`, which are equal
+    for every pair exactly when the two belong together. Half of y is Ax itself, so that the two numbers are large and
+    the test is sharp. Returns their relative difference: rounding, 1e-12 or less, for a matched pair.
 
     >>> rng, A = np.random.default_rng(0), np.array([[1.0, 2.0], [0.0, 3.0]])
     >>> adjoint_gap(lambda x: A @ x, lambda y: A.T @ y, 2, rng) < 1e-12
@@ -112,16 +100,10 @@ def adjoint_gap(forward: Callable[[Array], Array], adjoint: Callable[[Array], Ar
 
 
 def photon_counts(line_integrals: ArrayLike, photons: float, rng: Rng | None = None) -> Array:
-    r"""Photons that arrive behind an object: Beer–Lambert, :math:`I = I_0 e^{-p}`, with Poisson noise.
+    """Photons that arrive behind an object: Beer–Lambert, :math:`I = I_0 e^{-p}`, with Poisson noise.
 
-    Parameters
-    ----------
-    line_integrals : array
-        p = ∫ μ ds, no unit.
-    photons : float
-        I₀: photons per ray that would arrive without the object.
-    rng : numpy.random.Generator, optional
-        Without it the mean is returned, noise-free.
+    p are :func:`line_integrals`, without unit; I₀ is ``photons``, per ray, that would arrive without the object.
+    Without ``rng`` the mean is returned, noise-free.
 
     >>> float(photon_counts(np.log(2), 1000).round(6))
     500.0
@@ -131,11 +113,7 @@ def photon_counts(line_integrals: ArrayLike, photons: float, rng: Rng | None = N
 
 
 def line_integrals(counts: ArrayLike, photons: float) -> Array:
-    r"""Inverse of :func:`photon_counts`: :math:`p = -\ln(I/I_0)`; a ray with no photon counts as half of one.
-
-    >>> float(line_integrals(500.0, 1000).round(4))
-    0.6931
-    """
+    r"""Inverse of :func:`photon_counts`: :math:`p = -\ln(I/I_0)`; a ray with no photon counts as half of one."""
     return -np.log(np.maximum(counts, 0.5) / photons)
 
 
@@ -200,15 +178,9 @@ def _ramp(length: int) -> Array:
 
 
 def detector_blur(bins: int, fwhm: float) -> sparse.csr_array:
-    """Blur of each view by a Gaussian point-spread function: a sparse ``(bins, bins)`` matrix.
+    """Blur of each view by a Gaussian point-spread function, ``fwhm`` bins wide: a sparse ``(bins, bins)`` matrix.
 
-    Columns sum to 1 in the middle of the detector: the blur moves counts, it makes none.
-
-    Parameters
-    ----------
-    bins : int
-    fwhm : float
-        Full width at half maximum, in bins; 0 for none.
+    Columns sum to 1 in the middle of the detector: the blur moves counts, it makes none. A width of 0 is none.
 
     >>> float(detector_blur(9, 2.0)[:, [4]].sum().round(6))
     1.0
@@ -225,25 +197,10 @@ def detector_blur(bins: int, fwhm: float) -> sparse.csr_array:
 def emission_system(size: int, angles: ArrayLike, *, fwhm: float = 0.0, counts_per_unit: float = 1.0) -> LinearOperator:
     """Expected counts of an activity image: projection, then detector blur, as one linear operator.
 
-    ``system @ activity.ravel()`` are the expected counts of all views; ``system.T @ counts`` is the exact
-    adjoint, because both are products of the same matrices. No attenuation, scatter or randoms.
-
-    Parameters
-    ----------
-    size : int
-    angles : array (views,)
-        Degrees.
-    fwhm : float
-        Of the detector's point-spread function, in bins.
-    counts_per_unit : float
-        Counts per view from one unit of activity in one pixel: dose × time × sensitivity.
-
-    Returns
-    -------
-    scipy.sparse.linalg.LinearOperator, float64, (views · size, size²)
-
-    >>> emission_system(8, [0.0, 90.0], fwhm=2.0).shape
-    (16, 64)
+    ``system @ activity.ravel()`` are the expected counts of all views; ``system.T @ counts`` is the exact adjoint,
+    because both are products of the same matrices. No attenuation, scatter or randoms. ``size``, ``angles`` and the
+    shape are those of :func:`projector`, ``fwhm`` that of :func:`detector_blur`; ``counts_per_unit`` are the counts per
+    view from one unit of activity in one pixel: dose × time × sensitivity.
     """
     views = np.size(angles)
     blur = sparse.kron(sparse.eye_array(views), detector_blur(size, fwhm), format="csr")

@@ -31,11 +31,8 @@ LEVELS = (3, 6, 9)  # %
 class Pair(pairs.Pair):
     """A clean stack and its noisy version, ``given``.
 
-    Attributes
-    ----------
-    sigma : float32 array (n, 1, 1)
-        Standard deviation of the noise in each channel, slice by slice; 0 in a slice that holds nothing.
-    kind : {"gaussian", "rician"}
+    ``sigma``, float32 ``(n, 1, 1)``, is the standard deviation of the noise in each channel, slice by slice; 0 in a
+    slice that holds nothing. ``kind`` is one of :data:`KINDS`.
     """
 
     sigma: Array
@@ -62,10 +59,6 @@ def pair(image: Image | Stack, percent: float, kind: str = "rician", *, key: int
         Of the noise: same key, same noise.
     slices : int
         How many of them, spread evenly; of an array all are taken.
-
-    Returns
-    -------
-    Pair
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
@@ -85,11 +78,7 @@ def pair(image: Image | Stack, percent: float, kind: str = "rician", *, key: int
 
 
 def gaussian(stack: Stack, sigma: ArrayLike, strength: float, edge: str = "nearest") -> Stack:
-    """Gaussian filter; strength: its standard deviation in pixels; edge: ndimage's mode beyond the image's edges.
-
-    >>> gaussian(np.full((1, 3, 3), 2.0), 1.0, 0.8)[0, 0].round(6)
-    array([2., 2., 2.])
-    """
+    """Gaussian filter; strength: its standard deviation in pixels; edge: ndimage's mode beyond the image's edges."""
     from scipy import ndimage
 
     return ndimage.gaussian_filter(stack, (0, strength, strength), mode=edge)
@@ -100,9 +89,6 @@ def bayes_shrink(stack: Stack, sigma: ArrayLike, strength: float) -> Stack:
 
     The threshold of each band is :math:`\sigma^2 / \sqrt{\overline{d^2} - \sigma^2}`, d its coefficients, as if the
     noise were strength × sigma.
-
-    >>> bayes_shrink(np.full((1, 64, 64), 2.0), 1.0, 1.0)[0, 0, :3].round(5)
-    array([2., 2., 2.], dtype=float32)
     """
     from skimage.restoration import denoise_wavelet
 
@@ -121,9 +107,6 @@ def total_variation(stack: Stack, sigma: ArrayLike, strength: float) -> Stack:
     r"""Total variation (Rudin, Osher & Fatemi 1992; Chambolle 2004); strength: its weight in parts of sigma.
 
     Minimises :math:`\tfrac12 \|x - y\|^2 + \lambda\sigma \sum |\nabla x|`.
-
-    >>> total_variation(np.full((1, 8, 8), 2.0), 1.0, 0.5)[0, 0, :3]
-    array([2., 2., 2.], dtype=float32)
     """
     from skimage.restoration import denoise_tv_chambolle
 
@@ -167,16 +150,7 @@ def _slices(one: Callable[[Array, float], Array], stack: Stack, sigma: ArrayLike
 
 @dataclass(frozen=True)
 class Filter:
-    """A classical filter.
-
-    Attributes
-    ----------
-    title : str
-    apply : callable
-        ``apply(stack, sigma, strength)`` to a stack; see above.
-    strengths : tuple of float
-        What :func:`choose` tries, in rising order.
-    """
+    """A classical filter: ``apply(stack, sigma, strength)``, and the strengths :func:`choose` tries, rising."""
 
     title: str
     apply: Callable[[Stack, ArrayLike, float], Stack]
@@ -201,17 +175,8 @@ FILTERS = {
 class Choice:
     """The best strength of a filter for one kind and level of noise.
 
-    Attributes
-    ----------
-    name : str
-        Of the filter.
-    strength : float
-    correct : bool
-        Whether the Rician bias is taken off afterwards.
-    curve : dict of float to float
-        Strength → mean PSNR (dB) on validation.
-    at_edge : bool
-        The best strength is the first or last one tried: then the true optimum may lie beyond.
+    ``correct`` tells whether the Rician bias is taken off afterwards. ``curve`` maps strengths to the mean PSNR (dB) on
+    validation. ``at_edge``: the best strength is the first or last one tried; then the true optimum may lie beyond.
     """
 
     name: str
@@ -232,30 +197,20 @@ def choose(
     *,
     score: str = "psnr",
 ) -> Choice:
-    """The strength of a filter that is best on validation.
+    """The strength of a filter that is best on validation: a :class:`Choice`, which maps a pair to its denoised stack.
 
     Parameters
     ----------
     name : str
         Key of :data:`FILTERS`.
     known : sequence of Pair
-        Of one kind and one level.
+        Of one kind and one level. ``ValueError`` where there is none, or no noise in them.
     correct : bool, optional
         Take the Rician bias off; by default where there is one.
     strengths : sequence of float, optional
         By default the filter's own.
     score : {"psnr", "psnr_head"}
         What is to be best: the whole field, or the inside of the head.
-
-    Returns
-    -------
-    Choice
-        Callable: a :class:`Pair` to its denoised stack.
-
-    Raises
-    ------
-    ValueError
-        Where there is no pair, or no noise in them.
     """
     if not known:
         raise ValueError("no pair was given to choose a strength on")

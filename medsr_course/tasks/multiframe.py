@@ -52,11 +52,7 @@ def observe(stack: Stack, scale: Scale, shifts: Shifts, detector: str = "box") -
 
 
 def observe_adjoint(frames: Array, scale: Scale, shifts: Shifts, detector: str = "box") -> Stack:
-    """Adjoint of :func:`observe`: ``(frames, ..., h, w)`` to the sum over frames ``(..., scale·h, scale·w)``.
-
-    >>> observe_adjoint(np.array([[[2.0, 0.0]]]), (1, 2), [(0, 1)])
-    array([[0., 1., 1., 0.]])
-    """
+    """Adjoint of :func:`observe`: ``(frames, ..., h, w)`` to the sum over frames ``(..., scale·h, scale·w)``."""
     sy, sx = _scales(scale)
     back = [_move(_spread(y, sy, sx, detector), d) for y, d in zip(frames, shifts, strict=True)]
     return np.sum(back, axis=0)
@@ -91,10 +87,6 @@ def back_project(
         converges.
     watch : callable, optional
         ``watch(x, residual)`` after each simulation, before the correction; True stops.
-
-    Returns
-    -------
-    array (..., scale·h, scale·w)
 
     >>> x, shifts = np.array([[0.0, 1.0, 2.0, 3.0]]), [(0, 0), (0, 1)]
     >>> found = back_project(observe(x, (1, 2), shifts), (1, 2), shifts, 200)
@@ -133,19 +125,14 @@ def fuse(
 
     Parameters
     ----------
-    frames : array (frames, ..., h, w)
-    scale, shifts, detector
-        As in :func:`observe`.
+    frames, scale, shifts, detector
+        As in :func:`back_project`, whose shape the result has.
     damping : float
         λ > 0. With noise σ and an object of variance ρ², σ²/ρ².
     towards : array (..., scale·h, scale·w), optional
         z: what to fall back to where the frames say nothing; by default 0.
     roughness : bool
         D: the gradient instead of the identity; λ then weighs changes between neighbours.
-
-    Returns
-    -------
-    array (..., scale·h, scale·w)
 
     >>> x, shifts = np.array([[0.0, 1.0, 2.0, 1.0]]).repeat(4, 0), [(0, 0), (0, 1), (1, 0), (1, 1)]
     >>> fuse(observe(x, 2, shifts), 2, shifts, 1e-6)[0].round(3) + 0.0
@@ -179,23 +166,10 @@ def fuse(
 def register(reference: Array, moved: Array, upsample: int = 100) -> Array:
     r"""Shift of ``moved`` against ``reference``, by the peak of their correlation (Guizar-Sicairos et al. 2008).
 
-    Parameters
-    ----------
-    reference, moved : array (h, w)
-    upsample : int
-        Precision: 1/upsample of a sample.
-
-    Returns
-    -------
-    array (2,)
-        (dy, dx) in samples of the images: ``moved`` started so far down and right in the object, as in
-        :func:`observe` (there in fine samples); the maximum of
-        :math:`\mathcal F^{-1}(\hat x\, \overline{\hat y})`.
-
-    Raises
-    ------
-    ValueError
-        If an image has one value only: it could lie anywhere.
+    Returns (dy, dx) in samples of the images, to 1/``upsample`` of one: ``moved`` started so far down and right in the
+    object, as in :func:`observe` (there in fine samples); the maximum of
+    :math:`\mathcal F^{-1}(\hat x\, \overline{\hat y})`. An image of one value, which could lie anywhere, is a
+    ``ValueError``.
 
     >>> x = np.random.default_rng(0).random((16, 16))
     >>> register(x, np.roll(x, (-3, 2), (0, 1)))

@@ -29,20 +29,9 @@ CALIBRATION = 0.32  # of the measured lines lie side by side in the middle: 8 % 
 
 
 def smooth_phase(shape: tuple[int, int], rng: Rng, *, strength: float = 1.0) -> Array:
-    r"""A smooth phase such as coils, flow and field inhomogeneity leave in an image, simulated.
+    r"""A smooth phase such as coils, flow and field inhomogeneity leave in an image, simulated: complex64, modulus 1.
 
     :math:`e^{i\tau\varphi}`, φ a random plane and parabola and three wide bumps, in all about ±π·strength.
-
-    Parameters
-    ----------
-    shape : (int, int)
-    rng : numpy.random.Generator
-    strength : float
-
-    Returns
-    -------
-    complex64 array (h, w)
-        Of modulus 1.
 
     >>> float(np.abs(smooth_phase((8, 9), np.random.default_rng(0))).max().round(4))
     1.0
@@ -66,21 +55,12 @@ def cartesian_mask(
     width : int
         Lines of full k-space.
     factor : float
-        R: ``round(width / R)`` lines are measured.
+        R: ``round(width / R)`` lines are measured. ``ValueError`` if it is below 1 or leaves no line.
     rng : numpy.random.Generator
     calibration : float
         Part of the measured lines that lie side by side in the middle.
     power : float
         Density of the others falls as (1 − |k|)^power towards the edge.
-
-    Returns
-    -------
-    bool array (width,)
-
-    Raises
-    ------
-    ValueError
-        If ``factor`` is below 1 or leaves no line.
 
     >>> int(cartesian_mask(200, 4, np.random.default_rng(0)).sum())
     50
@@ -124,23 +104,10 @@ def regular_mask(width: int, factor: int, *, calibration: int = 0) -> Mask:
 
 
 def measure(image: Array, mask: Mask | bool, *, noise: float = 0.0, rng: Rng | None = None) -> Array:
-    r"""K-space of an image where the mask lets it be measured, with complex Gaussian noise: :math:`y = m (F x + n)`.
+    """K-space of an image where the mask lets it be measured, with complex Gaussian noise: :math:`y = m (F x + n)`.
 
-    Parameters
-    ----------
-    image : array (..., h, w)
-        Complex.
-    mask : bool array (w,)
-        Or anything that broadcasts against the image.
-    noise : float
-        In % of the image's 99.5th percentile, in each channel.
-    rng : numpy.random.Generator
-        Needed with noise.
-
-    Returns
-    -------
-    complex array (..., h, w)
-        0 where nothing was measured.
+    Complex ``(..., h, w)``, 0 where nothing was measured. The mask is ``(w,)``, or anything that broadcasts against the
+    image. Noise is in % of the image's 99.5th percentile, in each channel, and needs ``rng``.
 
     >>> measure(np.ones((1, 3)), np.array([True, True, False])).real.round(4) + 0.0
     array([[0.    , 1.7321, 0.    ]])
@@ -156,13 +123,7 @@ def measure(image: Array, mask: Mask | bool, *, noise: float = 0.0, rng: Rng | N
 
 @dataclass(frozen=True, eq=False)
 class Pair(pairs.Pair):
-    """Magnitudes and their incomplete k-space ``given``, complex64 (n, h, w), 0 where nothing was measured.
-
-    Attributes
-    ----------
-    mask : bool array (w,)
-        The measured lines.
-    """
+    """Magnitudes and their incomplete k-space ``given``, complex64 (n, h, w), 0 but in the lines of ``mask`` (w,)."""
 
     mask: Mask
 
@@ -200,10 +161,6 @@ def pair(
         Evenly spread axial slices.
     pattern : {"random", "middle"}
         :func:`cartesian_mask`, or as many lines of :func:`middle_mask`: of the same k-space, with the same noise.
-
-    Returns
-    -------
-    Pair
     """
     if pattern not in ("random", "middle"):
         raise ValueError(f"pattern must be random or middle, not {pattern!r}")
@@ -218,32 +175,16 @@ def pair(
 
 
 def zero_filled(kspace: Array) -> Array:
-    """The image :math:`F^H y`, with 0 in place of what was not measured.
-
-    >>> zero_filled(to_kspace(np.ones((2, 2)))).real.round(6)
-    array([[1., 1.],
-           [1., 1.]])
-    """
+    """The image :math:`F^H y`, with 0 in place of what was not measured."""
     return from_kspace(kspace)
 
 
 def keep_measured(image: Array, kspace: Array, mask: Mask, trust: float = 1.0) -> Array:
-    r"""Data consistency: put the measured samples back into the k-space of an image.
+    r"""Data consistency: put the measured samples back into the k-space of a complex image ``(..., h, w)``.
 
-    :math:`\hat k = k_x + \tau\, m (y - k_x)`. With τ = 1 ("hard") the measured samples come back exactly; between 0
-    and 1 ("soft") they are a mean of both, right where the measurement is noisy, too (Schlemper et al. 2018, eq. 6,
-    with λ = τ / (1 − τ)).
-
-    Parameters
-    ----------
-    image, kspace : complex arrays (..., h, w)
-    mask : bool array (w,)
-    trust : float
-        τ.
-
-    Returns
-    -------
-    complex array (..., h, w)
+    :math:`\hat k = k_x + \tau\, m (y - k_x)`, τ being ``trust``. With τ = 1 ("hard") the measured samples come back
+    exactly; between 0 and 1 ("soft") they are a mean of both, right where the measurement is noisy, too (Schlemper et
+    al. 2018, eq. 6, with λ = τ / (1 − τ)).
     """
     found = to_kspace(image)
     return from_kspace(found + trust * mask * (kspace - found)).astype(np.asarray(image).dtype, copy=False)
@@ -263,19 +204,15 @@ def sense(kspace: Array, sensitivities: Array, factor: int) -> tuple[Array, Arra
     kspace : complex array (coils, h, w)
         Zero but in every ``factor``-th column, the middle one among them (:func:`regular_mask`).
     sensitivities : complex array (coils, h, w)
+        ``ValueError`` if they cannot tell some pixels apart.
     factor : int
-        Divides w.
+        Divides w, and does not exceed the number of coils; ``ValueError`` otherwise.
 
     Returns
     -------
     image : complex array (h, w)
     g : array (h, w)
         Geometry factor: how much more noise than √R alone, at least 1.
-
-    Raises
-    ------
-    ValueError
-        If ``factor`` does not divide w, or exceeds the number of coils; if the coils cannot tell some pixels apart.
 
     >>> coils, image = np.array([[[1, 2, 0]], [[0, 1, 0]]]), np.array([[3, 4, 0]])  # nothing is heard of the last pixel
     >>> sense(to_kspace(coils * image), coils, 1)[0].real.round(6) + 0.0
@@ -315,23 +252,10 @@ def wavelet_shrink(
     r"""Soft thresholding of the detail coefficients of an orthonormal wavelet transform, periodic.
 
     The proximal step of λ‖Ψx‖₁ over the details, :math:`d \mapsto \max(1 - \lambda/|d|, 0)\, d`: magnitudes of complex
-    coefficients shrink, phases stay. A side that is not divisible by 2^levels is continued periodically and cut again.
-
-    Parameters
-    ----------
-    image : array (..., h, w)
-    threshold : float
-    wavelet : str
-        For PyWavelets.
-    levels : int
-        Fewer where the image is too small for them.
-    shift : (int, int)
-        The grid of the transform is moved by so much first: moved anew in every iteration, no place of the image keeps
-        an edge of the wavelets' blocks (Figueiredo & Nowak 2003).
-
-    Returns
-    -------
-    array (..., h, w)
+    coefficients shrink, phases stay. A side that is not divisible by 2^levels is continued periodically and cut again;
+    there are fewer levels where the image ``(..., h, w)`` is too small for them. The grid of the transform is moved by
+    ``shift`` first: moved anew in every iteration, no place of the image keeps an edge of the wavelets' blocks
+    (Figueiredo & Nowak 2003).
 
     >>> wavelet_shrink(np.full((16, 16), 3.0), 0.1)[0, :3].round(6)
     array([3., 3., 3.])
@@ -351,24 +275,11 @@ def wavelet_shrink(
 def tv_prox(
     image: Array, weight: float, *, iterations: int = 20, dual: Array | None = None
 ) -> tuple[Array, Array | None]:
-    r"""Total-variation denoising of a complex image: the minimiser of ½‖x − y‖² + λ TV(x).
+    r"""Total-variation denoising of a complex image: the minimiser of ½‖x − y‖² + λ TV(x), λ being ``weight``.
 
     :math:`TV(x) = \sum \sqrt{|\partial_y x|^2 + |\partial_x x|^2}` with one magnitude for real and imaginary part, by
-    accelerated projected gradients on the dual (Beck & Teboulle 2009b; Chambolle 2004).
-
-    Parameters
-    ----------
-    image : array (..., h, w)
-        Real or complex, y.
-    weight : float
-        λ.
-    iterations : int
-    dual : array (2, ..., h, w), optional
-        Where to start, as returned.
-
-    Returns
-    -------
-    image, dual
+    accelerated projected gradients on the dual (Beck & Teboulle 2009b; Chambolle 2004). Returns the image ``(..., h,
+    w)`` and the dual ``(2, ..., h, w)``, which another call may start from.
 
     >>> tv_prox(np.array([[0.0, 0.0, 9.0, 9.0]]), 1.0, iterations=200)[0].round(2)  # λ per pixel of the plateau
     array([[0.5, 0.5, 8.5, 8.5]])
@@ -423,16 +334,12 @@ def compressed_sensing(kspace: Array, mask: Mask, weight: float, *, prior: str =
     Parameters
     ----------
     kspace : complex array (n, h, w) or (h, w)
-        0 where nothing was measured.
+        0 where nothing was measured. The result has its shape and precision.
     mask : bool array (w,)
     weight : float
         λ in parts of the intensity scale, the 99.5th percentile of the zero-filled magnitudes.
     prior : {"tv", "wavelet"}
     iterations : int
-
-    Returns
-    -------
-    complex array, shape and precision of ``kspace``
 
     >>> image, mask = np.ones((8, 8)), middle_mask(8, 2)
     >>> float(np.abs(compressed_sensing(measure(image, mask), mask, 0.01, iterations=5)).mean().round(2))
@@ -474,23 +381,10 @@ def _fista(start: Array, lines: Mask, weight: float, prior: str, iterations: int
 def radial(spokes: int, samples: int) -> Array:
     r"""Sampling points of a radial trajectory with golden angles, :math:`n\pi(\sqrt5 - 1)/2` (Winkelmann et al. 2007).
 
-    Parameters
-    ----------
-    spokes : int
-        Each a full diameter.
-    samples : int
-        Along a spoke.
+    ``samples`` along each spoke, a full diameter: (k_y, k_x) in radians per pixel, −π … π, ``(spokes·samples, 2)``.
 
-    Returns
-    -------
-    array (spokes·samples, 2)
-        (k_y, k_x) in radians per pixel, −π … π.
-
-    >>> (radial(1, 4) / np.pi).round(2) + 0.0
-    array([[ 0. , -1. ],
-           [ 0. , -0.5],
-           [ 0. ,  0. ],
-           [ 0. ,  0.5]])
+    >>> (radial(1, 4)[:, 1] / np.pi).round(2)
+    array([-1. , -0.5,  0. ,  0.5])
     """
     radius = np.pi * (np.arange(samples) - samples // 2) * 2 / samples
     angle = np.arange(spokes) * np.pi * (np.sqrt(5) - 1) / 2
@@ -519,22 +413,8 @@ def least_squares(
 ) -> Array:
     r"""Conjugate gradients on :math:`(A^H A + \lambda I) x = A^H y`, A of :mod:`nufft` (Pruessmann et al. 2001).
 
-    Starts at 0; the number of iterations regularises, too.
-
-    Parameters
-    ----------
-    samples : complex array (points,)
-    points : array (points, 2)
-    shape : (int, int)
-    iterations : int
-    damping : float
-        λ.
-    watch : callable, optional
-        ``watch(x)`` after each iteration.
-
-    Returns
-    -------
-    complex array (h, w)
+    Starts at 0; the number of iterations regularises, too. ``samples`` are complex, at ``points`` ``(m, 2)``; λ is
+    ``damping``; ``watch(x)`` is called after each iteration. Returns a complex image of ``shape``.
 
     >>> points = radial(12, 16)
     >>> image = np.outer(np.hanning(8), np.hanning(8))

@@ -23,16 +23,7 @@ _MERGED = np.array([0, 1, 2, 3, 2, 4, 4, 4, 4, IGNORED], np.uint8)
 
 
 def tissues(labels: ArrayLike) -> Array:
-    """The cohort's ten labels merged into :data:`TISSUES`.
-
-    Parameters
-    ----------
-    labels : array, whole numbers 0 … 9
-
-    Returns
-    -------
-    uint8 array of the same shape
-        Lesions are :data:`IGNORED`.
+    """The cohort's ten labels, 0 … 9, merged into :data:`TISSUES`, uint8; lesions are :data:`IGNORED`.
 
     >>> tissues([0, 1, 4, 9])
     array([  0,   1,   2, 255], dtype=uint8)
@@ -52,7 +43,7 @@ def bias_field(volume: Stack, mask: Mask, *, shrink: int = 6, iterations: Sequen
     Parameters
     ----------
     volume : array (n, h, w)
-        Magnitudes, neighbouring slices next to one another.
+        Magnitudes, neighbouring slices next to one another; ``ValueError`` for NaN or infinite values.
     mask : bool array (n, h, w)
         Where there is tissue.
     shrink : int
@@ -64,13 +55,6 @@ def bias_field(volume: Stack, mask: Mask, *, shrink: int = 6, iterations: Sequen
     -------
     float32 array (n, h, w)
         Positive, mean 1 inside the mask; divide by it.
-
-    Raises
-    ------
-    runtime.CourseError
-        Where SimpleITK is not installed.
-    ValueError
-        Where the volume holds NaN or infinite values, or its mask is of another shape.
     """
     try:
         import SimpleITK as sitk
@@ -117,7 +101,6 @@ def mixture(
         mean is nearer.
     beta : float
         0 for no prior.
-    sweeps : int
     seed : int
         Of the voxels the mixture is fitted to.
 
@@ -190,19 +173,9 @@ def _tissue_of(means):
 
 
 def dice(truth: Array, found: Array, label: int, *, where: Mask | None = None) -> float:
-    r"""Overlap of one label: :math:`2|A\cap B|/(|A|+|B|)` (Dice 1945).
+    r"""Overlap of one label, :math:`2|A\cap B|/(|A|+|B|)` (Dice 1945): 0 … 1; NaN where neither holds the label.
 
-    Parameters
-    ----------
-    truth, found : arrays of one shape
-    label : int
-    where : bool array, optional
-        Only there; by default where ``truth`` is not :data:`IGNORED`.
-
-    Returns
-    -------
-    float
-        0 … 1; NaN where neither holds the label.
+    Only ``where`` that is True counts; by default where ``truth`` is not :data:`IGNORED`.
 
     >>> dice(np.array([1, 1, 0]), np.array([1, 0, 0]), 1).__round__(4)
     0.6667
@@ -215,24 +188,11 @@ def dice(truth: Array, found: Array, label: int, *, where: Mask | None = None) -
 def hausdorff95(
     truth: Array, found: Array, label: int, *, spacing: Sequence[float] = (1.0, 1.0, 1.0), where: Mask | None = None
 ) -> float:
-    r"""95th percentile of the distances between two surfaces, both ways, in mm.
+    r"""95th percentile of the distances between two surfaces, both ways, in mm; NaN where either of the two is empty.
 
     The percentile of :math:`\min_{b \in \partial B} |a - b|` over :math:`a \in \partial A`, and A and B exchanged.
     The largest distance would be that of one stray voxel. A mask's surface is its voxels with a neighbour outside it.
-
-    Parameters
-    ----------
-    truth, found : arrays (n, h, w)
-    label : int
-    spacing : floats, one per axis
-        Of slices, rows and columns, mm.
-    where : bool array, optional
-        As in :func:`dice`.
-
-    Returns
-    -------
-    float
-        NaN where either of the two is empty.
+    ``spacing`` is in mm, one number per axis: slices, rows and columns; ``where`` is that of :func:`dice`.
 
     >>> cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
     >>> hausdorff95(cross, cross, 1, spacing=(1.0, 1.0))
@@ -243,7 +203,9 @@ def hausdorff95(
         raise ValueError(f"spacing must be {a.ndim} numbers above 0, one per axis, not {spacing!r}")
     if not a.any() or not b.any():
         return float("nan")
-    box = ndimage.find_objects((a | b).astype(np.uint8))[0]
+    # One voxel of margin where the image has it: the faces of a tight box would not count as surface.
+    tight = ndimage.find_objects((a | b).astype(np.uint8))[0]
+    box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in tight)
     surfaces = [m[box] & ~ndimage.binary_erosion(m[box], border_value=1) for m in (a, b)]
     if not surfaces[0].any() or not surfaces[1].any():
         return float("nan")
@@ -254,7 +216,7 @@ def hausdorff95(
 def volumes_ml(
     labels: ArrayLike, *, spacing: Sequence[float] = (1.0, 1.0, 1.0), classes: Sequence[int] = BRAIN
 ) -> dict[int, float]:
-    """Volume of each class in millilitres: dict of class to float; voxels × mm³ / 1000.
+    """Volume of each class in millilitres: voxels × mm³ / 1000.
 
     >>> volumes_ml(np.full((10, 10, 10), 2), spacing=(2.0, 1.0, 1.0))
     {1: 0.0, 2: 2.0, 3: 0.0}
@@ -264,7 +226,7 @@ def volumes_ml(
 
 
 def fractions(labels: ArrayLike, classes: Sequence[int] = BRAIN) -> dict[int, float]:
-    """Share of each class in all of them: dict of class to float; NaN where there is none of them.
+    """Share of each class in all of them; NaN where there is none of them.
 
     >>> fractions([1, 2, 2, 3, 0])
     {1: 0.25, 2: 0.5, 3: 0.25}
@@ -275,13 +237,10 @@ def fractions(labels: ArrayLike, classes: Sequence[int] = BRAIN) -> dict[int, fl
 
 
 def bland_altman(reference: ArrayLike, measured: ArrayLike) -> tuple[float, float, float]:
-    r"""Bias of paired measurements and its 95 % limits of agreement (Bland & Altman 1986).
+    r"""Bias of paired measurements and its 95 % limits of agreement: bias, low, high (Bland & Altman 1986).
 
-    Returns
-    -------
-    bias, low, high : float
-        Mean difference ``measured − reference``, and that ± 1.96 standard deviations (NaN for fewer than two pairs):
-        :math:`\bar d \pm 1.96\, s_d`.
+    Mean difference ``measured − reference``, and that ± 1.96 standard deviations (NaN for fewer than two pairs):
+    :math:`\bar d \pm 1.96\, s_d`.
 
     >>> bland_altman([1.0, 2.0], [2.0, 3.0])
     (1.0, 1.0, 1.0)
@@ -296,19 +255,10 @@ def bland_altman(reference: ArrayLike, measured: ArrayLike) -> tuple[float, floa
 
 
 def coherence(labels: Stack, classes: Sequence[int] = BRAIN) -> float:
-    """How alike neighbouring slices are: mean Dice of each class between slice z and slice z + 1.
+    """How alike neighbouring slices are: mean Dice of each class between slice z and z + 1; NaN without any class.
 
     Anatomy changes from slice to slice, so the truth's own value is not 1; what lies far from it, below or above, was
-    not made by anatomy.
-
-    Parameters
-    ----------
-    labels : array (n, h, w), n ≥ 2, slices next to one another
-
-    Returns
-    -------
-    float
-        NaN where no slice holds a class.
+    not made by anatomy. The slices ``(n, h, w)``, n ≥ 2, lie next to one another.
 
     >>> coherence(np.ones((3, 4, 4), int))
     1.0
@@ -343,16 +293,7 @@ def detected(truth: Mask, found: Mask, *, least: int = 5, overlap: float = 0.1) 
 
     A lesion is a connected component (26 neighbours) of at least ``least`` voxels. It counts as found when at least
     ``overlap`` of it is marked. A marked component that touches no true lesion voxel is a false alarm.
-
-    Parameters
-    ----------
-    truth, found : bool arrays (n, h, w)
-
-    Returns
-    -------
-    hits : list of (int, bool)
-        Volume in voxels of each true lesion, and whether it was found.
-    false_alarms : int
+    Returns the volume in voxels of each true lesion, and whether it was found; and the number of false alarms.
 
     >>> truth, found = np.zeros((2, 3, 9, 9), bool); truth[1, 2:5, 2:5] = True; found[1, 2:4, 2:4] = True
     >>> detected(truth, found)

@@ -27,10 +27,7 @@ CT_RANGE = 400.0  # HU: the data range of PSNR and SSIM for CT
 class Pair(pairs.Pair):
     """A fine stack and what a coarse scan holds of it, ``given`` (n, h / scale, w / scale).
 
-    Attributes
-    ----------
-    contrast : str
-        "CT" is judged over a range of 400 HU, everything else over the target's maximum.
+    ``contrast`` "CT" is judged over a range of 400 HU, everything else over the target's maximum.
     """
 
     contrast: str = ""
@@ -45,7 +42,7 @@ class Pair(pairs.Pair):
 
 
 def pair(image: Image, scale: int, *, noise: float = 0.0, key: int | str = 0, contrast: str = "") -> Pair:
-    """Target and coarse stack of one scan.
+    """Target ``(10, scale·h, scale·w)`` and coarse stack ``(10, h, w)`` of one scan, both float32.
 
     Parameters
     ----------
@@ -58,11 +55,6 @@ def pair(image: Image, scale: int, *, noise: float = 0.0, key: int | str = 0, co
         Of the noise: same key, same noise.
     contrast : str
         See :class:`Pair`.
-
-    Returns
-    -------
-    Pair
-        ``target`` (10, scale·h, scale·w) and ``given`` (10, h, w), both float32.
     """
     target = grid.trim(volumes.axial_slices(image), scale)
     coarse = kspace_crop(target, scale)
@@ -80,25 +72,13 @@ def scores(
     pixel_size: float = 1.0,
     head: Mask | None = None,
 ) -> dict[str, float]:
-    """All numbers of the protocol for one result.
+    """All numbers of the protocol for one result ``(n, scale·h, scale·w)``; ``coarse`` ``(n, h, w)`` was measured.
 
-    Parameters
-    ----------
-    target, result : arrays (n, scale·h, scale·w)
-    coarse : array (n, h, w)
-        What was measured.
-    contrast : str
-        "CT" is judged over a range of 400 HU, everything else over the target's maximum.
-    pixel_size : float
-        Of the target, mm.
-    head : bool array, optional
-        Where the head is, by default :func:`metrics.head_mask` of the target.
+    ``contrast`` is that of :class:`Pair`, ``pixel_size`` the target's, mm; ``head`` tells where the head is, by default
+    :func:`metrics.head_mask` of the target.
 
-    Returns
-    -------
-    dict
-        ``psnr`` and ``psnr_head`` (dB; all voxels, and inside the head), ``ssim``, ``hfen``, and ``low_band``: how far
-        the result, cropped again, is from what was measured, in parts of it.
+    Returns ``psnr`` and ``psnr_head`` (dB; all voxels, and inside the head), ``ssim``, ``hfen``, and ``low_band``: how
+    far the result, cropped again, is from what was measured, in parts of it.
     """
     span = CT_RANGE if contrast == "CT" else None
     scale = target.shape[-1] // coarse.shape[-1]
@@ -127,20 +107,9 @@ def psnrs(
 
 @dataclass(frozen=True)
 class Method:
-    """A way to make an image finer.
+    """A way to make an image finer, ``apply(stack, scale)``; its title is for tables and figures.
 
-    Attributes
-    ----------
-    name : str
-    title : str
-        For tables and figures.
-    apply : callable
-        ``apply(stack, scale)``.
-    scales : tuple of int or None
-        The scales it can do; None for any.
-    learned : bool
-    parameters : int
-        Of a trained network.
+    ``scales`` are those it can do, None for any; ``parameters`` those of a trained network.
     """
 
     name: str
@@ -153,10 +122,7 @@ class Method:
     def __call__(self, stack: Stack, scale: int) -> Stack:
         """Make ``(n, h, w)`` finer: ``(n, scale·h, scale·w)``, same unit, sample 0 in place.
 
-        Raises
-        ------
-        ValueError
-            If the method cannot do this scale.
+        ``ValueError`` if the method cannot do this scale.
         """
         if not self.can(scale):
             able = ", ".join(f"×{s}" for s in self.scales or ())

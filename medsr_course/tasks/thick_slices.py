@@ -21,16 +21,10 @@ RAMP = 0.25  # of the full width at half maximum: length of each slope of the tr
 
 @dataclass(frozen=True)
 class Slab:
-    """How thick slices are taken.
+    """How thick slices are taken: ``spacing``, s, from the centre of one to the next, and the slice profile.
 
-    Attributes
-    ----------
-    spacing : int
-        s, from the centre of a thick slice to the next.
-    fwhm : float
-        Full width at half maximum of the slice profile: the nominal slice thickness.
-    shape : {"gaussian", "trapezoid", "box"}
-        A trapezoid is what a good excitation pulse leaves, a Gaussian what a short one does.
+    ``fwhm``, the profile's full width at half maximum, is the nominal slice thickness. A trapezoid is what a good
+    excitation pulse leaves, a Gaussian what a short one does.
     """
 
     spacing: int = 4
@@ -62,16 +56,8 @@ def profile(slab: Slab) -> Array:
     r"""Weights of the thin slices in a thick one.
 
     A thin slice is itself the mean over its width, so each weight is the mean of the profile over that width:
-    :math:`w_j \propto \int_{j - 1/2}^{j + 1/2} p(t)\, dt`.
-
-    Parameters
-    ----------
-    slab : Slab
-
-    Returns
-    -------
-    float64 array (2r + 1,)
-        For the offsets −r … r from the centre; symmetric, of sum 1.
+    :math:`w_j \propto \int_{j - 1/2}^{j + 1/2} p(t)\, dt`, float64 ``(2r + 1,)`` for the offsets −r … r from the
+    centre; symmetric, of sum 1.
 
     >>> profile(Slab(2, 2.0, "box"))
     array([0.25, 0.5 , 0.25])
@@ -192,11 +178,7 @@ def smooth_matrix(n: int, slab: Slab = STANDARD, damping: float = 1e-3) -> Array
 
 
 def along(operator: Array, stack: ArrayLike) -> Array:
-    """A matrix (m, n) applied along the first axis of an array (n, …); float32 stays float32.
-
-    >>> along(np.array([[1.0, 1.0]]), np.array([[1.0, 2.0], [3.0, 4.0]]))
-    array([[4., 6.]])
-    """
+    """A matrix (m, n) applied along the first axis of an array (n, …); float32 stays float32."""
     stack = np.asarray(stack)
     if stack.shape[0] != operator.shape[1]:
         raise ValueError(f"the first axis must have {operator.shape[1]} slices, not {stack.shape[0]}")
@@ -206,21 +188,9 @@ def along(operator: Array, stack: ArrayLike) -> Array:
 
 
 def thicken(stack: ArrayLike, slab: Slab = STANDARD) -> Array:
-    """Thick slices of a stack of thin ones: y = A x, A :func:`matrix`.
+    """Thick slices ``(n, …)`` of a real stack of thin ones ``(s·n, …)``: y = A x, A :func:`matrix`.
 
-    Parameters
-    ----------
-    stack : array (s·n, …), real
-    slab : Slab
-
-    Returns
-    -------
-    array (n, …)
-
-    Raises
-    ------
-    ValueError
-        If the number of slices is not divisible by the spacing: drop the last ones first (:func:`trim`).
+    ``ValueError`` if the number of slices is not divisible by the spacing: drop the last ones first (:func:`trim`).
 
     >>> thicken(np.array([1.0, 1.0, 1.0, 5.0]), Slab(2, 2.0, "box"))
     array([1., 2.])
@@ -234,20 +204,12 @@ def thicken(stack: ArrayLike, slab: Slab = STANDARD) -> Array:
 
 
 def thicken_adjoint(thick: ArrayLike, slab: Slab = STANDARD) -> Array:
-    """Adjoint of :func:`thicken`: ``(n, …)`` to ``(s·n, …)``.
-
-    >>> thicken_adjoint(np.array([0.0, 4.0]), Slab(2, 2.0, "box"))
-    array([0., 1., 2., 1.])
-    """
+    """Adjoint of :func:`thicken`: ``(n, …)`` to ``(s·n, …)``."""
     return along(matrix(np.shape(thick)[0], slab).T, thick)
 
 
 def trim(stack: Array, spacing: int = 4) -> Array:
-    """Drop the last slices until their number divides by ``spacing``.
-
-    >>> len(trim(np.zeros(11)))
-    8
-    """
+    """Drop the last slices until their number divides by ``spacing``."""
     return stack[: len(stack) - len(stack) % spacing]
 
 
@@ -264,32 +226,15 @@ def from_steps(steps: Array) -> Stack:
 
 
 def cubic(thick: ArrayLike, spacing: int = 4) -> Array:
-    """Cubic-spline interpolation between thick slices, ``(n, …)`` to ``(spacing·n, …)``; ignores the profile.
-
-    >>> cubic(np.array([0.0, 4.0]), 2)
-    array([0., 2., 4., 4.])
-    """
+    """Cubic-spline interpolation between thick slices, ``(n, …)`` to ``(spacing·n, …)``; ignores the profile."""
     return along(cubic_matrix(np.shape(thick)[0], spacing), thick)
 
 
 def back_project(thick: ArrayLike, slab: Slab = STANDARD, iterations: int = 16, kernel: str = "cubic") -> Array:
-    r"""Cubic interpolation, then iterative back-projection through the slice profile (Irani & Peleg 1991).
+    r"""Cubic interpolation, then iterative back-projection through the slice profile, ``(n, …)`` to ``(s·n, …)``.
 
-    :math:`x \leftarrow x + B (y - A x)`: what the simulated thick slices lack is given back.
-
-    Parameters
-    ----------
-    thick : array (n, …)
-        y.
-    slab : Slab
-        A.
-    iterations : int
-    kernel : {"cubic", "adjoint"}
-        B: cubic interpolation of what is missing, or s·Aᵀ.
-
-    Returns
-    -------
-    array (s·n, …)
+    :math:`x \leftarrow x + B (y - A x)`: what the simulated thick slices lack is given back (Irani & Peleg 1991). B,
+    ``kernel``, is cubic interpolation of what is missing, or, "adjoint", s·Aᵀ.
 
     >>> back_project(np.full((3, 1), 2.0)).shape
     (12, 1)
@@ -298,26 +243,12 @@ def back_project(thick: ArrayLike, slab: Slab = STANDARD, iterations: int = 16, 
 
 
 def smooth(thick: ArrayLike, slab: Slab = STANDARD, damping: float = 1e-3) -> Array:
-    """The smoothest thin slices that explain the thick ones, see :func:`smooth_matrix`.
-
-    >>> smooth(np.full(3, 2.0))[:3].round(6)
-    array([2., 2., 2.])
-    """
+    """The smoothest thin slices that explain the thick ones, see :func:`smooth_matrix`."""
     return along(smooth_matrix(np.shape(thick)[0], slab, damping), thick)
 
 
 def consistent(stack: ArrayLike, thick: ArrayLike, slab: Slab = STANDARD) -> Array:
-    r"""The nearest stack whose thick slices are the measured ones: :math:`x + A^T (A A^T)^{-1} (y - A x)`.
-
-    Parameters
-    ----------
-    stack : array (s·n, …)
-    thick : array (n, …)
-
-    Returns
-    -------
-    array (s·n, …)
-        A of it is ``thick``, up to rounding.
+    """The nearest stack ``(s·n, …)`` whose thick slices are the measured ones: :math:`x + A^T (A A^T)^{-1} (y - A x)`.
 
     >>> thicken(consistent(np.zeros(12), np.array([1.0, 2.0, 3.0]))).round(6)
     array([1., 2., 3.])
@@ -328,11 +259,7 @@ def consistent(stack: ArrayLike, thick: ArrayLike, slab: Slab = STANDARD) -> Arr
 
 @lru_cache(maxsize=64)
 def pseudo_inverse(n: int, slab: Slab = STANDARD) -> Array:
-    """Aᵀ(AAᵀ)⁻¹, (s·n, n) float64.
-
-    >>> bool(np.allclose(matrix(3) @ pseudo_inverse(3), np.eye(3)))
-    True
-    """
+    """Aᵀ(AAᵀ)⁻¹, (s·n, n) float64."""
     forward = matrix(n, slab)
     return np.linalg.solve(forward @ forward.T, forward).T
 
@@ -349,26 +276,12 @@ def cine(
     rate: tuple[float, float] = (0.0, 0.35),
     seed: int | Rng = 0,
 ) -> Stack:
-    """A slice that breathes and takes up contrast agent, made from one that does neither.
+    """A slice that breathes and takes up contrast agent, float32 ``(frames, h, w)``, made from one that does neither.
 
     A smooth displacement, mostly along the rows, swells and shrinks ``cycles`` times; a round region of random place
-    brightens along the way, as tissue does after an injection.
-
-    Parameters
-    ----------
-    image : array (h, w)
-    frames : int
-    cycles : float
-        Breaths within the series.
-    amplitude : float
-        Of the displacement, pixels; now and then it is 1.6 times as large.
-    rate : (float, float)
-        Final enhancement of the region, in parts of its signal: drawn from this interval.
-    seed : int or Generator
-
-    Returns
-    -------
-    float32 array (frames, h, w)
+    brightens along the way, as tissue does after an injection. ``amplitude`` is the displacement's in pixels; now and
+    then it is 1.6 times as large. ``rate``: the interval from which the region's final enhancement is drawn, in parts
+    of its signal.
 
     >>> cine(np.ones((8, 8)), frames=4).shape
     (4, 8, 8)
@@ -397,17 +310,7 @@ def cine(
 
 
 def every_second(series: Stack, noise: float, rng: Rng) -> Stack:
-    """What is measured of a series: every second frame, a magnitude with ``noise`` % of its 99.5th percentile.
-
-    Parameters
-    ----------
-    series : array (frames, h, w)
-    noise : float
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    float32 array (frames / 2, h, w)
+    """What is measured of a series: every second frame, a float32 magnitude with ``noise`` % of its 99.5th percentile.
 
     >>> every_second(np.arange(4.0).reshape(4, 1, 1), 0, np.random.default_rng(0)).ravel()
     array([0., 2.], dtype=float32)
@@ -419,17 +322,9 @@ def every_second(series: Stack, noise: float, rng: Rng) -> Stack:
 
 
 def between_frames(frames: Stack, *, time: float = 0.0, space: float = 0.0) -> Stack:
-    """A series of every second frame made whole: cubic interpolation in time, after a Gaussian against noise.
+    """A series of every second frame made whole, ``(n, h, w)`` to ``(2·n, h, w)``: cubic interpolation in time.
 
-    Parameters
-    ----------
-    frames : array (n, h, w)
-    time, space : float
-        Standard deviations of the Gaussian: in measured frames, in pixels.
-
-    Returns
-    -------
-    array (2·n, h, w)
+    A Gaussian against noise comes first, of standard deviations ``time``, in measured frames, and ``space``, in pixels.
 
     >>> between_frames(np.array([0.0, 4.0]).reshape(2, 1, 1)).ravel()
     array([0., 2., 4., 4.])
