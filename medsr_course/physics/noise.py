@@ -214,3 +214,51 @@ def background_noise(stack: Stack) -> float:
     if high - low < 0.55 * middle:
         return 0.0
     return float(middle / np.sqrt(2 * np.log(2)))
+
+
+# ------------------------------------------------------------------------------ several coils
+
+
+def chi_mean(amplitude: ArrayLike, sigma: ArrayLike, coils: float) -> Array:
+    r"""Mean of a non-central χ magnitude, the root of the sum of squares of N coils.
+
+    :math:`\sigma\sqrt2\,\frac{\Gamma(N + 1/2)}{\Gamma(N)}\,{}_1F_1(-\tfrac12; N; -\tfrac{A^2}{2\sigma^2})`
+    (Constantinides et al. 1997); with N = 1 the :func:`rician_mean`.
+
+    Parameters
+    ----------
+    amplitude : array
+        A, the root of the sum of squares without noise.
+    sigma : array
+        In each channel of each coil, above 0.
+    coils : float
+        N, at least 1.
+
+    >>> round(float(chi_mean(0.0, 1.0, 8)), 4), round(float(chi_mean(0.0, 2.0, 1)), 4)
+    (3.938, 2.5066)
+    """
+    amplitude, sigma = np.asarray(amplitude, float), np.asarray(sigma, float)
+    air = np.sqrt(2) * np.exp(special.gammaln(coils + 0.5) - special.gammaln(coils))
+    x = np.minimum(amplitude**2 / (2 * sigma**2), 600.0)
+    mean = sigma * air * special.hyp1f1(-0.5, coils, -x)
+    bright = amplitude + (2 * coils - 1) * sigma**2 / (2 * np.maximum(amplitude, sigma))
+    return np.where(amplitude**2 / (2 * sigma**2) > 600, bright, mean)
+
+
+def chi_std(amplitude: ArrayLike, sigma: ArrayLike, coils: float) -> Array:
+    r"""Standard deviation of a non-central χ magnitude: :math:`\sqrt{A^2 + 2N\sigma^2 - \mu^2}` with μ of :func:`chi_mean`.
+
+    >>> round(float(chi_std(0.0, 1.0, 1)), 4), round(float(chi_std(0.0, 1.0, 8)), 3)
+    (0.6551, 0.701)
+    """
+    square = np.square(amplitude) + 2 * coils * np.square(sigma)
+    return np.sqrt(np.maximum(square - chi_mean(amplitude, sigma, coils) ** 2, 0))
+
+
+def without_floor(magnitude: ArrayLike, sigma: ArrayLike, coils: float = 1) -> Array:
+    r"""The signal behind a root-mean-square magnitude: :math:`\sqrt{\max(M^2 - 2N\sigma^2, 0)}`, as E M² = A² + 2Nσ².
+
+    >>> without_floor(np.array([1.0, 5.0]), 1.0, 8).tolist()
+    [0.0, 3.0]
+    """
+    return np.sqrt(np.maximum(np.square(magnitude) - 2 * coils * np.square(sigma), 0))
