@@ -304,7 +304,7 @@ def estimate(stack: Stack) -> NoiseEstimate:
 
     * **Band.** Where zero-filling made the grid finer, the power inside the head falls by 8 dB or more at the end of
       the native band.
-    * **Air.** :math:`E[M]^2 / E[M^2] = \Gamma(N + \tfrac12)^2 / (N\,\Gamma(N)^2)` there gives the number of coils N, π/4
+    * **Air.** :math:`E[M]^2/E[M^2] = \Gamma(N + \tfrac12)^2 / (N\,\Gamma(N)^2)` there tells the number of coils N, π/4
       for one, and :math:`\sigma^2 = E[M^2]/2N`. The quartiles must tell the same N; otherwise the air holds more than
       noise, and says nothing.
     * **Head.** Median absolute value of the finest diagonal wavelet details on the native grid (Donoho & Johnstone
