@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from medsr_course.physics import acquisition, interpolation, metrics
+from medsr_course.physics import acquisition, coils, interpolation, metrics
+from medsr_course.physics.noise import background_noise, chi_mean, estimate, noise_sigma
 from medsr_course.scans import datasets, volumes
 from medsr_course.teaching.exercises import _core
 from medsr_course.teaching.exercises.ch04 import EXERCISES
@@ -38,7 +39,7 @@ def test_quiz_numbers():
     asked = questions("04")
     json.dumps(asked)
     right = [a["range"] for q in asked for a in q["answers"] if a.get("type") == "range" and a["correct"]]
-    for (low, high), value in zip(right, (64, 10.027, 12.245), strict=True):
+    for (low, high), value in zip(right, (64, 10.027, 20, 12.245), strict=True):
         assert low <= value <= high
 
 
@@ -80,3 +81,74 @@ def test_blur_keeps_ring_correlation(hr):
     brain = hr[2].astype(float)
     frequency, frc = metrics.frc(brain, ndimage.gaussian_filter(brain, 3 / 2.355))
     assert frc[frequency < 0.35].min() > 0.9
+
+
+# ---------------------------------------------------------------- what a file holds
+
+
+def test_claims_of_stored_images_fail_without_phase_or_magnitude(hr):
+    signed, stored = acquisition.kspace_crop(hr, 2), coils.stored(hr, 2, "lesson 04")
+    assert (signed < 0).mean() >= 0.14
+    assert (stored < 0).mean() < 0.14  # the claim's share, taken of the stored image
+    assert (acquisition.block_average(hr, 2) < 0).mean() < 0.14  # of another degradation
+
+    def apart(image):
+        return np.linalg.norm(signed - image) / np.linalg.norm(image)
+
+    assert apart(stored) >= 0.01
+    assert apart(acquisition.kspace_crop(hr.copy(), 2)) < 0.01  # the magnitude's own crop, without a phase
+
+
+@pytest.mark.parametrize("n", [2, 8, 32])
+def test_claim_of_the_air_of_coils_fails_for_a_mean_and_for_one_coil(n):
+    rng = np.random.default_rng(0)
+    noise = coils.complex_noise((n, 60_000), rng)
+    right = np.sqrt((np.abs(noise) ** 2).sum(axis=0)).mean()
+    assert abs(right / chi_mean(0, 1, n) - 1) < 0.01
+    for wrong in (
+        np.abs(noise).mean(),
+        np.sqrt((np.abs(noise) ** 2).mean(axis=0)).mean(),
+        np.abs(noise.sum(axis=0)).mean(),
+    ):
+        assert abs(wrong / chi_mean(0, 1, n) - 1) > 0.01
+    assert abs(right / (np.sqrt(2 * n) * np.sqrt(np.pi) / 2) - 1) > 0.01  # Rice's constant for every N
+
+
+def test_claim_of_the_g_factor_fails_for_plain_addition():
+    s = coils.sensitivities((56, 48))
+    upper, lower = s[:, :28], s[:, 28:]
+    alike = (upper * lower).sum(axis=0)
+    folded = np.random.default_rng(0).standard_normal((400, *upper.shape))
+    one, other = ((folded * part).sum(axis=1) for part in (upper, lower))
+    g = 1 / np.sqrt(1 - alike**2)
+    right = ((one - alike * other) / (1 - alike**2)).std(axis=0)
+    assert np.abs(right / g - 1).mean() < 0.06
+    assert np.abs(one.std(axis=0) / g - 1).mean() > 0.06  # coils combined, but not unfolded
+    assert np.abs((one - alike * other).std(axis=0) / g - 1).mean() > 0.06  # the scale forgotten
+
+
+def test_claim_of_interpolated_noise_fails_for_linear_interpolation():
+    rng, side, n = np.random.default_rng(0), 183, 61
+    x = np.pi * np.maximum(np.arange(7), 1e-9) / side
+    kernel = np.sin(n * x) / (n * np.sin(x))
+
+    def gap(rows):
+        return max(abs(np.mean(rows * np.roll(rows, d, -1)) / rows.var() - kernel[d]) for d in range(7))
+
+    coarse = rng.standard_normal((4000, n))
+    assert gap(interpolation.zero_fill(coarse[:, None], 3)[:, ::3].squeeze(1)) < 0.03
+    linear = np.stack([np.interp(np.arange(side) / 3, np.arange(n), row) for row in coarse])
+    for wrong in (linear, rng.standard_normal((2000, side)), np.repeat(coarse, 3, axis=-1)):
+        assert gap(wrong) > 0.03
+
+
+def test_claim_of_the_noise_estimate_fails_for_an_estimator_of_one_coil(hr):
+    fine = hr[::2]
+    sigma = noise_sigma(fine, 3)
+    for kind in coils.KINDS:
+        file = coils.magnitude(coils.object_of(fine, "a"), sigma, np.random.default_rng(0), kind)
+        found = estimate(file)
+        assert found.kind == kind
+        assert abs(found.sigma / sigma.mean() - 1) < 0.1
+        if kind == "chi":
+            assert abs(background_noise(file) / sigma.mean() - 1) > 0.1

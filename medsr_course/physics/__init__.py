@@ -3,5 +3,9 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["acquisition", "checks", "grid", "interpolation", "metrics", "noise", "nufft", "tomography"]
+    __name__,
+    submodules=[
+        *("acquisition", "checks", "coils", "grid", "interpolation", "metrics", "noise", "nufft"),
+        "tomography",
+    ],
 )

@@ -5,10 +5,12 @@ channels (:func:`noise_sigma`). The magnitude of such an image has the Rician di
 holds nothing, is no noise.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage, special
 
-from medsr_course.physics import checks
+from medsr_course.physics import checks, grid
 from medsr_course.types import Array, ArrayLike, Rng, Stack
 
 
@@ -161,3 +163,236 @@ def background_noise(stack: Stack) -> float:
     if high - low < 0.55 * middle:
         return 0.0
     return float(middle / np.sqrt(2 * np.log(2)))
+
+
+# ------------------------------------------------------------------------------ several coils
+
+
+def chi_mean(amplitude: ArrayLike, sigma: ArrayLike, coils: float) -> Array:
+    r"""Mean of a non-central χ magnitude, the root of the sum of squares of N coils.
+
+    :math:`\sigma\sqrt2\,\frac{\Gamma(N + 1/2)}{\Gamma(N)}\,{}_1F_1(-\tfrac12; N; -\tfrac{A^2}{2\sigma^2})`
+    (Constantinides et al. 1997); with N = 1 the :func:`rician_mean`.
+
+    Parameters
+    ----------
+    amplitude : array
+        A, the root of the sum of squares without noise.
+    sigma : array
+        In each channel of each coil, above 0.
+    coils : float
+        N, at least 1.
+
+    >>> round(float(chi_mean(0.0, 1.0, 8)), 4), round(float(chi_mean(0.0, 2.0, 1)), 4)
+    (3.938, 2.5066)
+    """
+    amplitude, sigma = np.asarray(amplitude, float), np.asarray(sigma, float)
+    air = np.sqrt(2) * np.exp(special.gammaln(coils + 0.5) - special.gammaln(coils))
+    x = np.minimum(amplitude**2 / (2 * sigma**2), 600.0)
+    mean = sigma * air * special.hyp1f1(-0.5, coils, -x)
+    bright = amplitude + (2 * coils - 1) * sigma**2 / (2 * np.maximum(amplitude, sigma))
+    return np.where(amplitude**2 / (2 * sigma**2) > 600, bright, mean)
+
+
+def chi_std(amplitude: ArrayLike, sigma: ArrayLike, coils: float) -> Array:
+    r"""Standard deviation of a non-central χ magnitude: :math:`\sqrt{A^2 + 2N\sigma^2 - \mu^2}`, μ = :func:`chi_mean`.
+
+    >>> round(float(chi_std(0.0, 1.0, 1)), 4), round(float(chi_std(0.0, 1.0, 8)), 3)
+    (0.6551, 0.701)
+    """
+    square = np.square(amplitude) + 2 * coils * np.square(sigma)
+    return np.sqrt(np.maximum(square - chi_mean(amplitude, sigma, coils) ** 2, 0))
+
+
+def without_floor(magnitude: ArrayLike, sigma: ArrayLike, coils: float = 1) -> Array:
+    r"""The signal behind a root-mean-square magnitude: :math:`\sqrt{\max(M^2 - 2N\sigma^2, 0)}`, as E M² = A² + 2Nσ².
+
+    >>> without_floor(np.array([1.0, 5.0]), 1.0, 8).tolist()
+    [0.0, 3.0]
+    """
+    return np.sqrt(np.maximum(np.square(magnitude) - 2 * coils * np.square(sigma), 0))
+
+
+# ------------------------------------------------------------------------------ told from the image itself
+
+
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """What an image says of its own noise.
+
+    Attributes
+    ----------
+    kind : {"rician", "chi", "interpolated", "none", "unknown"}
+        "interpolated" goes before the number of coils: the outer band of k-space is empty, so that neighbours' noise is
+        correlated. "none": below :data:`NONE` % of the image's scale, or an image of one value. "unknown": it cannot be
+        told, for instance where the background was set to zero; ``sigma`` may be known none the less.
+    sigma : float or None
+        In each channel of each coil, unit of the image; on the native grid as on that of the file. None where it
+        cannot be told.
+    coils : float or None
+        The effective N of a χ distribution with 2N channels; None where no background tells it.
+    native : (float, float)
+        Part of the band that is filled along rows' and columns' axes, (h, w); 1 for a native grid.
+    """
+
+    kind: str
+    sigma: float | None
+    coils: float | None
+    native: tuple[float, float]
+
+
+NONE = 0.25  # % of the intensity scale: σ of the air below it is no noise
+_STEP = 8.0  # dB: how much the power falls at the end of a filled band; without one it falls by at most 6
+_TEXTURE = 0.3, 0.4  # finest diagonal details of an object in parts of the second-finest: typical, most
+
+
+def estimate(stack: Stack) -> NoiseEstimate:
+    r"""Kind and strength of the noise in magnitudes, from the air around the head or from the head itself.
+
+    * **Band.** Where zero-filling made the grid finer, the power inside the head falls by 8 dB or more at the end of
+      the native band.
+    * **Air.** :math:`E[M]^2/E[M^2] = \Gamma(N + \tfrac12)^2 / (N\,\Gamma(N)^2)` there tells the number of coils N, π/4
+      for one, and :math:`\sigma^2 = E[M^2]/2N`. The quartiles must tell the same N; otherwise the air holds more than
+      noise, and says nothing.
+    * **Head.** Median absolute value of the finest diagonal wavelet details on the native grid (Donoho & Johnstone
+      1994), in the quieter half of the head. The object's own share is taken off by means of the next coarser
+      details: white noise is as strong in both, texture is 0.3 (at most 0.4) times as strong in the finest. Used where
+      the air says nothing; where most of these details may be texture, σ is None.
+
+    Air that was averaged after its magnitude was taken, as in a magnitude made coarser, looks like that of several
+    coils.
+
+    Parameters
+    ----------
+    stack : array (n, h, w)
+        Magnitudes of one scan, 32 × 32 pixels at least.
+
+    Returns
+    -------
+    NoiseEstimate
+        Signed data, an image without a head, or slices too small are "unknown".
+
+    >>> rng = np.random.default_rng(0)
+    >>> head = np.zeros((4, 96, 96)); head[:, 24:72, 24:72] = 100
+    >>> noisy = np.abs(head + 3 * (rng.standard_normal(head.shape) + 1j * rng.standard_normal(head.shape)))
+    >>> found = estimate(noisy)
+    >>> found.kind, bool(abs(found.sigma - 3) < 0.1), found.native
+    ('rician', True, (1.0, 1.0))
+    """
+    stack = checks.stack(stack, "the stack")
+    stack = stack[np.ptp(stack, axis=(1, 2)) > 0]
+    nothing = NoiseEstimate("unknown", None, None, (1.0, 1.0))
+    if not len(stack):
+        return NoiseEstimate("none", 0.0, None, (1.0, 1.0))
+    offset, level = grid.intensity(stack)
+    if offset or level <= 0 or min(stack.shape[1:]) < 32:
+        return nothing
+    inside = _inside(stack, level)
+    enough = inside.sum() >= 200
+    native = _filled(stack, inside) if enough else (1.0, 1.0)
+    coils, sigma = _from_air(stack, level)
+    if sigma is None and enough:
+        sigma = _from_head(stack, level, native)
+    if coils is not None and sigma is not None and sigma < NONE / 100 * level:
+        return NoiseEstimate("none", sigma, coils, native)
+    if min(native) < 1:
+        return NoiseEstimate("interpolated", sigma, coils, native)
+    if coils is None:
+        return NoiseEstimate("unknown", sigma, None, native)
+    return NoiseEstimate("rician" if coils < 1.5 else "chi", sigma, coils, native)
+
+
+def _inside(stack: Stack, level: float) -> Array:
+    """Where the head is, four pixels from its border; bool ``(n, h, w)``."""
+    bright = ndimage.gaussian_filter(stack, (0, 2, 2)) > 0.15 * level
+    filled = np.stack([ndimage.binary_fill_holes(one) for one in bright])
+    return ndimage.binary_erosion(filled, np.ones((1, 3, 3), bool), iterations=4)
+
+
+def _filled(stack: Stack, inside: Array) -> tuple[float, float]:
+    """Part of the band that holds power along both axes, by the largest step of the power inside the head."""
+    weight = ndimage.gaussian_filter(inside.astype(float), (0, 2, 2))
+    detail = (stack - ndimage.gaussian_filter(stack, (0, 3, 3))) * weight
+    power = (np.abs(np.fft.fft2(detail)) ** 2).sum(axis=0)
+    fy, fx = np.abs(np.fft.fftfreq(power.shape[0]))[:, None], np.abs(np.fft.fftfreq(power.shape[1]))[None]
+    found = []
+    for along, across in ((fy, fx), (fx, fy)):
+        along, across = np.broadcast_arrays(along, across)
+        middle = (across > 0.05) & (across < 0.24)  # filled whatever the native grid, and not the strongest
+        found.append(_end_of_band(power[middle], along[middle]))
+    return found[0], found[1]
+
+
+def _end_of_band(power: Array, frequency: Array, bins: int = 48) -> float:
+    """Where the power falls by a step, in parts of the Nyquist frequency; 1 where it does not."""
+    place = np.minimum((frequency * 2 * bins).astype(int), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    mean = np.bincount(place, power, minlength=bins) / np.maximum(count, 1)
+    known = np.flatnonzero(count)
+    curve = np.interp(np.arange(bins), known, 10 * np.log10(mean[known] + 1e-12 * mean.max() + 1e-300))
+    best, end = _STEP, 1.0
+    for cut in range(bins * 2 // 5, bins - 4):
+        before, after = curve[cut - 4 : cut], curve[cut + 2 : cut + 6]
+        slope = np.polyfit(np.arange(12), curve[cut - 13 : cut - 1], 1)[0]  # falls without a step, per bin
+        step = before.mean() - after.mean() + 5.5 * min(slope, 0)
+        if step > best and curve[cut + 2 :].max() < before.mean() - 0.6 * step:
+            best, end = step, (cut - 1) / bins
+    return float(end)
+
+
+def _from_air(stack: Stack, level: float) -> tuple[float | None, float | None]:
+    """Coils N and σ from the air of each slice, median over slices; None, None where it says nothing."""
+    signal = ndimage.gaussian_filter(stack, (0, 1.5, 1.5)) > 0.25 * level
+    near = ndimage.binary_dilation(signal, np.ones((1, 3, 3), bool), iterations=6)
+    counts, sigmas, shapes = [], [], []
+    for one, air in zip(stack, ~near, strict=True):
+        values = one[air]
+        if values.size < max(200, 0.005 * one.size) or (values == 0).mean() > 0.3:
+            continue
+        square = np.mean(values**2)
+        n = _coils_of(values.mean() ** 2 / square)
+        low, middle, high = np.percentile(values, [25, 50, 75])
+        counts.append(n)
+        sigmas.append(np.sqrt(square / (2 * n)))
+        shapes.append((high - low) / middle)
+    if len(counts) < max(1, len(stack) // 3):
+        return None, None
+    n = float(np.median(counts))
+    low, middle, high = np.sqrt(special.gammaincinv(n, [0.25, 0.5, 0.75]))
+    if n < 0.75 or not 0.8 < np.median(shapes) * middle / (high - low) < 1.25:
+        return None, None
+    return n, float(np.median(sigmas))
+
+
+def _coils_of(ratio: float) -> float:
+    """N of a χ distribution with 2N channels whose E[M]²/E[M²] is ``ratio``."""
+    n = np.geomspace(0.25, 128, 2000)
+    rising = np.exp(2 * (special.gammaln(n + 0.5) - special.gammaln(n))) / n
+    return float(np.interp(ratio, rising, n))
+
+
+def _from_head(stack: Stack, level: float, native: tuple[float, float]) -> float | None:
+    """σ from diagonal details in the quieter half of the head, on the native grid."""
+    if min(native) < 1:
+        for axis, part in zip((-2, -1), native, strict=True):
+            stack = grid.crop_axis(stack, max(round(stack.shape[axis] * part), 8), axis)
+    inside = _inside(stack, level)
+    if inside.sum() < 200:
+        return None
+    flat = ndimage.gaussian_gradient_magnitude(stack, (0, 1.5, 1.5))
+    inside &= flat <= np.median(flat[inside])
+    fine, coarse = (np.median(np.abs(_diagonal(stack, k)[inside])) / 0.6745 for k in (1, 2))
+    typical, least = ((fine**2 - (part * coarse) ** 2) / (1 - part**2) for part in _TEXTURE)
+    return float(np.sqrt(typical)) if least > 0.4 * typical > 0 else None
+
+
+def _diagonal(stack: Stack, octave: int) -> Stack:
+    """Undecimated diagonal wavelet details (Daubechies 4) of ``(n, h, w)``; white noise keeps its σ."""
+    import pywt
+
+    low, high = (np.array(f) for f in pywt.Wavelet("db4").filter_bank[:2])
+    if octave == 2:
+        spread = np.zeros(2 * len(high) - 1)
+        spread[::2] = high
+        high = np.convolve(low, spread)
+    return ndimage.convolve1d(ndimage.convolve1d(stack, high, -1, mode="mirror"), high, -2, mode="mirror")

@@ -1,10 +1,13 @@
 """Noise in, noise out: the denoising task, its classical filters at their best, and the bias of magnitudes.
 
-A stack ``(n, h, w)`` is noisy in one of two ways, :data:`KINDS`:
+A stack ``(n, h, w)`` is noisy in one of four ways, :data:`KINDS` and :data:`MORE_KINDS`:
 
 * ``"gaussian"`` – a real channel of a complex image whose phase was taken off: noise of mean zero, values of both
   signs;
-* ``"rician"`` – the magnitude of a complex image: never negative, and too bright on average, the more so the darker.
+* ``"rician"`` – the magnitude of a complex image: never negative, and too bright on average, the more so the darker;
+* ``"chi"`` – the root of the sum of squares of eight coils: brighter still in the dark (:mod:`physics.coils`);
+* ``"interpolated"`` – the magnitude of complex data that were zero-filled from a grid 1.5 times coarser: the noise of
+  neighbours is correlated. The truth is what that native grid holds.
 
 "p %" of noise is complex Gaussian with σ = p % of a slice's 99.5th percentile in each channel
 (:func:`noise.noise_sigma`). Filters receive the true σ, which is generous.
@@ -17,13 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.physics import checks, metrics
-from medsr_course.physics.noise import add_complex_noise, noise_sigma, unbiased
+from medsr_course.physics import checks, coils, metrics
+from medsr_course.physics.noise import add_complex_noise, noise_sigma, unbiased, without_floor
 from medsr_course.scans import volumes
 from medsr_course.tasks import pairs
 from medsr_course.types import Array, ArrayLike, Image, Stack
 
-KINDS = ("gaussian", "rician")
+KINDS = ("gaussian", "rician")  # that the shipped networks and their board know
+MORE_KINDS = ("chi", "interpolated")
 LEVELS = (3, 6, 9)  # %
 
 
@@ -32,11 +36,16 @@ class Pair(pairs.Pair):
     """A clean stack and its noisy version, ``given``.
 
     ``sigma``, float32 ``(n, 1, 1)``, is the standard deviation of the noise in each channel, slice by slice; 0 in a
-    slice that holds nothing. ``kind`` is one of :data:`KINDS`.
+    slice that holds nothing. ``kind`` is one of :data:`KINDS` or :data:`MORE_KINDS`.
     """
 
     sigma: Array
     kind: str
+
+    @property
+    def coils(self) -> int:
+        """How many coils measured it, N in E M² = A² + 2Nσ²."""
+        return coils.COILS if self.kind == "chi" else 1
 
     def scores(self, result: Stack) -> dict[str, float]:
         """Returns ``psnr`` and ``psnr_head`` (dB; whole field, and inside the head) of a result."""
@@ -54,24 +63,37 @@ def pair(image: Image | Stack, percent: float, kind: str = "rician", *, key: int
     image : nibabel image or array (n, h, w)
         Magnitudes.
     percent : float
-    kind : {"gaussian", "rician"}
+    kind : {"gaussian", "rician", "chi", "interpolated"}
     key : int or str
-        Of the noise: same key, same noise.
+        Of the scan: same key, same noise.
     slices : int
         How many of them, spread evenly; of an array all are taken.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+    if kind not in (*KINDS, *MORE_KINDS):
+        raise ValueError(f"kind must be one of {', '.join((*KINDS, *MORE_KINDS))}, not {kind!r}")
     if isinstance(image, np.ndarray):
         target, size = image, 1.0
     else:
         target, size = volumes.axial_slices(image, n=slices), volumes.pixel_size(image)
     target = np.asarray(target, np.float32)
     checks.stack(target, "the stack")
+    if kind in MORE_KINDS:
+        return _pair_of_coils(target, percent, kind, key, size)
     noisy = add_complex_noise(target, percent, runtime.rng("denoising", key, round(percent * 1000)))
     noisy = noisy.real if kind == "gaussian" else np.abs(noisy)
     sigma = noise_sigma(target, percent).astype(np.float32)
     return Pair(target, noisy.astype(np.float32), sigma, kind, pixel_size=size)
+
+
+def _pair_of_coils(target: Stack, percent: float, kind: str, key: int | str, size: float) -> Pair:
+    """The kinds of :mod:`physics.coils` that need more than the magnitude of one complex image."""
+    rng = runtime.rng("denoising", key, round(percent * 1000), kind)
+    image = coils.object_of(target, key)
+    sigma = noise_sigma(target, percent)
+    noisy = coils.magnitude(image, sigma, rng, kind)
+    truth = coils.magnitude(image, 0.0, rng, kind)  # of "interpolated": the native band
+    found = (a.astype(np.float32) for a in (truth, noisy, sigma))
+    return Pair(*found, kind, pixel_size=size)
 
 
 # ---------------------------------------------------------------- classical filters
@@ -157,9 +179,11 @@ class Filter:
     strengths: tuple[float, ...]
 
     def __call__(self, pair: Pair, strength: float, correct: bool | None = None) -> Stack:
-        """Denoise a :class:`Pair`; ``correct``: take the Rician bias off, by default where there is one."""
+        """Denoise a :class:`Pair`; ``correct``: take the magnitude's bias off, by default where there is one."""
         result = self.apply(pair.given, pair.sigma, strength)
-        correct = pair.kind == "rician" if correct is None else correct
+        correct = pair.kind != "gaussian" if correct is None else correct
+        if correct and pair.coils > 1:
+            return without_floor(result, pair.sigma, pair.coils).astype(np.float32)
         return unbiased(result, pair.sigma) if correct else result
 
 
@@ -214,7 +238,7 @@ def choose(
     """
     if not known:
         raise ValueError("no pair was given to choose a strength on")
-    correct = known[0].kind == "rician" if correct is None else correct
+    correct = known[0].kind != "gaussian" if correct is None else correct
     curve: dict[float, float] = {}
     for strength in strengths or FILTERS[name].strengths:
         found = [pair.scores(FILTERS[name](pair, strength, correct))[score] for pair in known]

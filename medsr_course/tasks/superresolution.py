@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.physics import grid, interpolation, metrics
+from medsr_course.physics import coils, grid, interpolation, metrics
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.noise import add_complex_noise
 from medsr_course.scans import volumes
 from medsr_course.tasks import pairs
 from medsr_course.types import Image, Mask, Stack
 
+KINDS = ("signed", *coils.KINDS)  # of the coarse image: a signed crop, or what a file holds, see physics.coils
 CT_RANGE = 400.0  # HU: the data range of PSNR and SSIM for CT
 
 
@@ -41,7 +42,9 @@ class Pair(pairs.Pair):
         return psnrs(self.target, result, contrast=self.contrast, head=self.head)
 
 
-def pair(image: Image, scale: int, *, noise: float = 0.0, key: int | str = 0, contrast: str = "") -> Pair:
+def pair(
+    image: Image, scale: int, *, noise: float = 0.0, key: int | str = 0, contrast: str = "", kind: str = "signed"
+) -> Pair:
     """Target ``(10, scale·h, scale·w)`` and coarse stack ``(10, h, w)`` of one scan, both float32.
 
     Parameters
@@ -52,11 +55,20 @@ def pair(image: Image, scale: int, *, noise: float = 0.0, key: int | str = 0, co
         In %, see :func:`noise.noise_sigma`: complex Gaussian on the coarse stack, then the magnitude. Not for
         signed data.
     key : int or str
-        Of the noise: same key, same noise.
+        Of the scan: same key, same noise, same phase.
     contrast : str
         See :class:`Pair`.
+    kind : {"signed", "rician", "chi", "interpolated"}
+        "signed": the crop of the target's own k-space, with values of both signs, which no file holds (with noise, its
+        magnitude). The others are stored magnitudes of a complex object (:func:`coils.stored`), with or without noise.
+        "interpolated" is band-limited further; its target is the full grid none the less.
     """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     target = grid.trim(volumes.axial_slices(image), scale)
+    if kind != "signed":
+        given = coils.stored(target, scale, key, noise=noise, kind=kind).astype(np.float32)
+        return Pair(target, given, contrast, pixel_size=volumes.pixel_size(image))
     coarse = kspace_crop(target, scale)
     if noise:
         coarse = np.abs(add_complex_noise(coarse, noise, runtime.rng("evaluation", key, round(noise * 1000))))

@@ -171,6 +171,66 @@ def _check_mtf(fn):
         raise Wrong("the curve is not the MTF of this edge: differentiate, transform, absolute value, scale.")
 
 
+def signal_of_coils(mean_square, sigma, coils):
+    """Amplitude from the mean of M² of a root of sum of squares of several coils."""
+    return np.sqrt(np.maximum(mean_square - 2 * coils * sigma**2, 0))
+
+
+def _coils_where(mean_square, sigma, coils):
+    power = mean_square - sigma**2 * 2 * coils
+    return np.where(power > 0, np.abs(power) ** 0.5, 0.0)
+
+
+def _coils_as_one(mean_square, sigma, coils):
+    return np.sqrt(np.maximum(mean_square - 2 * sigma**2, 0))
+
+
+def _coils_one_channel(mean_square, sigma, coils):
+    return np.sqrt(np.maximum(mean_square - coils * sigma**2, 0))
+
+
+def _coils_no_square(mean_square, sigma, coils):
+    return np.sqrt(np.maximum(mean_square - 2 * coils * sigma, 0))
+
+
+def _coils_no_root(mean_square, sigma, coils):
+    return np.maximum(mean_square - 2 * coils * sigma**2, 0)
+
+
+def _coils_absolute(mean_square, sigma, coils):
+    return np.sqrt(np.abs(mean_square - 2 * coils * sigma**2))
+
+
+_COILS_REASONS = (
+    (_coils_as_one, "2σ² is the share of one coil; each of the N coils brings as much."),
+    (_coils_one_channel, "each coil has two channels, real and imaginary, and each brings σ²."),
+    (_coils_no_square, "σ was subtracted; the mean of M² holds its square."),
+    (_coils_no_root, "this is the amplitude squared: take the root."),
+    (_coils_absolute, "a negative estimate was folded over by abs; it means 0."),
+)
+
+
+def _check_coils(fn):
+    rng = np.random.default_rng(44)
+    for shape, sigma, coils in (((7, 9), 3.0, 8), ((5, 4), 0.5, 2)):
+        truth = np.linspace(0, 9 * sigma, shape[0] * shape[1]).reshape(shape)
+        scatter = rng.normal(0, 2 * sigma**2, shape)
+        scatter.flat[0] = -(sigma**2)
+        square = truth**2 + 2 * coils * sigma**2 + scatter
+        got = np.asarray(answer(fn, square.copy(), sigma, coils))
+        expected = signal_of_coils(square, sigma, coils)
+        if got.shape != expected.shape:
+            raise Wrong(f"the shape is {got.shape}, not {expected.shape}.")
+        if np.isnan(got).any():
+            raise Wrong("there are NaNs where the estimate of A² is negative: set it to 0 before the root.")
+        if np.allclose(got, expected, atol=1e-9):
+            continue
+        for wrong, why in _COILS_REASONS:
+            if np.allclose(got, wrong(square, sigma, coils), atol=1e-9):
+                raise Wrong(why)
+        raise Wrong("this is not √(mean of M² − 2Nσ²), with 0 where that is negative.")
+
+
 EXERCISES = [
     Exercise(
         name="04-psnr-inside",
@@ -205,6 +265,21 @@ EXERCISES = [
             "cycles per sample": lambda s, mm: (mtf(s, mm)[0] * mm, mtf(s, mm)[1]),
             "angular frequency": lambda s, mm: (2 * np.pi * mtf(s, mm)[0], mtf(s, mm)[1]),
             "squared": lambda s, mm: (mtf(s, mm)[0], mtf(s, mm)[1] ** 2),
+        },
+    ),
+    Exercise(
+        name="04-coils",
+        task="signal_of_coils(mean_square, sigma, coils) → amplitude behind the mean of M² of N coils",
+        check=_check_coils,
+        hint="The mean of M² is A² + 2Nσ². Solve for A; nothing below 0 may reach the root.",
+        reference=signal_of_coils,
+        alternatives=(_coils_where,),
+        mistakes={
+            "one coil": _coils_as_one,
+            "one channel": _coils_one_channel,
+            "σ not squared": _coils_no_square,
+            "no root": _coils_no_root,
+            "abs for clipping": _coils_absolute,
         },
     ),
 ]
