@@ -1,0 +1,50 @@
+"""What was measured once and is kept in ``results/``, for a machine that has not the scans."""
+
+from medsr_course import resources
+from medsr_course.leaderboard import engine, tables
+from medsr_course.runtime import CourseError
+
+Gains = dict[tuple[str, str], dict[str, float]]
+
+
+def gains(method: str, scale: int, split: str = "", data: str = "") -> tuple[Gains, str]:
+    """Returns how far a method was ahead of ZIP on each real scan without noise, and where and when that was measured.
+
+    Parameters
+    ----------
+    method : str
+        A row's ``method``, such as "srresnet-x2".
+    scale : int
+    split, data : str, optional
+        "validation" or "test"; "ds002748" or "real-scans". By default all real scans.
+
+    Returns
+    -------
+    gains : dict
+        (subject, contrast) → ``psnr`` and ``psnr_head`` of the method minus those of ZIP, dB.
+    note : str
+        Machine, commit and date of the measurement.
+
+    Raises
+    ------
+    CourseError
+        Without ``results/``, as where only the wheel is installed.
+
+    >>> found, note = gains("espcn-x4", 4, data="ds002748")
+    >>> sorted(contrast for _, contrast in found)
+    ['T1w', 'T1w']
+    """
+    root = resources.checkout()
+    if root is None:
+        raise CourseError("the stored measurements are in the folder results/ of the course: use a checkout of it")
+    rows, note = tables.read(root / "results" / "leaderboard.csv", engine.board("super-resolution"))
+    found: Gains = {}
+    zips = {}
+    for row in rows:
+        wanted = row["scale"] == scale and row["noise"] == 0 and row["data"] != "cohort"
+        wanted = wanted and split in ("", row["split"]) and data in ("", row["data"])
+        if wanted and row["method"] in ("zip", method):
+            into = zips if row["method"] == "zip" else found
+            into[row["subject"], row["contrast"]] = {key: row[key] for key in ("psnr", "psnr_head")}
+    differences = {k: {key: value - zips[k][key] for key, value in row.items()} for k, row in found.items()}
+    return differences, note.split(". ")[0]
