@@ -203,11 +203,16 @@ def test_training_for_a_time_goes_on_after_an_interruption(recipes, tmp_path):
     assert total >= used
 
 
+def recipe_of(settings, **options):
+    """A small ESPCN's recipe."""
+    return training.Recipe(
+        "ESPCN", "super-resolution", "espcn", settings, steps=1, batch=2, size=8, margin=3, **options
+    )
+
+
 def test_the_recipe_runs_within_its_time(recipes, monkeypatch, tmp_path):
     slices = [np.random.default_rng(k).random((96, 96)).astype(np.float32) for k in range(3)]
-    small = training.Recipe(
-        "ESPCN", "espcn", {"scale": 2, "filters": 8, "depth": 3}, steps=1, batch=2, size=8, precision="float32"
-    )
+    small = recipe_of({"scale": 2, "filters": 8, "depth": 3}, precision="float32")
     monkeypatch.setattr(training, "recipes", lambda: {"espcn-x2": small})
     model, recipe, steps, seconds = recipes.train_ours(slices, None, 2, tmp_path)
     assert recipe is small
@@ -220,7 +225,7 @@ def test_the_recipe_runs_within_its_time(recipes, monkeypatch, tmp_path):
 def test_every_recipe_is_trained_measured_and_cleared_away(recipes, monkeypatch, tmp_path):
     slices = [np.random.default_rng(k).random((180, 176)).astype(np.float32) for k in range(2)]
     image = volumes.make_image(np.random.default_rng(0).random((40, 42, 30)).astype(np.float32), np.eye(4))
-    small = training.Recipe("ESPCN", "espcn", {"scale": 2, "filters": 4, "depth": 2}, steps=1, batch=2, size=8)
+    small = recipe_of({"scale": 2, "filters": 4, "depth": 2})
     monkeypatch.setattr(training, "recipes", lambda: {"espcn-x2": small})
     monkeypatch.setattr(training, "material", lambda share: (slices, None, {}))
     monkeypatch.setattr(recipes, "scans", lambda: {"validation": {"a T1w": image}})

@@ -118,6 +118,7 @@ def test_two_for_pass_in_a_long_cell(chapter):
 
 def test_unwrapped_prose_is_found_once_the_rule_is_on(chapter, monkeypatch):
     wide = set_source("Drag", "word " * 40)
+    monkeypatch.setattr("tools.notebooks.lint.WRAPPED", False)
     assert chapter(wide) == []
     monkeypatch.setattr("tools.notebooks.lint.WRAPPED", True)
     assert chapter() == []
