@@ -51,12 +51,8 @@ class DifferenceConv2D(layers.Conv2D):
 class CentredDeconvolution(layers.Conv2DTranspose):
     """Convolves, transposed, ``(n, h, w, c)`` to ``(n, s·h, s·w, filters)``, the kernel centred on sample s·i.
 
-    Parameters
-    ----------
-    kernel_size : int
-        Odd, and at least 2·scale − 1.
-
     With ``padding="same"`` the kernel of LR sample i would sit beside s·i, and differently for each scale.
+    ``kernel_size`` must be odd, and at least 2·scale − 1.
     """
 
     def __init__(self, filters: int, kernel_size: int, scale: int, **kwargs: Any) -> None:

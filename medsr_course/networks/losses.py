@@ -17,21 +17,13 @@ Tensor = Any  # of Keras or of NumPy
 
 
 def feature_distance(target: Sequence[Tensor], output: Sequence[Tensor], *, least: float = 1e-2) -> Tensor:
-    r"""Returns the relative squared distance of two lists of feature maps, mean over the maps.
+    r"""Returns the relative squared distance of two lists of feature maps, mean over the maps, ``(n,)``.
 
     :math:`\frac1L \sum_l \|\phi_l(x) - \phi_l(y)\|^2 / \|\phi_l(y)\|^2`, y the target: a perceptual loss (Johnson et
     al. 2016, eq. 2), each map divided by its own energy so that none outvotes the others.
 
-    Parameters
-    ----------
-    target, output : sequence of arrays (n, h, w, c)
-        Maps of two images from one encoder, e.g. :func:`models.tissue_features`.
-    least : float
-        Added to the mean energy below the line: empty patches have none.
-
-    Returns
-    -------
-    array (n,)
+    The maps ``(n, h, w, c)`` are those of two images by one encoder, e.g. :func:`models.tissue_features`. ``least`` is
+    added to the mean energy below the line: empty patches have none.
     """
     total = 0.0
     for wanted, found in zip(target, output, strict=True):
@@ -53,11 +45,6 @@ def perceptual_distance(
     target, image : arrays (n, h, w)
     unit : float, optional
         Intensity scale; by default the 99.5th percentile of the target's positive voxels.
-
-    Returns
-    -------
-    float
-        0 for equal images; small is good.
     """
     target, image = checked_stack(target), checked_stack(image)
     if target.shape != image.shape:
@@ -90,23 +77,12 @@ def adversarial_loss(logit: Tensor, label: float) -> Tensor:
 
 
 def cross_entropy(target: Tensor, logits: Tensor, *, weights: Sequence[float] | None = None) -> Tensor:
-    r"""Returns the mean of :math:`-\log p_y` over the pixels that count.
+    r"""Returns the mean of :math:`-\log p_y` over the pixels that count, ``(n,)``.
 
-    Parameters
-    ----------
-    target : whole numbers (n, h, w)
-        Classes; :data:`IGNORED` where a pixel does not count.
-    logits : array (n, h, w, classes)
-    weights : sequence of float, optional
-        One per class, e.g. large for a rare one.
-
-    Returns
-    -------
-    array (n,)
+    ``target``, whole numbers ``(n, h, w)``, holds classes, :data:`IGNORED` where a pixel does not count; ``logits`` are
+    ``(n, h, w, classes)``. ``weights``, one per class, are large for a rare one.
     """
-    hot, counts, log_p = _against(target, logits)
-    if weights is not None:
-        counts = counts * ops.sum(hot * ops.convert_to_tensor(np.asarray(weights, np.float32)), axis=-1)
+    hot, counts, log_p = _against(target, logits, weights)
     return _mean(-ops.sum(hot * log_p, axis=-1), counts)
 
 
@@ -115,9 +91,7 @@ def focal(target: Tensor, logits: Tensor, *, gamma: float = 2.0, weights: Sequen
 
     Parameters and result as for :func:`cross_entropy`, which it is for ``gamma=0``.
     """
-    hot, counts, log_p = _against(target, logits)
-    if weights is not None:
-        counts = counts * ops.sum(hot * ops.convert_to_tensor(np.asarray(weights, np.float32)), axis=-1)
+    hot, counts, log_p = _against(target, logits, weights)
     log_right = ops.sum(hot * log_p, axis=-1)
     return _mean(-((1 - ops.exp(log_right)) ** gamma) * log_right, counts)
 
@@ -126,19 +100,8 @@ def soft_dice(target: Tensor, logits: Tensor, *, least: float = 1.0, background:
     r"""Returns one minus the Dice overlap of probabilities with the truth, mean over classes (Milletari et al. 2016).
 
     :math:`1-\frac{2\sum p\,t+\varepsilon}{\sum p+\sum t+\varepsilon}`, sums over the pixels of the **whole batch**: a
-    class need not occur in every patch. How common a class is cancels out.
-
-    Parameters
-    ----------
-    least : float
-        The ε, in pixels.
-    background : bool
-        Whether class 0 counts.
-
-    Returns
-    -------
-    array (n,)
-        The same value for each.
+    class need not occur in every patch. How common a class is cancels out. ``least`` is ε, in pixels; ``background``
+    tells whether class 0 counts. The result ``(n,)`` has the same value for each.
     """
     hot, counts, log_p = _against(target, logits)
     first = 0 if background else 1
@@ -149,12 +112,15 @@ def soft_dice(target: Tensor, logits: Tensor, *, least: float = 1.0, background:
     return value + 0 * counts[:, 0, 0]
 
 
-def _against(target: Tensor, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns targets one-hot, which pixels count (1 or 0), and log-probabilities."""
+def _against(target: Tensor, logits: Tensor, weights: Sequence[float] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns targets one-hot, how much each pixel counts (1 or 0, times its class's weight), and log-probabilities."""
     target = ops.cast(target, "int32")
     counts = ops.not_equal(target, IGNORED)
     hot = ops.one_hot(ops.where(counts, target, ops.zeros_like(target)), logits.shape[-1], dtype="float32")
-    return hot, ops.cast(counts, "float32"), ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+    counts = ops.cast(counts, "float32")
+    if weights is not None:
+        counts = counts * ops.sum(hot * ops.convert_to_tensor(np.asarray(weights, np.float32)), axis=-1)
+    return hot, counts, ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
 
 
 def _mean(values: Tensor, counts: Tensor) -> Tensor:

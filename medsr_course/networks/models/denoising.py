@@ -23,18 +23,10 @@ from medsr_course.networks.models.common import (
 
 
 def dncnn(*, filters: int = 64, depth: int = 8, fold: int = 1, noise_map: bool = False, seed: int = 0) -> keras.Model:
-    """Returns a DnCNN (Zhang et al. 2017) without biases and batch normalisation: ``depth`` 3×3 convolutions.
+    """Returns a DnCNN (Zhang et al. 2017) without biases and batch normalisation: ``depth`` (≥ 2) 3×3 convolutions.
 
-    Parameters
-    ----------
-    filters : int
-        Channels of the hidden layers.
-    depth : int
-        Convolutions in all, at least 2.
-    fold : {1, 2}
-        2: work on half the grid.
-    noise_map : bool
-        A second channel holds the noise at every pixel; without it the network does not see the level.
+    ``filters`` are the channels of the hidden layers; ``fold=2`` works on half the grid. With ``noise_map`` a second
+    channel holds the noise at every pixel; without it the network does not see the level.
 
     The model maps ``(n, h, w, 1)`` to ``(n, h, w, 1)``.
     """
@@ -56,14 +48,8 @@ def denoising_unet(
 ) -> keras.Model:
     """Returns a small U-Net of residual blocks (Ronneberger et al. 2015; Zhang et al. 2021, DRUNet).
 
-    Parameters
-    ----------
-    filters : tuple of int
-        Channels of each level; each next one has half the grid.
-    blocks : tuple of int
-        Residual blocks of each level, on the way down and again on the way up; of the last one, in all.
-    fold, noise_map, seed
-        As :func:`dncnn`.
+    ``filters``: channels of each level; each next one has half the grid. ``blocks``: residual blocks of each level, on
+    the way down and again on the way up; of the last one, in all. Everything else is as in :func:`dncnn`.
     """
     _checked(fold, len(filters) + 1)
     image = image_input("noisy", noise_map)
@@ -90,14 +76,8 @@ def denoising_unet(
 def autoencoder(*, filters: Sequence[int] = (16, 32), code: int = 4, seed: int = 0) -> keras.Model:
     """Returns an autoencoder: the image itself, not a residual, through ``code`` numbers per 4×4 pixels.
 
-    Parameters
-    ----------
-    filters : tuple of int
-        Channels on the way to the code; each halves the grid.
-    code : int
-        Channels of the code.
-
-    The model maps ``(n, h, w, 1)`` to the denoised image ``(n, h, w, 1)``.
+    ``filters`` are the channels on the way to the code; each halves the grid. The model maps ``(n, h, w, 1)`` to the
+    denoised image ``(n, h, w, 1)``.
     """
     image = image_input("noisy", False)
     x = image

@@ -8,11 +8,6 @@ from medsr_course.networks.models.common import CHANNELS_LAST, convolution, kera
 def tissue_features(*, filters: Sequence[int] = (16, 32, 48), seed: int = 0) -> keras.Model:
     """Returns an encoder as in VGG (Simonyan & Zisserman 2015): pairs of 3×3 convolutions, max-pooling between them.
 
-    Parameters
-    ----------
-    filters : tuple of int
-        Channels of each level.
-
     The model maps ``(n, H, W, 1)``, divided by the intensity scale, to one feature map per level,
     ``(n, H/2ˡ, W/2ˡ, filters[l])``.
     """
@@ -29,11 +24,6 @@ def tissue_features(*, filters: Sequence[int] = (16, 32, 48), seed: int = 0) -> 
 
 def contrast_features(*, filters: Sequence[int] = (24, 40, 56, 64), seed: int = 0) -> keras.Model:
     """Returns an encoder of single 5×5 convolutions, strides of two instead of pooling, and smooth activations.
-
-    Parameters
-    ----------
-    filters : tuple of int
-        Channels of each level.
 
     The model maps as :func:`tissue_features` does.
     """

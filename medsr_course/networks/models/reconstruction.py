@@ -56,14 +56,8 @@ class DataConsistency(layers.Layer):
 def unet_block(filters: int, levels: int, hidden: int = 0, seed: int = 0) -> keras.Model:
     """Returns what all networks here are made of: a small U-Net, image to correction (Ronneberger et al. 2015).
 
-    Parameters
-    ----------
-    filters, levels, seed
-        As for :func:`kspace_unet`.
-    hidden : int
-        Channels of a state that it reads besides the image, and writes anew.
-
-    The model maps ``(n, h, w, 2 + hidden)`` to the same shape; called "block".
+    ``hidden`` are the channels of a state that it reads besides the image, and writes anew; the rest is as in
+    :func:`kspace_unet`. The model maps ``(n, h, w, 2 + hidden)`` to the same shape; called "block".
     """
     state = keras.Input((None, None, 2 + hidden), name="state")
     # Half resolution from the start: 2×2 pixels become channels, nothing is lost, everything costs a quarter.
@@ -97,12 +91,8 @@ def _inputs() -> tuple[Tensor, Tensor]:
 def kspace_unet(*, filters: int = 48, levels: int = 3, seed: int = 0) -> keras.Model:
     """Returns a U-Net on the zero-filled image (Zbontar et al. 2018): one block, no data consistency.
 
-    Parameters
-    ----------
-    filters : int
-        Channels at half resolution; every level doubles them.
-    levels : int
-        1/2, 1/4 … of the resolution.
+    ``filters`` are the channels at half resolution, doubled at every one of the ``levels``: 1/2, 1/4 … of the
+    resolution.
 
     The model maps ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``; it does not use the lines.
     """
@@ -115,16 +105,7 @@ def cascade(*, filters: int = 32, levels: int = 2, iterations: int = 5, hidden: 
 
     Iterations of gradient descent with the prior learned (Schlemper et al. 2018; weights shared as in MoDL, Aggarwal,
     Mani & Jacob 2019). With ``hidden`` channels the block also hands a state to its next iteration: recurrent over
-    iterations (Qin et al. 2019).
-
-    Parameters
-    ----------
-    filters, levels, seed
-        As for :func:`kspace_unet`.
-    hidden : int
-        Channels of the state.
-
-    The model maps ``[(n, h, w, 2), (n, 1, w)]`` to ``(n, h, w, 2)``.
+    iterations (Qin et al. 2019). It maps as :func:`kspace_unet`, whose ``filters`` and ``levels`` it shares.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, not {iterations}")

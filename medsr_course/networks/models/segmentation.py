@@ -17,16 +17,8 @@ def unet(classes: int, *, channels: int = 1, filters: Sequence[int] = (16, 32, 6
     enlargement, and the maps of the way down beside it. Unlike the paper's it pads, so that the output is as large as
     the input, and it enlarges without a transposed convolution.
 
-    Parameters
-    ----------
-    classes : int
-        At least two.
-    channels : int
-        Of the input.
-    filters : sequence of int
-        Per level, finest first.
-
-    The model maps ``(n, h, w, channels)`` to logits ``(n, h, w, classes)``, float32.
+    The model maps ``(n, h, w, channels)`` to float32 logits of at least two classes, ``(n, h, w, classes)``;
+    ``filters`` has one number per level, finest first.
     """
     if classes < 2:
         raise ValueError(f"there must be at least two classes, not {classes}")

@@ -42,15 +42,8 @@ def srcnn(
 ) -> keras.Model:
     """Returns the first convolutional network for super-resolution (Dong et al. 2014), a residual over zero-filling.
 
-    Patch extraction, non-linear mapping, reconstruction; all three on the fine grid.
-
-    Parameters
-    ----------
-    scale : int
-        Of the zero-filled image it is given; it does not change the network.
-    filters : (int, int)
-    sizes : (int, int, int)
-        Kernel sizes; the paper's are 9-1-5, 9-3-5 and 9-5-5.
+    Patch extraction, non-linear mapping, reconstruction; all three on the fine grid. ``scale`` is that of the
+    zero-filled image and does not change the network; ``sizes`` are the kernels', 9-1-5, 9-3-5 and 9-5-5 in the paper.
 
     The model maps ``(n, H, W, 1)``, zero-filled, to its residual of the same shape.
     """
@@ -64,12 +57,8 @@ def srcnn(
 def fsrcnn(scale: int, *, d: int = 56, s: int = 12, m: int = 4, noise_map: bool = False, seed: int = 0) -> keras.Model:
     """Returns an FSRCNN(d, s, m): shrink, map, expand on the coarse grid, then a deconvolution (Dong et al. 2016).
 
-    Parameters
-    ----------
-    scale : int
-        At most 5: the deconvolution is 9×9.
-    d, s, m : int
-        Channels outside, channels inside, number of mapping layers.
+    ``d`` and ``s`` are channels outside and inside, ``m`` the number of mapping layers. The deconvolution is 9×9, so
+    that ``scale`` is 5 at most.
     """
     check_scale(scale, m=(m, 1))
     image = image_input("coarse", noise_map)
@@ -87,20 +76,9 @@ def espcn(scale: int, *, filters: int = 48, depth: int = 6, noise_map: bool = Fa
 
     All convolutions work on the coarse grid, where a pixel costs scale² times less; the last one makes scale²
     values per coarse pixel, and :class:`~medsr_course.networks.layers.DepthToSpace` lays them out as fine pixels.
-
-    Parameters
-    ----------
-    filters : int
-        Channels of the hidden layers.
-    depth : int
-        Convolutions in all, at least 2: one 5×5, the others 3×3.
+    ``depth`` counts the convolutions in all, at least 2: one 5×5, the others 3×3.
 
     The model maps ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
-
-    Raises
-    ------
-    ValueError
-        If ``scale`` or ``depth`` is below 2.
     """
     check_scale(scale, depth=(depth, 2))
     image = image_input("coarse", noise_map)
@@ -143,10 +121,7 @@ def drcn(scale: int, *, filters: int = 32, recursions: int = 9, noise_map: bool 
 def srresnet(scale: int, *, filters: int = 48, blocks: int = 6, noise_map: bool = False, seed: int = 0) -> keras.Model:
     """Returns residual blocks on the coarse grid, no batch normalisation (Ledig et al. 2017; Lim et al. 2017, EDSR).
 
-    Parameters
-    ----------
-    blocks : int
-        Two 3×3 convolutions each; a skip connection spans each block, and one more spans them all.
+    Two 3×3 convolutions in each of the ``blocks``; a skip connection spans each block, and one more spans them all.
 
     The model maps ``(n, h, w, 1)`` to ``(n, scale·h, scale·w, 1)``.
     """

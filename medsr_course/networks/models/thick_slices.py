@@ -134,10 +134,8 @@ def convlstm(
     ----------
     scale : int
         Thin slices in a step.
-    filters : int
-        Of each memory.
-    width : int
-        Filters of the convolutions around them.
+    filters, width : int
+        Of each memory; of the convolutions around them.
     size : int
         Kernel size, of all.
     steps : int, optional
@@ -167,18 +165,8 @@ def cnn25d(
 ) -> keras.Model:
     """Returns a 2.5-D network: each step sees its neighbours as channels; two-dimensional convolutions do the rest.
 
-    Parameters
-    ----------
-    scale : int
-        Thin slices in a step.
-    width : int
-        Filters.
-    depth : int
-        Convolutions before the last.
-    neighbours : int
-        Steps seen on either side; beyond the ends, the first and the last are repeated.
-
-    The model maps as :func:`convlstm` does.
+    ``depth`` convolutions of ``width`` filters come before the last; ``neighbours`` steps are seen on either side,
+    beyond the ends the first and the last again. The model maps as :func:`convlstm` does.
     """
     check_scale(scale, depth=(depth, 2), neighbours=(neighbours, 0))
     stack = keras.Input((steps, None, None, scale), name="steps")

@@ -12,7 +12,7 @@ from medsr_course.types import ArrayLike, Stack
 
 
 def denoise(name: str, stack: ArrayLike) -> Stack:
-    """Takes the noise out of a stack of slices with a shipped network.
+    """Takes the noise out of a stack of slices with a shipped network; errors are those of :func:`super_resolve`.
 
     Parameters
     ----------
@@ -21,19 +21,12 @@ def denoise(name: str, stack: ArrayLike) -> Stack:
         those for channels want real images of both signs, or complex ones, whose two channels they treat alike.
     stack : array (n, h, w)
         Noisy slices of one scan, in any unit, any h and w. The intensity scale is taken from the whole stack, so give
-        a scan's slices together.
+        a scan's slices together. ``ValueError`` if it is not of the kind the network is for.
 
     Returns
     -------
     float32 array (n, h, w)
         In the unit of ``stack``; complex64 where that is complex.
-
-    Raises
-    ------
-    WeightError
-        Unknown name, missing or altered weight file, a network for another task.
-    ValueError
-        If ``stack`` is not a finite array (n, h, w), or not of the kind the network is for.
 
     >>> clean = np.zeros((1, 5, 7)); bool((denoise("dncnn-magnitude", clean) == clean).all())
     True

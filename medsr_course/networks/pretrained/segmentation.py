@@ -12,7 +12,7 @@ from medsr_course.types import Array, ArrayLike
 
 
 def segment(name: str, stack: ArrayLike, *, probabilities: bool = False) -> Array:
-    """Segments a stack of slices with a shipped network.
+    """Segments a stack of slices with a shipped network; errors are those of :func:`super_resolve`.
 
     Parameters
     ----------
@@ -28,13 +28,6 @@ def segment(name: str, stack: ArrayLike, *, probabilities: bool = False) -> Arra
     -------
     uint8 array (n, h, w), or float32 array (n, h, w, classes)
         Classes as in the card's ``classes``.
-
-    Raises
-    ------
-    WeightError
-        Unknown name, missing or altered weight file.
-    ValueError
-        If ``stack`` is not a finite, real array (n, h, w).
     """
     about = card(name, "segmentation")
     return segment_with(network(name), stack, probabilities=probabilities, **usage(about))
@@ -50,19 +43,8 @@ def segment_with(
 ) -> Array:
     r"""Segments a stack with any network: divides by the intensity scale, takes the class of the largest logit.
 
-    The probability of class c is :math:`p_c = e^{z_c} / \sum_k e^{z_k}`, z the logits.
-
-    Parameters
-    ----------
-    network : callable
-        float32 ``(n, h, w, 1)`` to logits ``(n, h, w, classes)``.
-    stack : array (n, h, w)
-    unit : float, optional
-        The intensity scale, where it is known from more slices than these.
-
-    Returns
-    -------
-    uint8 array (n, h, w), or float32 array (n, h, w, classes)
+    The probability of class c is :math:`p_c = e^{z_c} / \sum_k e^{z_k}`, z the logits: ``network`` maps float32
+    ``(n, h, w, 1)`` to ``(n, h, w, classes)``. ``unit`` is the intensity scale, where it is known from more slices.
     """
     stack = checked_stack(stack)
     offset, scale = (0.0, unit) if unit else intensity(stack)

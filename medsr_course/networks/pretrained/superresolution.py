@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from medsr_course.networks.pretrained import common
 from medsr_course.networks.pretrained.cards import Card
-from medsr_course.networks.pretrained.common import Network, beyond_edges, checked_stack
+from medsr_course.networks.pretrained.common import Network, batch_size, beyond_edges, checked_stack
 from medsr_course.networks.pretrained.weights import card, network
 from medsr_course.physics import noise
 from medsr_course.physics.acquisition import kspace_crop
@@ -118,9 +117,7 @@ def super_resolve_with(
     kept = 1.0 if data_consistency is None else 0.0  # of the residual, in the measured band
     if data_consistency == "soft" and sigma:
         kept = sigma**2 / (sigma**2 + own_error**2)
-    step = max(
-        1, common.BATCH_PIXELS // ((h + 2 * common.EDGE) * (w + 2 * common.EDGE) * (scale**2 if zero_filled else 1))
-    )
+    step = batch_size(h, w, scale**2 if zero_filled else 1)
     for part in (slice(start, start + step) for start in range(0, n, step)):
         result[part] = zero_fill(stack[part], scale)
         if unit == 0:  # nothing but one value: no detail to add

@@ -22,7 +22,7 @@ OVERLAP = 2  # thick slices at a window's end that the next window predicts bett
 
 
 def thin_slices(name: str, stack: ArrayLike) -> Stack:
-    """Makes thin slices of thick ones with a shipped network.
+    """Makes thin slices of thick ones with a shipped network; errors are those of :func:`super_resolve`.
 
     Parameters
     ----------
@@ -36,13 +36,6 @@ def thin_slices(name: str, stack: ArrayLike) -> Stack:
     -------
     float32 array (s·n, h, w)
         In the unit of ``stack``; thick slice k is centred on thin slice s·k.
-
-    Raises
-    ------
-    WeightError
-        Unknown name, missing or altered weight file.
-    ValueError
-        If ``stack`` is not a finite, real array (n, h, w).
     """
     about = card(name, "slices")
     return thin_slices_with(network(name), stack, **usage(about))
