@@ -405,7 +405,7 @@ def noise_power_spectrum(realisations: Stack, *, pixel_size: float = 1.0) -> tup
     return rings / (size * pixel_size), (np.bincount(ring, power.ravel()) / np.bincount(ring))[rings]
 
 
-def spectrum_error(target: Stack, image: Stack, scale: int) -> float:
+def spectrum_error(target: Stack, image: Stack, scale: float) -> float:
     """How wrong the amplitudes beyond the measured band are: Σ|A − A_target| / Σ A_target over its rings.
 
     The band ends at 0.5 / scale cycles per pixel. 1 for an image with nothing beyond, as zero-filling makes it; 0 where

@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from medsr_course import runtime
 from medsr_course.networks.training.loop import Model
-from medsr_course.networks.training.pairs import BETWEEN, scaled_slices, stacked
+from medsr_course.networks.training.pairs import BETWEEN, TrainingError, scaled_slices, stacked
 from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.networks.training.sources import subjects
 from medsr_course.physics import grid
@@ -78,6 +78,8 @@ class Questions:
     def __post_init__(self) -> None:
         self.slices: list[tuple[int, Array, Array]] = []
         for subject in runtime.progress(self.subjects, "slices", unit="subject"):
+            if subject.labels is None:
+                raise TrainingError(f"{subject.id} has no tissue labels to train on")
             labels = volumes.axial_slices(subject.labels, n=self.count, between=BETWEEN).astype(np.uint8)
             for number, image in enumerate(subject.contrasts.values()):
                 pairs = zip(scaled_slices(image, self.count), labels, strict=True)

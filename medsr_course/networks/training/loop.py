@@ -271,7 +271,7 @@ def store(variables: Iterable, steps: int, history: list[tuple], path: PathLike,
     """Writes everything the next process needs, in one file that is either the old one or the new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(variables)}
+    arrays: dict[str, Any] = {f"v{i}": np.asarray(v) for i, v in enumerate(variables)}
     with runtime.atomic_write(path) as part, open(part, "wb") as file:
         np.savez(file, steps=steps, history=history, watched=watch.rows if watch else [], **arrays)
 

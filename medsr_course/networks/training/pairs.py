@@ -60,7 +60,7 @@ class Degradation:
         The noise, as a part of the intensity scale, is the coarse slice's own, with or without that of the reference:
         backgrounds may be zeroed.
         """
-        image = np.rot90(image, rng.integers(4))
+        image = np.rot90(image, int(rng.integers(4)))
         image = image[:, ::-1] if rng.random() < 0.5 else image
         image = self._history(image, rng)
         image = another_contrast(grid.trim(image, self.scale), self.gamma, self.inverted, rng)

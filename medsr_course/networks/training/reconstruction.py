@@ -139,8 +139,8 @@ class Reconstruction(Task):
     defaults = {"factors": (4, 8), "noise": (0.3, 3.0), "history": HISTORY}
 
     def batches(self, recipe: Recipe, samples: Slices, weights: Array | None) -> Strips:
-        shape = {"rows": recipe.size, "batch": recipe.batch}
-        return Strips(samples, weights=weights, **shape, seed=recipe.seed, **self.options(recipe))
+        options = self.options(recipe)
+        return Strips(samples, weights=weights, rows=recipe.size, batch=recipe.batch, seed=recipe.seed, **options)
 
     def loss(self, recipe: Recipe) -> dict[str, Any]:
         return {"loss": row_loss}

@@ -106,8 +106,9 @@ def make(
         seeds[str(seed)] = {"seconds": card.seconds, "curve": card.curve, "trade": trade}
         made.append((model, replace(card, perception=seen)))
     model, card = made[0]
-    for seed in recipe.seeds if checkpoint and recipe.repeats else ():
-        _of_seed(checkpoint, seed).unlink(missing_ok=True)
+    for seed in recipe.seeds if recipe.repeats else ():
+        if part := _of_seed(checkpoint, seed):
+            part.unlink(missing_ok=True)
     card = replace(card, metrics=task.measure(model, recipe), seeds=seeds if recipe.repeats else None)
     return task.kept(model, recipe), card
 

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -153,4 +154,4 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"error: {error}")
 
 
-_WAYS = {"twin": train_twin, "measure": measure_again, "try": try_out}
+_WAYS: dict[str, Callable[..., Card]] = {"twin": train_twin, "measure": measure_again, "try": try_out}
