@@ -99,8 +99,8 @@ def _pair_of_coils(target: Stack, percent: float, kind: str, key: int | str, siz
     sigma = noise_sigma(target, percent)
     noisy = coils.magnitude(image, sigma, rng, kind)
     truth = coils.magnitude(image, 0.0, rng, kind)  # of "interpolated": the native band
-    found = (a.astype(np.float32) for a in (truth, noisy, sigma))
-    return Pair(*found, kind, pixel_size=size)
+    truth, noisy, sigma = (a.astype(np.float32) for a in (truth, noisy, sigma))
+    return Pair(truth, noisy, sigma, kind, pixel_size=size)
 
 
 # ---------------------------------------------------------------- classical filters
