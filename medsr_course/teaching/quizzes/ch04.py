@@ -29,18 +29,6 @@ QUESTIONS = [
             lambda: 8 * np.sqrt(2 - np.pi / 2): "That is the standard deviation of the magnitude, not its mean.",
         },
     ),
-    numeric(
-        "A head coil has eight elements, each with noise of σ = 5 in both channels; the file holds the root of the "
-        "sum of squares. What is the root-mean-square value of the air?",
-        lambda: 5 * np.sqrt(2 * 8),
-        tolerance=0.2,
-        feedback="In air E M² = 2Nσ²: sixteen channels bring 25 each, and √400 = 20.",
-        mistakes={
-            lambda: 5 * np.sqrt(2): "That is one coil. Squares of eight coils add up.",
-            lambda: 5 * np.sqrt(8): "Each coil has two channels, real and imaginary.",
-            lambda: 5 / np.sqrt(8): "The root of the sum of squares is no mean: it does not average noise away.",
-        },
-    ),
     choice(
         "You average 100 magnitude images of one noisy slice. What becomes of the background?",
         ("It turns into an even grey.", "The scatter goes, the bias stays: every image has the same mean σ√(π/2)."),
