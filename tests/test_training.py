@@ -1,5 +1,6 @@
 """Training: what pairs and batches are made of, the loop, and going on after a kill."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -542,3 +543,33 @@ def test_data_sets_that_are_not_here_are_named(monkeypatch):
     with pytest.raises(training.TrainingError, match="ds002748 has no subjects for train here") as caught:
         training.subjects("ds002748", "train")
     assert isinstance(caught.value, runtime.CourseError)
+
+
+def _full(*args, **options):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_costs_no_checkpoint(monkeypatch, tmp_path):
+    path = tmp_path / "run.npz"
+    loop.store([np.ones(3)], 10, [(5, 1.0)], path)
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", _full)
+    with pytest.raises(OSError, match="No space left"):
+        loop.store([np.zeros(3)], 10, [(6, 0.5)], path)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_costs_no_shipped_weight(monkeypatch, tmp_path):
+    from medsr_course.networks.pretrained import card
+    from medsr_course.networks.training import weights
+
+    (tmp_path / "espcn-x2.onnx").write_text("the one that was there")
+    model = models.espcn(2, filters=4, depth=2)
+    monkeypatch.setattr(weights, "export", _full)
+    with pytest.raises(OSError, match="No space left"):
+        weights._publish(model, model, card("espcn-x2"), tmp_path)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"espcn-x2.onnx": "the one that was there"}
+    monkeypatch.setattr(weights, "train_weight", _full)
+    with pytest.raises(SystemExit, match="error: no space left on the disk of .* free some space"):
+        weights.main(["espcn-x2"])

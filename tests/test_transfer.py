@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import multiprocessing
 import os
 import socket
 import threading
@@ -341,3 +342,24 @@ def test_a_cache_that_is_only_read_gives_what_it_has(liar, monkeypatch):
     assert catalogue.fetch("scan") == path
     with pytest.raises(CourseError, match=r"cannot be written.*MEDSR_CACHE"):
         catalogue.fetch("scan", force=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot fork")
+def test_a_download_that_is_killed_leaves_nothing_under_the_name_and_is_done_again(liar):
+    half_sent = threading.Event()
+
+    def stalls(server, send, request):
+        send(head() + CONTENT[: len(CONTENT) // 2])
+        half_sent.set()
+        server.over.wait(5)
+
+    liar.behave = stalls
+    child = multiprocessing.get_context("fork").Process(target=catalogue.fetch, args=("scan",))
+    child.start()
+    assert half_sent.wait(10)
+    child.kill()
+    child.join(10)
+    assert child.exitcode == -9
+    assert not catalogue.entry("scan").path.exists()
+    liar.behave = lambda server, send, request: send(head() + CONTENT)
+    assert catalogue.fetch("scan").read_bytes() == CONTENT

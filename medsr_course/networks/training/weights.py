@@ -152,6 +152,10 @@ def main(arguments: list[str] | None = None) -> None:
                 print(f"  {data}: {', '.join(f'{key} {value}' for key, value in row.items())}")
     except runtime.CourseError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in runtime.DISK_TROUBLE:
+            raise
+        sys.exit(f"error: {runtime.disk_trouble(error, error.filename or _folder(None))}")
 
 
 _WAYS: dict[str, Callable[..., Card]] = {"twin": train_twin, "measure": measure_again, "try": try_out}
