@@ -39,7 +39,7 @@ def gains(method: str, scale: int, split: str = "", data: str = "") -> tuple[Gai
         raise CourseError("the stored measurements are in the folder results/ of the course: use a checkout of it")
     rows, note = tables.read(root / "results" / "leaderboard.csv", engine.board("super-resolution"))
     found: Gains = {}
-    zips = {}
+    zips: Gains = {}
     for row in rows:
         wanted = row["scale"] == scale and row["noise"] == 0 and row["data"] != "cohort"
         wanted = wanted and split in ("", row["split"]) and data in ("", row["data"])
