@@ -43,7 +43,7 @@ def run(task: str, output: Path | None = None, request: Request = ALL) -> tuple[
     if runtime.is_null():
         raise CourseError("the leaderboard measures the shipped weights as they are: unset MEDSR_NULL")
     root = resources.checkout() or Path.cwd()
-    folder = _writable(output or root / ("results" if request.whole else "out/leaderboard"))
+    folder = runtime.writable_folder(output or root / ("results" if request.whole else "out/leaderboard"), "--output")
     rows = chosen.measure(request)
     check(chosen, rows)
     where = resources.provenance()
@@ -80,17 +80,6 @@ def check(board: Board, rows: list[Row]) -> None:
         seen.add(place)
     if board.reference not in {row["method"] for row in rows}:
         raise ValueError(f"{wrong}: no row of the reference {board.reference!r}")
-
-
-def _writable(folder: Path) -> Path:
-    """Make a folder that files can be written into."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "leaderboard.tmp", "")
-        (folder / "leaderboard.tmp").unlink()
-    except OSError as error:
-        raise CourseError(f"cannot write into {folder} ({error.strerror}): choose another --output") from None
-    return folder
 
 
 def _write(path: Path, text: str) -> None:
