@@ -138,4 +138,16 @@ def srresnet(scale: int, *, filters: int = 48, blocks: int = 6, noise_map: bool 
     return keras.Model(image, residual_tail(x, last_convolution(scale**2, 3), scale), name=f"srresnet_x{scale}")
 
 
+def deepen(model: keras.Model, start: keras.Model) -> None:
+    """Gives an :func:`srresnet` the weights of one with as many blocks or fewer; the blocks it has more stay as built.
+
+    Such a block is the identity, so that the deeper network begins where the other one ended (Chen, Goodfellow &
+    Shlens 2016, Net2Net). ``ValueError`` where the layers are not of the same shapes.
+    """
+    new, old = model.get_weights(), start.get_weights()
+    tail = 2  # the convolution after the blocks, and the last one
+    weights = [*old[:-tail], *new[len(old) - tail : -tail], *old[-tail:]]
+    model.set_weights(weights)
+
+
 ARCHITECTURES = {network.__name__: network for network in (srcnn, fsrcnn, espcn, vdsr, drcn, srresnet)}

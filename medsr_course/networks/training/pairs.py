@@ -14,7 +14,7 @@ import numpy as np
 from scipy import fft
 
 from medsr_course import runtime
-from medsr_course.physics import grid
+from medsr_course.physics import coils, grid
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import volumes
@@ -38,6 +38,12 @@ class Degradation:
     noisy: float = 0.0  # share of pairs whose coarse image gets noise of its own: the network must take it away again
     # That noise in %, complex Gaussian before the magnitude, drawn log-uniformly
     noise: tuple[float, float] = (0.5, 8.0)
+    # Share of pairs whose coarse image is what a file stores: the fine one gets a smooth phase, its complex k-space is
+    # cropped and the magnitude comes last (:mod:`physics.coils`). The others are signed, as no file is
+    stored: float = 0.0
+    coils: float = 0.0  # share of the stored ones that eight coils measured, combined by their squares
+    interpolated: float = 0.0  # share of the stored ones measured on a coarser grid and zero-filled to this one
+    native: tuple[float, float] = (1.25, 2.0)  # how many times coarser that grid was, drawn uniformly
     # A slice is first made up to this much coarser (by k-space cropping), so that edges come in many widths
     shrink: float = 1.5
     window: float = 0.0  # share of slices whose k-space is apodised, as scanners do
@@ -69,11 +75,18 @@ class Degradation:
         if rng.random() < self.bits:
             step = fine.max() / 255
             fine = np.round(fine / step) * step
-        coarse = kspace_crop(fine, self.scale)
-        known = reference / self.scale if rng.random() < 0.5 else 0.0
+        stored = bool(self.stored) and rng.random() < self.stored
+        phase = np.exp(1j * coils.smooth_phase(fine.shape, rng)) if stored else 1
+        coarse = kspace_crop(fine * phase, self.scale)
+        known, own = reference / self.scale if rng.random() < 0.5 else 0.0, 0.0
         if rng.random() < self.noisy:
             own = log_uniform(rng, self.noise) / 100
+        if stored:
+            kind = rng.choice(coils.KINDS, p=[1 - self.coils - self.interpolated, self.coils, self.interpolated])
+            coarse = coils.magnitude(coarse, own, rng, kind, native=rng.uniform(*self.native)).astype(np.float32)
+        elif own:
             coarse = magnitude_noise(coarse, own, rng)
+        if own:
             known = float(np.hypot(known, own)) * np.exp(rng.normal(0, 0.05))
         return coarse, fine, known
 
@@ -239,9 +252,9 @@ def balance(residual: Array) -> np.float32:
     return np.float32(1 / (float(np.mean(residual**2)) + 1e-5))
 
 
-def scaled_slices(image: Image, n: int) -> Array:
+def scaled_slices(image: Image, n: int, between: tuple[float, float] = BETWEEN) -> Array:
     """Returns ``n`` axial slices of a scan, (n, h, w), divided by their intensity scale: what trainings cut up."""
-    stack = volumes.axial_slices(image, n=n, between=BETWEEN)
+    stack = volumes.axial_slices(image, n=n, between=between)
     return (stack / grid.intensity(stack)[1]).astype(np.float16)
 
 

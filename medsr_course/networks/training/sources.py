@@ -8,6 +8,7 @@ import numpy as np
 
 from medsr_course import runtime
 from medsr_course.networks.training.pairs import TrainingError, dead_leaves, scaled_slices
+from medsr_course.physics import grid
 from medsr_course.scans import datasets
 from medsr_course.types import Array, Image
 
@@ -20,6 +21,10 @@ SOURCES = {
     "ds002748": f"{DS002748}; axial slices",
     "cohort": f"{COHORT}; axial slices",
     "dead-leaves": "images without anatomy, made by the course (MIT)",
+    "clinical": "what clinics store: Open MS data, long-01 (Lesjak et al., CC BY 4.0), two visits, T1w, T2w and FLAIR of "
+    "3 to 4 mm, and a child's T1w of 0.9 mm (MIT): axial slices on the grid they were stored on",
+    "partners-3t": "3 T T1w, T2w and FLAIR of the patients of bispmri's Ultra-low-field-MRI-Scanner (CC0): four slices "
+    "each, cropped to 209×245 samples, since the scanner had interpolated them",
 }
 SHARE = {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15}  # data set → its share of the patches
 COHORT_SUBJECTS = 12  # eight of them for training
@@ -40,8 +45,17 @@ def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> datasets.
     return found
 
 
+# Interpolated by the scanner to up to 444×521 samples: what the coarsest of them has, all of them have.
+PARTNERS_GRID = (245, 209)
+
+
 def _slices(source: str, image: Image) -> list[Array]:
-    return list(scaled_slices(image, 60))
+    if source != "partners-3t":
+        return list(scaled_slices(image, 60))
+    stack = scaled_slices(image, 4, between=(0, 1)).astype(np.float32)
+    for axis, size in zip((-2, -1), PARTNERS_GRID, strict=True):
+        stack = grid.crop_axis(stack, min(size, stack.shape[axis]), axis)
+    return list(np.maximum(stack, 0).astype(np.float16))
 
 
 def material(
@@ -68,6 +82,14 @@ def material(
         count = len(samples) - first
         weights += [part / max(count, 1)] * count
     return samples, np.array(weights) / np.sum(weights), trained_on
+
+
+def development() -> dict[str, Image]:
+    """Returns real scans of validation subjects, name → image: what trainings may be watched and settings chosen by."""
+    scans = {f"{s.id} T1w": s.contrasts["T1w"] for s in subjects("ds002748", "validation")}
+    for subject in datasets.load("real-scans").select("validation"):
+        scans |= {f"{subject.id} {contrast}": image for contrast, image in subject.contrasts.items()}
+    return scans
 
 
 def measured_on() -> dict[str, dict[str, Image]]:

@@ -19,11 +19,13 @@ from medsr_course.tasks import superresolution
 from medsr_course.types import Array, Image
 
 # What files have been through before, and noise; see Degradation.
-HARD = {"noisy": 0.4, "window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
+HISTORY = {"noisy": 0.4, "window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
+HARD = {**HISTORY, "stored": 0.85, "coils": 0.2, "interpolated": 0.15}
+SHARE = {"ds002748": 0.3, "cohort": 0.2, "dead-leaves": 0.1, "clinical": 0.28, "partners-3t": 0.12}
 SETTINGS: dict[str, dict[str, int]] = {  # of each architecture, besides the scale and the noise map
     "srcnn": {},
     "espcn": {"filters": 48, "depth": 6},
-    "srresnet": {"filters": 48, "blocks": 5},
+    "srresnet": {"filters": 48, "blocks": 8},
 }
 _recipe = partial(Recipe, task="super-resolution", margin=3)
 
@@ -67,6 +69,7 @@ def gains(
     scale: int,
     *,
     noise: float = 0.0,
+    kind: str = "rician",
     slices: int = 10,
     **usage: Any,
 ) -> list[dict[str, float]]:
@@ -78,8 +81,8 @@ def gains(
         As for :func:`pretrained.super_resolve_with`.
     images : dict of str to nibabel image
         A scan whose name ends in "CT" is judged over 400 HU.
-    noise : float
-        In %, see :func:`superresolution.pair`.
+    noise, kind
+        See :func:`superresolution.pair`; signed data are cropped signed.
     slices : int
         How many of the ten count, from the middle.
 
@@ -91,7 +94,9 @@ def gains(
     rows = []
     for scan, image in images.items():
         contrast = "CT" if scan.endswith("CT") else ""
-        pair = superresolution.pair(image, scale, noise=noise, key=scan, contrast=contrast)
+        pair = superresolution.pair(
+            image, scale, noise=noise, key=scan, contrast=contrast, kind="signed" if contrast else kind
+        )
         first = (len(pair.target) - slices) // 2
         some = np.s_[first : first + slices]
         pair = replace(pair, target=pair.target[some], given=pair.given[some])
@@ -111,7 +116,7 @@ class SuperResolution(Task):
     """
 
     name, recipes = "super-resolution", RECIPES
-    defaults = {"degradation": HARD, "balanced": True, "data_consistency": "soft", "own_error": 0.005}
+    defaults = {"degradation": HARD, "balanced": True, "data_consistency": None, "own_error": 0.005}
 
     def degradation(self, recipe: Recipe) -> Degradation:
         """Returns what is done to the slices."""
@@ -133,8 +138,14 @@ class SuperResolution(Task):
     def loss(self, recipe: Recipe) -> dict[str, Any]:
         return {"margin": recipe.margin * recipe.settings["scale"]}
 
-    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
-        return gains(model.predict_on_batch, {"": image}, slices=3, **self.how(recipe, model))[0]["gain"]
+    def development(self, recipe: Recipe) -> Callable[[Model], float]:
+        """Mean gain on stored slices of real development scans, three of each."""
+        scans = sources.development()
+        scale = recipe.settings["scale"]
+        how = {key: value for key, value in self.how(recipe, self.build(recipe)).items() if key != "scale"}
+        return lambda model: float(
+            np.mean([row["gain"] for row in gains(model.predict_on_batch, scans, scale, slices=3, **how)])
+        )
 
     def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         options = self.options(recipe)

@@ -25,13 +25,13 @@ from medsr_course.scans import catalogue
 from medsr_course.scans.datasets import downloads
 from medsr_course.scans.datasets.availability import Source, available, check
 from medsr_course.scans.datasets.folders import bids
-from medsr_course.scans.datasets.real import ds002748, real_folder, real_scans
+from medsr_course.scans.datasets.real import clinical, ds002748, partners_3t, real_folder, real_scans
 from medsr_course.scans.datasets.subjects import CONTRASTS, SPLITS, Images, Subject, Subjects
 from medsr_course.scans.datasets.synthetic import cohort, cohort_folder, cohort_size, cohort_split, mni152
 
 __all__ = [
-    "CONTRASTS", "SPLITS", "Images", "Source", "Subject", "Subjects", "available", "bids", "check", "cohort",
-    "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "mni152", "real_folder", "real_scans",
+    "CONTRASTS", "SPLITS", "Images", "Source", "Subject", "Subjects", "available", "bids", "check", "clinical", "cohort",
+    "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "mni152", "partners_3t", "real_folder", "real_scans",
 ]  # fmt: skip
 
 _LOADERS: dict[str, Callable[..., Subjects]] = {
@@ -40,6 +40,8 @@ _LOADERS: dict[str, Callable[..., Subjects]] = {
     "bids": bids,
     "ds002748": ds002748,
     "real-scans": real_scans,
+    "clinical": clinical,
+    "partners-3t": partners_3t,
 }
 
 
@@ -59,6 +61,8 @@ def load(name: str, **options: Any) -> Subjects:
             :func:`ds002748`;
         ``"real-scans"``
             :func:`real_scans`;
+        ``"clinical"``, ``"partners-3t"``
+            :func:`clinical`, :func:`partners_3t`;
         or a name of :func:`catalogue.entries` that has a loader, once it is downloaded.
     **options
         Of the data set, as above.

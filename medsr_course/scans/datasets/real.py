@@ -60,3 +60,36 @@ def real_scans() -> Subjects:
         people.setdefault(person, {})[contrast] = folders.reader(path)
     splits = {"stroke-brain": "validation"}
     return Subjects([Subject(p, c, split=splits.get(p, "test")) for p, c in people.items()], "real-scans")
+
+
+def _beside(folder: str, pattern: str) -> list[Path]:
+    """The files of a folder beside the real scans, none where it is not there."""
+    real = real_folder()
+    return sorted((real.parent / folder).glob(pattern)) if real else []
+
+
+def clinical() -> Subjects:
+    """Returns what clinics store, for training: two visits of one patient, native 2-D, and a child's whole head.
+
+    They lie in a folder ``clinical`` beside :func:`real_folder`; empty where that is not there.
+    """
+    people: dict[str, dict[str, Reader]] = {}
+    for path in _beside("clinical", "ms-long01_*_*.nii.gz"):
+        person, _, contrast = path.name.removesuffix(".nii.gz").rpartition("_")
+        people.setdefault(person, {})[{"T1W": "T1w", "T2W": "T2w"}.get(contrast, contrast)] = folders.reader(path)
+    for path in _beside("clinical", "t1w-child_*.nii.gz"):
+        people["t1w-child"] = {"T1w": folders.reader(path)}
+    return Subjects([Subject(p, c, split="train") for p, c in people.items()], "clinical")
+
+
+def partners_3t() -> Subjects:
+    """Returns the 3 T scans of the patients whose low-field k-space is in a folder ``lowfield`` beside the real scans.
+
+    Four slices each, which the scanner interpolated; sub04 is for tests.
+    """
+    people: dict[str, dict[str, Reader]] = {}
+    for path in _beside("lowfield", "ulf-sub*_3T_*.nii.gz"):
+        person, _, contrast = path.name.removesuffix(".nii.gz").partition("_3T_")
+        people.setdefault(person, {})[contrast] = folders.reader(path)
+    splits = {"ulf-sub04": "test"}
+    return Subjects([Subject(p, c, split=splits.get(p, "train")) for p, c in people.items()], "partners-3t")
