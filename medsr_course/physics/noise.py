@@ -213,6 +213,17 @@ def without_floor(magnitude: ArrayLike, sigma: ArrayLike, coils: float = 1) -> A
     return np.sqrt(np.maximum(np.square(magnitude) - 2 * coils * np.square(sigma), 0))
 
 
+def as_one_coil(magnitude: ArrayLike, sigma: ArrayLike, coils: float) -> Array:
+    r"""A magnitude of N coils with the bias that one coil would have: :math:`\sqrt{\max(M^2 - 2(N - 1)\sigma^2, 0)}`.
+
+    Its mean square is A² + 2σ², that of a Rician magnitude, so that what was made for one coil serves for several.
+
+    >>> as_one_coil(np.array([1.0, 5.0]), 1.0, 9).tolist()
+    [0.0, 3.0]
+    """
+    return without_floor(magnitude, sigma, coils - 1)
+
+
 # ------------------------------------------------------------------------------ told from the image itself
 
 

@@ -17,6 +17,7 @@ from medsr_course import runtime
 from medsr_course.physics import coils, grid
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.interpolation import zero_fill
+from medsr_course.physics.noise import as_one_coil
 from medsr_course.scans import volumes
 from medsr_course.types import Array, Image, Rng
 
@@ -84,6 +85,8 @@ class Degradation:
         if stored:
             kind = rng.choice(coils.KINDS, p=[1 - self.coils - self.interpolated, self.coils, self.interpolated])
             coarse = coils.magnitude(coarse, own, rng, kind, native=rng.uniform(*self.native)).astype(np.float32)
+            if kind == "chi":  # as networks receive it, see there
+                coarse = as_one_coil(coarse, own * np.exp(rng.normal(0, 0.05)), coils.COILS)
         elif own:
             coarse = magnitude_noise(coarse, own, rng)
         if own:
