@@ -16,6 +16,7 @@ from medsr_course.networks.training import adversarial, sources
 from medsr_course.networks.training.loop import Batches, Model, fit
 from medsr_course.networks.training.pairs import Degradation, Patches, Slices
 from medsr_course.networks.training.recipe import Recipe, Task, summary
+from medsr_course.physics import coils
 from medsr_course.tasks import denoising
 from medsr_course.types import Array, Image
 
@@ -48,6 +49,11 @@ class Noisy:
     noise_map: bool = False  # the input's second channel is the level
     # Share of patches in which everything below 5 % is set to 0 before noise is added: files whose air was masked
     zeroed: float = 0.0
+    # Of magnitudes: share of the patches that 2 … 32 coils measured, with the bias of one (:func:`noise.as_one_coil`)
+    coils: float = 0.0
+    # Of magnitudes: share of the patches that were zero-filled to a grid 1.25 … 2 times finer before the magnitude, and
+    # cropped to their own grid again, as :func:`pretrained.denoise` does with an interpolated scan
+    interpolated: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +70,8 @@ class Noisy:
         if self.kind == "gaussian":
             clean = clean * _cosines(clean.shape, rng)
         noisy = self._measure(clean, level, rng)
+        if self.interpolated:
+            self._interpolated(clean, noisy, level[..., 0], rng)
         target = self._measure(clean, level, rng) if self.target == "noisy" else clean
         if self.target == "residual":
             target = clean - noisy
@@ -77,7 +85,25 @@ class Noisy:
         real = clean + level * rng.standard_normal(clean.shape, dtype=np.float32)
         if self.kind == "gaussian":
             return real
-        return np.hypot(real, level * rng.standard_normal(clean.shape, dtype=np.float32))
+        square = (level * rng.standard_normal(clean.shape, dtype=np.float32)) ** 2
+        several = rng.random(len(clean)) < self.coils if self.coils else ()
+        for i in np.flatnonzero(several):  # 2N channels, of which one holds the signal
+            n, sigma = int(np.exp(rng.uniform(np.log(2), np.log(32.99)))), level[i]
+            extra = sigma**2 * rng.chisquare(2 * n - 2, clean[i].shape).astype(np.float32)
+            taken = 2 * (n - 1) * (sigma * np.exp(rng.normal(0, 0.05))) ** 2
+            square[i] = np.maximum(square[i] + extra - taken, -(real[i] ** 2))
+        return np.sqrt(real**2 + square)
+
+    def _interpolated(self, clean, noisy, level, rng):
+        """Replaces some of the patches, in place, by what a finer grid's magnitudes hold of them."""
+        for i in np.flatnonzero(rng.random(len(clean)) < self.interpolated):
+            own = clean.shape[1:3]
+            fine = tuple(round(side * rng.uniform(1.25, 2)) for side in own)
+            signal = clean[i, ..., 0] * np.exp(0.3j * coils.smooth_phase(own, rng))
+            measured = signal + level[i] * coils.complex_noise((*own, 1), rng)[..., 0]
+            clean[i, ..., 0], noisy[i, ..., 0] = (
+                coils.to_native(np.abs(coils.from_native(image, fine)), own) for image in (signal, measured)
+            )
 
 
 def _cosines(shape, rng):
@@ -135,6 +161,7 @@ class Denoising(Task):
     """From a noisy patch to what must be added to it; the options:
 
     * ``kind``, ``levels``, ``power``: see :class:`Noisy`;
+    * ``coils``, ``interpolated``: see :class:`Noisy`;
     * ``residual``: the network predicts what to add to the image, not the image;
     * ``degradation``: what happens to a slice before noise is added, settings of :class:`Degradation`;
     * ``finish``: steps at a quarter of the rate that follow, with masked air in half of the patches: without them the
@@ -149,6 +176,8 @@ class Denoising(Task):
         "residual": True,
         "degradation": HISTORY,
         "finish": 150,
+        "coils": 0.0,
+        "interpolated": 0.0,
     }
 
     def batches(
@@ -165,6 +194,8 @@ class Denoising(Task):
             power=options["power"],
             noise_map=recipe.settings.get("noise_map", False),
             zeroed=zeroed,
+            coils=options["coils"],
+            interpolated=options["interpolated"],
             seed=recipe.seed + later,
         )
 
@@ -179,9 +210,18 @@ class Denoising(Task):
     def _finish(self, recipe: Recipe) -> int:
         return min(self.options(recipe)["finish"], recipe.steps)
 
-    def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
-        found = self._psnrs(model, recipe, image, 6, key="development", slices=2)
-        return found["denoised"] - found["noisy"]
+    def development(self, recipe: Recipe) -> Callable[[Model], float]:
+        """Mean gain inside the head, at 1, 3 and 6 %, on two slices of each real development scan."""
+        scans = sources.development()
+
+        def gain(model: Model) -> float:
+            found = [
+                self._psnrs(model, recipe, image, level, key=key, slices=2)
+                for (key, image), level in product(scans.items(), (1, 3, 6))
+            ]
+            return float(np.mean([row["denoised, head"] - row["noisy, head"] for row in found]))
+
+        return gain
 
     def _psnrs(self, model: Model, recipe: Recipe, image: Image, level: float, **options: Any) -> dict[str, float]:
         pair = denoising.pair(image, level, self.options(recipe)["kind"], **options)
@@ -198,7 +238,8 @@ class Denoising(Task):
 
     def training(self, recipe: Recipe) -> dict[str, Any]:
         options = self.options(recipe)
-        return {"levels": list(options["levels"]), "power": options["power"], "finish": self._finish(recipe)}
+        kept = {key: options[key] for key in ("power", "coils", "interpolated")}
+        return {"levels": list(options["levels"]), **kept, "finish": self._finish(recipe)}
 
     def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
         """PSNR before and after, means over subjects, per data set, contrast and level; five slices of each scan.

@@ -86,7 +86,7 @@ class Degradation:
             kind = rng.choice(coils.KINDS, p=[1 - self.coils - self.interpolated, self.coils, self.interpolated])
             coarse = coils.magnitude(coarse, own, rng, kind, native=rng.uniform(*self.native)).astype(np.float32)
             if kind == "chi":  # as networks receive it, see there
-                coarse = as_one_coil(coarse, own * np.exp(rng.normal(0, 0.05)), coils.COILS)
+                coarse = as_one_coil(coarse, float(own * np.exp(rng.normal(0, 0.05))), coils.COILS)
         elif own:
             coarse = magnitude_noise(coarse, own, rng)
         if own:
