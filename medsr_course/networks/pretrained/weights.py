@@ -1,6 +1,7 @@
 """Shipped networks: their names, their cards, their files, checked, and what runs them."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from medsr_course.networks.pretrained.cards import TASKS, Card, WeightError
 
 if TYPE_CHECKING:
     import keras
+
+STAGES = "stages"  # folder, inside that of the weights
 
 
 def names(task: str | None = "super-resolution") -> list[str]:
@@ -50,13 +53,23 @@ def card(name: str, task: str | None = None) -> Card:
     >>> card("espcn-x4").usage["scale"]
     4
     """
-    if name not in (known := names(task=None)):
+    path = weight_file(name, ".json")
+    if name not in (known := names(task=None)) and not path.exists():
         raise WeightError(f"there is no trained network {name!r}; there are: {', '.join(known)}")
-    path = resources.path("weights", f"{name}.json")
     about = _read(path, path.stat().st_mtime_ns)
     if task and about.task != task:
         raise WeightError(f"{name} is no {TASKS[task]}; there are: {', '.join(names(task))}")
     return about
+
+
+def is_stage(name: str) -> bool:
+    """Tells whether a name is of a stage, e.g. "srresnet-x2-stage1": weights that only start another training."""
+    return bool(re.search(r"-stage\d+$", name))
+
+
+def weight_file(name: str, suffix: str) -> Path:
+    """Returns where a network's file lies or would lie; those of stages have a folder of their own."""
+    return resources.path("weights").joinpath(*([STAGES] if is_stage(name) else []), name + suffix)
 
 
 def verify(name: str) -> Card:
@@ -122,7 +135,7 @@ def _verified(name: str, suffix: str) -> Path:
     """Returns the path of a weight file whose sha256 is the card's."""
     file = f"{name}{suffix}"
     expected = card(name).files.get(file)
-    path = resources.path("weights", file)
+    path = weight_file(name, suffix)
     if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
         raise WeightError(f"{file} is not the file its card describes (checksum): restore it, or reinstall the course")
     return path

@@ -34,7 +34,8 @@ class Recipe:
     seed: int = 0  # seed of the initial weights and of the batches
     # Other seeds with which the training is done again: their curves and scores are in the card, to show the spread
     repeats: tuple[int, ...] = ()
-    start: str | None = None  # the shipped weight from which the training starts
+    # The weight from which the training starts: a shipped one, or that of a stage (:func:`pretrained.is_stage`)
+    start: str | None = None
     players: adversarial.Players | None = None  # adversarial training with these settings
     options: dict[str, Any] = field(default_factory=dict)  # what only this task needs, see its ``defaults``
 
@@ -75,6 +76,10 @@ class Task:
         from medsr_course.networks import models
 
         return models.build(recipe.architecture, seed=recipe.seed, **recipe.settings)
+
+    def begin(self, model: Model, start: Model) -> None:
+        """Puts the weights from which the training starts into the network."""
+        model.set_weights(start.get_weights())
 
     def batches(self, recipe: Recipe, samples: Any, weights: Any) -> Batches:
         """Returns ``batches(k)``, for :func:`fit`, from what :meth:`gather` returned."""

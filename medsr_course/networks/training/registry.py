@@ -71,7 +71,7 @@ def train(
     with precision(recipe.precision) as computed_in:
         trained = task.build(recipe)
         if recipe.start:
-            trained.set_weights(load(recipe.start).get_weights())
+            task.begin(trained, load(recipe.start))
         began = time.perf_counter()
         curve = task.teach(trained, recipe, samples, weights, checkpoint=checkpoint, watch=watch)
         seconds = time.perf_counter() - began

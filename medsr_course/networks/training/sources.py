@@ -21,12 +21,14 @@ SOURCES = {
     "ds002748": f"{DS002748}; axial slices",
     "cohort": f"{COHORT}; axial slices",
     "dead-leaves": "images without anatomy, made by the course (MIT)",
-    "clinical": "what clinics store: Open MS data, long-01 (Lesjak et al., CC BY 4.0), two visits, T1w, T2w and FLAIR of "
-    "3 to 4 mm, and a child's T1w of 0.9 mm (MIT): axial slices on the grid they were stored on",
-    "partners-3t": "3 T T1w, T2w and FLAIR of the patients of bispmri's Ultra-low-field-MRI-Scanner (CC0): four slices "
-    "each, cropped to 209×245 samples, since the scanner had interpolated them",
+    "clinical": "what clinics store: Open MS data, long-01 (Lesjak et al., CC BY 4.0), two visits, T1w, T2w and FLAIR "
+    "of 3 to 4 mm, and a child's T1w of 0.9 mm (MIT): axial slices on the grid they were stored on",
+    "partners-3t": "3 T T1w, T2w and FLAIR of the patients of bispmri's Ultra-low-field-MRI-Scanner (CC0): four "
+    "slices each, cropped to 209×245 samples, since the scanner had interpolated them",
 }
 SHARE = {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15}  # data set → its share of the patches
+# With other contrasts and whole heads, as clinics store them
+BROAD = {"ds002748": 0.3, "cohort": 0.2, "dead-leaves": 0.1, "clinical": 0.28, "partners-3t": 0.12}
 COHORT_SUBJECTS = 12  # eight of them for training
 
 

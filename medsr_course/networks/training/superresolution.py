@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medsr_course.networks.models.superresolution import deepen
 from medsr_course.networks.pretrained import load, super_resolve_with
 from medsr_course.networks.training import adversarial, sources
 from medsr_course.networks.training.loop import Model
@@ -21,26 +22,58 @@ from medsr_course.types import Array, Image
 # What files have been through before, and noise; see Degradation.
 HISTORY = {"noisy": 0.4, "window": 0.3, "unfilled": 0.25, "resliced": 0.3, "bits": 0.3}
 HARD = {**HISTORY, "stored": 0.85, "coils": 0.2, "interpolated": 0.15}
-SHARE = {"ds002748": 0.3, "cohort": 0.2, "dead-leaves": 0.1, "clinical": 0.28, "partners-3t": 0.12}
 SETTINGS: dict[str, dict[str, int]] = {  # of each architecture, besides the scale and the noise map
     "srcnn": {},
     "espcn": {"filters": 48, "depth": 6},
     "srresnet": {"filters": 48, "blocks": 8},
 }
-_recipe = partial(Recipe, task="super-resolution", margin=3)
+_recipe = partial(Recipe, task="super-resolution", margin=3, share=sources.BROAD)
+# The first stage knew signed pairs and T1w of healthy people only.
+_stage = partial(
+    Recipe,
+    task="super-resolution",
+    margin=3,
+    options={"degradation": HISTORY, "data_consistency": "soft"},
+)
 
 
-def _of(architecture: str, scale: int) -> dict[str, Any]:
-    return {"architecture": architecture, "settings": {"scale": scale, "noise_map": True, **SETTINGS[architecture]}}
+def _of(architecture: str, scale: int, **settings: int) -> dict[str, Any]:
+    own = {"scale": scale, "noise_map": True, **SETTINGS[architecture], **settings}
+    return {"architecture": architecture, "settings": own}
 
 
 RECIPES = {
-    "srcnn-x2": _recipe("SRCNN ×2", **_of("srcnn", 2), steps=2500),
-    "srcnn-x4": _recipe("SRCNN ×4", **_of("srcnn", 4), steps=2000, size=20),
-    "espcn-x2": _recipe("ESPCN ×2", **_of("espcn", 2), steps=6000),
-    "espcn-x4": _recipe("ESPCN ×4", **_of("espcn", 4), steps=4000, size=24, batch=24),
-    "srresnet-x2": _recipe("SRResNet ×2", **_of("srresnet", 2), steps=10000, learning_rate=1.5e-3),
-    "srresnet-x4": _recipe("SRResNet ×4", **_of("srresnet", 4), steps=6000, size=24, batch=20, learning_rate=1.5e-3),
+    "srcnn-x2-stage1": _stage("SRCNN ×2, first stage", **_of("srcnn", 2), steps=2500),
+    "srcnn-x4-stage1": _stage("SRCNN ×4, first stage", **_of("srcnn", 4), steps=2000, size=20),
+    "espcn-x2-stage1": _stage("ESPCN ×2, first stage", **_of("espcn", 2), steps=6000),
+    "espcn-x4-stage1": _stage("ESPCN ×4, first stage", **_of("espcn", 4), steps=4000, size=24, batch=24),
+    "srresnet-x2-stage1": _stage(
+        "SRResNet ×2, first stage", **_of("srresnet", 2, blocks=5), steps=10000, learning_rate=1.5e-3
+    ),
+    "srresnet-x4-stage1": _stage(
+        "SRResNet ×4, first stage",
+        **_of("srresnet", 4, blocks=5),
+        steps=6000,
+        size=24,
+        batch=20,
+        learning_rate=1.5e-3,
+    ),
+    "srcnn-x2": _recipe("SRCNN ×2", **_of("srcnn", 2), steps=1500, start="srcnn-x2-stage1"),
+    "srcnn-x4": _recipe("SRCNN ×4", **_of("srcnn", 4), steps=1500, size=20, start="srcnn-x4-stage1"),
+    "espcn-x2": _recipe("ESPCN ×2", **_of("espcn", 2), steps=6000, start="espcn-x2-stage1"),
+    "espcn-x4": _recipe("ESPCN ×4", **_of("espcn", 4), steps=4000, size=24, batch=24, start="espcn-x4-stage1"),
+    "srresnet-x2": _recipe(
+        "SRResNet ×2", **_of("srresnet", 2), steps=24000, learning_rate=1.2e-3, start="srresnet-x2-stage1"
+    ),
+    "srresnet-x4": _recipe(
+        "SRResNet ×4",
+        **_of("srresnet", 4),
+        steps=10000,
+        size=24,
+        batch=20,
+        learning_rate=1.2e-3,
+        start="srresnet-x4-stage1",
+    ),
     "srgan-x4": _recipe(
         "SRGAN ×4",
         **_of("srresnet", 4),
@@ -121,6 +154,12 @@ class SuperResolution(Task):
     def degradation(self, recipe: Recipe) -> Degradation:
         """Returns what is done to the slices."""
         return Degradation(recipe.settings["scale"], **self.options(recipe)["degradation"])
+
+    def begin(self, model: Model, start: Model) -> None:
+        if model.count_params() == start.count_params():
+            super().begin(model, start)
+        else:
+            deepen(model, start)
 
     def batches(self, recipe: Recipe, samples: Slices, weights: Array | None) -> Patches:
         return Patches(

@@ -16,6 +16,7 @@ import numpy as np
 
 from medsr_course import resources, runtime
 from medsr_course.networks.pretrained import Card, load
+from medsr_course.networks.pretrained.weights import STAGES, is_stage
 from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.networks.training.registry import TASKS, find, make, recipes, train
@@ -115,19 +116,30 @@ def _halve(path, halved):
 
 
 def _publish(model: Model, exported: Model, made: Card, folder: Path) -> Card:
-    """Writes both weight files and, last, the card with their checksums; each appears whole or not at all."""
+    """Writes both weight files and, last, the card with their checksums; each appears whole or not at all.
+
+    Those of a stage, which nobody runs, are without .onnx.
+    """
+    folder = folder / STAGES if is_stage(made.name) else folder
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as scratch:
         whole = Path(scratch, "all.weights.h5")
         _round(model)
         model.save_weights(whole)
         _halve(whole, whole.with_name(f"{made.name}.weights.h5"))
-        export(exported, whole.with_name(f"{made.name}.onnx"))
+        if not is_stage(made.name):
+            export(exported, whole.with_name(f"{made.name}.onnx"))
         files = sorted(Path(scratch).iterdir())
         checksums = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
         for file in files:
             os.replace(file, folder / file.name)
     return _write_card(replace(made, files=checksums), folder)
+
+
+def _all(way: Callable) -> list[str]:
+    """The recipes that are meant where none is named: those that ship, and to be made, their stages before them."""
+    found = recipes().items()
+    return [n for n, r in found if way is train_weight or "ds002748" in r.share and not is_stage(n)]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -142,7 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
     wanted = vars(parser.parse_args(arguments))
     way = next((f for key, f in _WAYS.items() if wanted[key]), train_weight)
     try:
-        for name in wanted["name"] or [n for n, r in recipes().items() if way is train_weight or "ds002748" in r.share]:
+        for name in wanted["name"] or _all(way):
             made = way(name)
             told = made.twin if way is train_twin and made.twin else vars(made)
             print(f"{name}: {told['steps']} steps, {told['seconds']} s, loss {told['curve'][-1][1]:.3g}")

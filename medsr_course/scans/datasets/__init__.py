@@ -30,8 +30,9 @@ from medsr_course.scans.datasets.subjects import CONTRASTS, SPLITS, Images, Subj
 from medsr_course.scans.datasets.synthetic import cohort, cohort_folder, cohort_size, cohort_split, mni152
 
 __all__ = [
-    "CONTRASTS", "SPLITS", "Images", "Source", "Subject", "Subjects", "available", "bids", "check", "clinical", "cohort",
-    "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "mni152", "partners_3t", "real_folder", "real_scans",
+    "CONTRASTS", "SPLITS", "Images", "Source", "Subject", "Subjects", "available", "bids", "check", "clinical",
+    "cohort", "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "mni152", "partners_3t",
+    "real_folder", "real_scans",
 ]  # fmt: skip
 
 _LOADERS: dict[str, Callable[..., Subjects]] = {
