@@ -87,7 +87,12 @@ def material(
 
 
 def development() -> dict[str, Image]:
-    """Returns real scans of validation subjects, name → image: what trainings may be watched and settings chosen by."""
+    """Returns scans of validation subjects, name → image: what trainings may be watched and settings chosen by.
+
+    Real ones, or where there is no folder of real scans, two of the cohort.
+    """
+    if datasets.real_folder() is None:
+        return {f"{s.id} T1w": s.contrasts["T1w"] for s in subjects("cohort", "validation")[:2]}
     scans = {f"{s.id} T1w": s.contrasts["T1w"] for s in subjects("ds002748", "validation")}
     for subject in datasets.load("real-scans").select("validation"):
         scans |= {f"{subject.id} {contrast}": image for contrast, image in subject.contrasts.items()}
