@@ -111,6 +111,7 @@ def fit(
     steps: int,
     *,
     learning_rate: float = 1e-3,
+    schedule: int | None = None,
     margin: int = 0,
     loss: Callable[[Any, Any], Any] | None = None,
     **options: Any,
@@ -127,6 +128,8 @@ def fit(
         Total length; with 0 nothing happens.
     learning_rate : float
         Its peak, reached after 5 % of the steps; it then falls to 0 as a cosine.
+    schedule : int, optional
+        The steps after which it would be 0, where the training ends before: a stage that another one goes on from.
     margin : int
         Border of the outputs that the loss leaves out: there the network lacks surroundings.
     loss : callable, optional
@@ -158,11 +161,12 @@ def fit(
     def squared_error(target, output):
         return ops.mean(ops.square(target[inner] - output[inner]), axis=(1, 2, 3))
 
-    warm = max(1, steps // 20)
-    cool = max(1, steps - warm)
-    schedule = keras.optimizers.schedules.CosineDecay(0.0, cool, warmup_target=learning_rate, warmup_steps=warm)
+    whole = schedule or steps
+    warm = max(1, whole // 20)
+    cool = max(1, whole - warm)
+    rate = keras.optimizers.schedules.CosineDecay(0.0, cool, warmup_target=learning_rate, warmup_steps=warm)
     optimizer = keras.optimizers.Adam(
-        schedule, use_ema=True, ema_momentum=min(0.999, 1 - 10 / max(steps, 20)), global_clipnorm=1.0
+        rate, use_ema=True, ema_momentum=min(0.999, 1 - 10 / max(whole, 20)), global_clipnorm=1.0
     )
     # Compiling with XLA takes longer than it saves on a CPU.
     model.compile(optimizer=optimizer, loss=loss or squared_error, jit_compile=False)

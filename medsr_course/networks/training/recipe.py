@@ -30,6 +30,7 @@ class Recipe:
     size: int = 32  # side of a sample, in pixels of the network's input
     margin: int = 4  # pixels at a sample's border that the loss leaves out: there the network lacks surroundings
     learning_rate: float = 2e-3  # the peak of the schedule, see :func:`fit`
+    schedule: int | None = None  # of a stage that ends before its schedule does, see :func:`fit`
     precision: str = "auto"  # what the training computes in, see :func:`precision`; the weights are float32
     seed: int = 0  # seed of the initial weights and of the batches
     # Other seeds with which the training is done again: their curves and scores are in the card, to show the spread
@@ -99,7 +100,8 @@ class Task:
         batches = self.batches(recipe, samples, weights)
         if recipe.players is not None:
             return adversarial.teach(model, batches, recipe.steps, self.players(recipe), seed=recipe.seed, **options)
-        return fit(model, batches, recipe.steps, learning_rate=recipe.learning_rate, **self.loss(recipe), **options)
+        rate = {"learning_rate": recipe.learning_rate, "schedule": recipe.schedule}
+        return fit(model, batches, recipe.steps, **rate, **self.loss(recipe), **options)
 
     def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
         """Returns the gain over the classical method on a few slices of one scan, in dB."""

@@ -62,8 +62,21 @@ RECIPES = {
     "srcnn-x4": _recipe("SRCNN ×4", **_of("srcnn", 4), steps=1500, size=20, start="srcnn-x4-stage1"),
     "espcn-x2": _recipe("ESPCN ×2", **_of("espcn", 2), steps=6000, start="espcn-x2-stage1"),
     "espcn-x4": _recipe("ESPCN ×4", **_of("espcn", 4), steps=4000, size=24, batch=24, start="espcn-x4-stage1"),
+    "srresnet-x2-stage2": _recipe(
+        "SRResNet ×2, second stage",
+        **_of("srresnet", 2),
+        steps=10000,
+        schedule=24000,
+        learning_rate=1.2e-3,
+        start="srresnet-x2-stage1",
+    ),
     "srresnet-x2": _recipe(
-        "SRResNet ×2", **_of("srresnet", 2), steps=24000, learning_rate=1.2e-3, start="srresnet-x2-stage1"
+        "SRResNet ×2",
+        **_of("srresnet", 2),
+        steps=5000,
+        learning_rate=1.2e-3,
+        seed=1,  # other batches than those of the second stage
+        start="srresnet-x2-stage2",
     ),
     "srresnet-x4": _recipe(
         "SRResNet ×4",
