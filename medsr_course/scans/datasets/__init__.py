@@ -52,7 +52,7 @@ def load(name: str, **options: Any) -> Subjects:
         ``"mni152"``
             :func:`mni152`;
         ``"cohort"``
-            :func:`cohort`, with ``n_subjects=24`` and ``seed=0``;
+            :func:`cohort`, with ``n_subjects=24``, ``seed=0`` and ``split``;
         ``"bids"``
             :func:`bids`, with ``path``;
         ``"ds002748"``
