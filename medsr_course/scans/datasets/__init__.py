@@ -25,13 +25,14 @@ from medsr_course.scans import catalogue
 from medsr_course.scans.datasets import downloads
 from medsr_course.scans.datasets.availability import Source, available, check
 from medsr_course.scans.datasets.folders import bids
-from medsr_course.scans.datasets.real import ds002748, real_folder, real_scans
+from medsr_course.scans.datasets.real import ds002748, real_folder, real_scans, repetitions
 from medsr_course.scans.datasets.subjects import CONTRASTS, SPLITS, Images, Subject, Subjects
 from medsr_course.scans.datasets.synthetic import cohort, cohort_folder, cohort_size, cohort_split, mni152
 
 __all__ = [
     "CONTRASTS", "SPLITS", "Images", "Source", "Subject", "Subjects", "available", "bids", "check", "cohort",
     "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "mni152", "real_folder", "real_scans",
+    "repetitions",
 ]  # fmt: skip
 
 _LOADERS: dict[str, Callable[..., Subjects]] = {

@@ -57,7 +57,8 @@ def cohort(n_subjects: int = 24, seed: int = 0, split: str = "") -> Subjects:
     Raises
     ------
     CourseError
-        If ``n_subjects`` or ``split`` is none of these, or something must be made and the cache has no room or cannot be written.
+        If ``n_subjects`` or ``split`` is none of these, or something must be made and the cache has no room or cannot
+        be written.
     """
     n_subjects, seed = _whole(n_subjects, "n_subjects", 1), _whole(seed, "seed", 0)
     from medsr_course.scans import phantom

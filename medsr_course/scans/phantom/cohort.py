@@ -35,9 +35,7 @@ BYTES_PER_SUBJECT = 40e6  # on disk, compressed, generous
 MAX_WORKERS = 3  # each needs up to 0.9 GiB
 
 
-def make_cohort(
-    folder: PathLike, subjects: int | Iterable[int], seed: int = 0, workers: int | None = None
-) -> Path:
+def make_cohort(folder: PathLike, subjects: int | Iterable[int], seed: int = 0, workers: int | None = None) -> Path:
     """Make the subjects that ``folder`` lacks, or holds damaged.
 
     Parameters
