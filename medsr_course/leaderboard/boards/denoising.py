@@ -18,7 +18,7 @@ from medsr_course.tasks import denoising
 from medsr_course.tasks.pairs import setting
 from medsr_course.types import Array, Stack
 
-SLICES = 3  # of each scan that is measured
+SLICES = 5  # of each scan that is measured
 MODULES = ("physics/coils", "physics/grid", "physics/metrics", "physics/noise", "scans/volumes", "tasks/denoising")
 RIVALS = {f"{name}{end}": (name, bool(end)) for name in denoising.FILTERS for end in ("", "-unbiased")}
 Sweep = dict[Scan, dict[float, float]]
