@@ -20,6 +20,7 @@ from medsr_course.types import Array, Stack
 
 SLICES = 5  # of each scan that is measured
 MODULES = ("physics/coils", "physics/grid", "physics/metrics", "physics/noise", "scans/volumes", "tasks/denoising")
+HALF = "the target's own noise is at least half of that"  # then gains over filters do not count
 RIVALS = {f"{name}{end}": (name, bool(end)) for name in denoising.FILTERS for end in ("", "-unbiased")}
 Sweep = dict[Scan, dict[float, float]]
 
@@ -50,9 +51,6 @@ def measure(request: Request) -> list[Row]:
             for entry in _entries(strengths):
                 rows.append(entry.row(scan, where, pair, pair.scores, pair.given.size) | {"own_noise": own})
     return rows + _repetitions()
-
-
-HALF = "the target's own noise is at least half of that"
 
 
 def _own_noise(target: Stack) -> float:
