@@ -111,17 +111,16 @@ class Repeated(pairs.Pair):
         real, imaginary = np.split(FILTERS[name].apply(self.channels, np.tile(self.sigma, (2, 1, 1)), strength), 2)
         return real + 1j * imaginary
 
-    def scores(self, result: Array) -> dict[str, float | None]:
+    def scores(self, result: Array) -> dict[str, float]:
         r"""Returns ``psnr`` and ``psnr_head`` (dB) from the error left, :math:`E|d(x_1)-x_2|^2 - E|x_1-x_2|^2/2`.
 
-        The noise of x₂ is independent of d(x₁), so that it can be taken off (Lehtinen et al. 2018). None where less
-        than nothing is left.
+        The noise of x₂ is independent of d(x₁), so that it can be taken off (Lehtinen et al. 2018). At most 60 dB:
+        less than nothing is left where a method has seen x₂.
         """
-        found: dict[str, float | None] = {}
+        found, scale = {}, float(self.target.max()) ** 2
         for name, area in (("psnr", np.ones(self.head.shape, bool)), ("psnr_head", self.head)):
             left, noise = (np.mean(np.abs(one - self.again)[area] ** 2) for one in (result, self.given))
-            left -= noise / 2
-            found[name] = float(10 * np.log10(self.target.max() ** 2 / left)) if left > 0 else None
+            found[name] = float(10 * np.log10(scale / max(left - noise / 2, 1e-6 * scale)))
         return found
 
 

@@ -81,8 +81,8 @@ def pair(
     if kind != "signed":
         given = coils.stored(target, scale, key, noise=noise, kind=kind).astype(np.float32)
         sigma = noise_sigma(kspace_crop(coils.object_of(target, key), scale), noise) if noise else 0.0
-        heard = {"sigma": sigma, "coils": coils.COILS if kind == "chi" else 1}
-        return Pair(target, given, contrast, pixel_size=volumes.pixel_size(image), **heard)
+        heard = coils.COILS if kind == "chi" else 1
+        return Pair(target, given, contrast, pixel_size=volumes.pixel_size(image), sigma=sigma, coils=heard)
     coarse = kspace_crop(target, scale)
     sigma = noise_sigma(coarse, noise)
     if noise:
