@@ -198,6 +198,14 @@ def networks() -> str:
     return "\n".join(lines) + "\n"
 
 
+MORE = {  # of a super-resolution network's numbers, where the card has them; an interval is over twenty people
+    "least gain (dB)": "+.2f",
+    "gain, from (dB)": "+.2f",
+    "gain, to (dB)": "+.2f",
+    "slices better than ZIP (%)": ".0f",
+}
+
+
 def _gains(card: "Card") -> list[str]:
     """Table of a super-resolution network's gains, and those of its twin."""
     twin = card.twin["metrics"] if card.twin else {}
@@ -206,6 +214,7 @@ def _gains(card: "Card") -> list[str]:
             "ZIP (dB)": f"{row['zip (dB)']:.2f}",
             "gain (dB)": f"{row['gain (dB)']:+.2f}",
             "inside the head (dB)": f"{row['gain_head (dB)']:+.2f}",
+            **{key: f"{row[key]:{form}}" for key, form in MORE.items() if key in row},
             **({"gain without real scans (dB)": f"{twin[group]['gain (dB)']:+.2f}"} if group in twin else {}),
         }
         for group, row in card.metrics.items()

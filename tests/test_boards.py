@@ -52,7 +52,7 @@ def test_means_are_over_subjects_and_differences_paired():
     assert (net["psnr"], net["subjects"], net["parameters"]) == (pytest.approx(np.mean([31, 22, 29])), 3, 1234)
     assert none["difference"] is None
     assert none["parameters"] is None
-    assert net["difference"] == pytest.approx(metrics.bootstrap_interval([1, 2, 4]))
+    assert net["difference"] == pytest.approx(metrics.student_interval([1, 2, 4]))
     assert found["real MR, test", ""][1]["difference"] == (-0.5, None, None)  # one subject has no interval
 
 
@@ -74,9 +74,9 @@ def test_files_are_written_and_say_who_and_where(board, tmp_path):
     assert "cohort, test: a, b, c; real MR, test: person." in text
     assert "## cohort, test: 6 % noise (3 subjects)" in text
     assert "## real MR, test (1 subject)" in text
-    assert "| method | PSNR (dB) ↑ | error ↓ | PSNR over NONE (dB) | parameters | s per Mvoxel |" in text
-    assert "| NET | 27.3 | 0.500 | +2.3 [+1.0, +4.0] | 1,234 | 0.300 |" in text
-    assert "| NET | 27.5 | 0.500 | -0.5 |" in text
+    assert "| method | PSNR (dB) ↑ | error ↓ | PSNR over NONE (dB) | least | parameters | s per Mvoxel |" in text
+    assert "| NET | 27.3 | 0.500 | +2.3 [-1.5, +6.1] | +1.0 | 1,234 | 0.300 |" in text
+    assert "| NET | 27.5 | 0.500 | -0.5 | -0.5 |" in text
     table = (folder / "leaderboard-toy.csv").read_text(encoding="utf-8").splitlines()
     assert table[0].startswith("# Measured by")
     assert table[1].startswith("method,title,data,setting,subject,psnr,error")
@@ -123,14 +123,14 @@ def test_before_it_is_measured_it_is_refused(board, tmp_path, monkeypatch):
 
 def test_the_command(board, tmp_path, capsys):
     cli.leaderboard(
-        task="toy", scale=None, data="all", methods="", output=tmp_path, cohort_seed=0, subjects=24, fresh=False
+        task="toy", scale=None, data="all", methods="", output=tmp_path, cohort_seed=0, subjects=120, fresh=False
     )
     said = capsys.readouterr().out
     assert "cohort, test" in said
     assert "leaderboard-toy.csv" in said
     with pytest.raises(runtime.CourseError, match="leave them out"):
         cli.leaderboard(
-            task="toy", scale=[2], data="all", methods="", output=tmp_path, cohort_seed=0, subjects=24, fresh=False
+            task="toy", scale=[2], data="all", methods="", output=tmp_path, cohort_seed=0, subjects=120, fresh=False
         )
 
 

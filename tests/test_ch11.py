@@ -100,8 +100,8 @@ def test_it_claims_what_the_syllabus_asks():
     text = " ".join(claims.declared(NOTEBOOK))
     for words in (
         "Hard data consistency: measured samples",
-        "Shipped cascade over shipped U-Net at R = 4, lower end",
-        "Shipped cascade over shipped U-Net at R = 8, lower end",
+        "Shipped cascade over shipped U-Net at R = 4 (dB)",
+        "Shipped cascade over shipped U-Net at R = 8 (dB)",
         "Shipped cascade over as many lines from the middle, R = 4",
         "Shipped cascade over as many lines from the middle, R = 8",
         "Shipped cascade over compressed sensing at R = 8",

@@ -53,8 +53,8 @@ def generator(monkeypatch):
     """A quick stand-in for the phantom, and the list of what it was asked for."""
     calls = []
 
-    def make_cohort(folder, n_subjects, seed=0, workers=None):
-        for index in range(n_subjects):
+    def make_cohort(folder, subjects, seed=0, workers=None):
+        for index in subjects:
             if not cohort.is_complete(folder, index):
                 shutil.rmtree(folder / f"sub-{index:04d}", ignore_errors=True)
                 shutil.rmtree(folder / f"derivatives/labels/sub-{index:04d}", ignore_errors=True)
@@ -104,6 +104,19 @@ def test_cohort_makes_what_is_missing(generator, cache):
     assert generator == []
     datasets.load("cohort", n_subjects=8, seed=3)
     assert generator == [(7, 3)]
+
+
+def test_of_the_cohort_one_split_alone_is_made(generator, cache):
+    test = datasets.load("cohort", n_subjects=18, split="test")
+    assert generator == [(5, 0), (11, 0), (17, 0)]
+    assert (test.ids, {s.split for s in test}) == (["sub-0005", "sub-0011", "sub-0017"], {"test"})
+    assert [s.split for s in datasets.load("cohort", n_subjects=5, split="validation")] == ["validation"]
+    assert len(datasets.load("cohort", n_subjects=3, split="test")) == 0
+    with pytest.raises(CourseError, match="no split 'exam'"):
+        datasets.load("cohort", split="exam")
+    generator.clear()
+    datasets.load("cohort", n_subjects=6)
+    assert generator == [(i, 0) for i in range(4)]
 
 
 def test_cohort_subjects_are_complete(generator):
@@ -679,7 +692,7 @@ def test_names_and_options_that_do_not_exist():
     listed = "mni152, cohort, bids, ds002748, real-scans, neurite-oasis-2d"
     with pytest.raises(CourseError, match=f"no data set 'mni'.*{listed}"):
         datasets.load("mni")
-    with pytest.raises(CourseError, match="options: n_subjects, seed; not n"):
+    with pytest.raises(CourseError, match="options: n_subjects, seed, split; not n"):
         datasets.load("cohort", n=3)
     with pytest.raises(CourseError, match="options: path"):
         datasets.load("bids")

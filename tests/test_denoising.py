@@ -1,7 +1,9 @@
 """Denoising: noise and its bias, filters and their choice, networks, batches, shipped weights."""
 
+import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from medsr_course import runtime
 from medsr_course.networks import pretrained
@@ -98,6 +100,80 @@ def test_choose_finds_the_hump_and_says_when_it_is_outside(head):
     assert not found.at_edge
     assert len(found.curve) >= 5
     assert denoising.choose("gaussian", pairs, strengths=(2.0, 3.0, 4.0)).at_edge
+
+
+# ---------------------------------------------------------------- real repetitions
+
+
+def repetitions(sigma=0.1):
+    """A complex image measured twice, and the image."""
+    rng = np.random.default_rng(4)
+    truth = np.zeros((3, 64, 64))
+    truth[:, 12:52, 12:52] = 1 + ndimage.gaussian_filter(rng.normal(size=(3, 40, 40)), (0, 3, 3))
+    truth = truth * np.exp(1j * np.linspace(0, 2, 64))
+    noisy = rng.standard_normal((2, *truth.shape)) + 1j * rng.standard_normal((2, *truth.shape))
+    return truth, denoising.repeated(truth + sigma * noisy, pixel_size=1.0)
+
+
+def test_what_is_left_of_the_noise_needs_no_truth():
+    truth, pair = repetitions()
+    assert pair.sigma.ravel() == pytest.approx(0.1, rel=0.05)
+    for result in (pair.given, pair.filtered("gaussian", 1.0), 0.9 * truth):
+        left = np.mean(np.abs(result - truth) ** 2)
+        expected = 10 * np.log10(pair.target.max() ** 2 / left)
+        assert pair.scores(result)["psnr"] == pytest.approx(expected, abs=0.5)
+    assert pair.scores(truth)["psnr"] > 35
+
+
+def test_a_method_that_saw_the_second_repetition_would_be_found_out():
+    _, pair = repetitions()
+    assert pair.scores(pair.again)["psnr"] == pytest.approx(60)  # less than nothing is left
+
+
+# ---------------------------------------------------------------- the board
+
+
+def test_rivals_are_tuned_on_development_scans_of_their_kind(head, monkeypatch, tmp_path):
+    from medsr_course.leaderboard import scans
+    from medsr_course.leaderboard.boards import denoising as board
+
+    monkeypatch.setenv("MEDSR_CACHE", str(tmp_path))
+    monkeypatch.setenv("MEDSR_PROGRESS", "0")
+    monkeypatch.setattr(board.denoising, "CONDITIONS", (("rician", 6), ("chi", 3)))
+    filters = {"gaussian": denoising.FILTERS["gaussian"]}
+    monkeypatch.setattr(board.denoising, "FILTERS", filters)
+    monkeypatch.setattr(board, "RIVALS", {"gaussian": ("gaussian", False), "gaussian-unbiased": ("gaussian", True)})
+    image = nib.Nifti1Image(np.moveaxis(head[:, ::-1], 0, -1).repeat(8, axis=-1), np.eye(4))
+    people = [("cohort", "test", "a"), ("cohort", "validation", "b"), ("real-scans", "test", "c")]
+    people = [scans.Scan(*who, "T1w", lambda: image) for who in people]
+    monkeypatch.setattr(scans, "find", lambda request, **options: (people[::2], people[1:2]))
+    monkeypatch.setattr(board.datasets, "repetitions", dict)
+    monkeypatch.setattr(board.pretrained, "names", lambda task: [])
+    rows = board.measure(scans.Request())
+    assert {r["subject"] for r in rows} == {"a", "c"}  # what taught the strengths is not measured
+    assert {r["setting"].split(", no harm")[0] for r in rows} == {"one coil, 6 % noise", "eight coils, 3 % noise"}
+    best = {(r["setting"], r["method"]): r["psnr_head"] for r in rows if r["subject"] == "a"}
+    chi = {m: v for (s, m), v in best.items() if s.startswith("eight")}
+    assert chi["gaussian-unbiased"] > chi["gaussian"] > 0
+    swept = board._sweep(people[1], False)
+    monkeypatch.setattr(board, "_filtered", lambda *a: pytest.fail("measured twice"))
+    assert board._sweep(people[1], False) == swept
+    for row in rows:
+        if row["method"] in board.RIVALS:
+            kind = ("rician", 6) if row["setting"].startswith("one") else ("chi", 3)
+            curve = swept[row["method"], *kind]
+            assert row["strength"] == max(curve, key=curve.get)
+
+
+def test_a_target_as_noisy_as_half_the_level_is_judged_by_harm(monkeypatch):
+    from medsr_course.leaderboard.boards import denoising as board
+
+    clean = np.zeros((3, 96, 96))
+    clean[:, 24:72, 24:72] = 100
+    rng = np.random.default_rng(0)
+    noisy = np.abs(clean + 2 * (rng.standard_normal(clean.shape) + 1j * rng.standard_normal(clean.shape)))
+    assert board._own_noise(noisy) == pytest.approx(2, rel=0.1)
+    assert board._own_noise(np.zeros((3, 96, 96))) == 0
 
 
 # ---------------------------------------------------------------- networks and batches

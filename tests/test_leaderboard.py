@@ -20,6 +20,14 @@ from medsr_course.physics import interpolation, metrics
 from medsr_course.scans import datasets
 from medsr_course.tasks import superresolution
 
+KEYS = ("method", "scale", "setting", "subject")
+SETTINGS = ["stored", "signed", "one coil, 3 % noise", "eight coils, 3 % noise", "interpolated, 6 % noise"]
+
+
+def pretend_scan(subject):
+    """The image of :func:`scan`."""
+    return scan("real-scans", "test", subject).read()
+
 
 def scan(data, split, subject, contrast="T1w"):
     """A head-like blob with texture, small: 28 × 32 × 30 mm."""
@@ -51,7 +59,7 @@ def pretend(patch, cache):
     measured = [scan("cohort", "test", "sub-0005", c) for c in ("T1w", "FLAIR")] + [scan("cohort", "test", "sub-0011")]
     measured += [*both, scan("real-scans", "test", "head", "CT"), scan("real-scans", "test", "person")]
     tuning = [scan("cohort", "validation", "sub-0004"), *both]
-    patch.setattr(scans, "find", lambda request: (measured, tuning))
+    patch.setattr(scans, "find", lambda request, **options: (measured, tuning))
     return {"measured": measured, "calls": calls, "card": card}
 
 
@@ -82,11 +90,15 @@ def fixed(rows):
 
 def test_a_row_is_what_the_protocol_says(board, tmp_path):
     rows, _ = run(tmp_path / "out", names=["cubic"])
-    (row,) = (r for r in rows if (r["method"], r["scale"], r["subject"]) == ("cubic", 4, "person"))
-    pair = superresolution.pair(board["measured"][-1].read(), 4)
-    target, coarse = pair.target, pair.given
-    expected = superresolution.scores(target, interpolation.cubic(coarse, 4), coarse)
-    assert {k: row[k] for k in expected} == pytest.approx(expected)
+    (row,) = (r for r in rows if [r[k] for k in KEYS] == ["cubic", 4, "stored", "person"])
+    pair = superresolution.pair(board["measured"][-1].read(), 4, key="person T1w", kind="rician")
+    made, base = interpolation.cubic(pair.given, 4), interpolation.zero_fill(pair.given, 4)
+    expected = pair.scores(made)
+    assert {k: row[k] for k in ("psnr", "psnr_head", "ssim", "hfen")} == pytest.approx(
+        {k: v for k, v in expected.items() if k != "low_band"}
+    )
+    worse = [np.mean((a - t) ** 2) >= np.mean((b - t) ** 2) for a, b, t in zip(made, base, pair.target, strict=True)]
+    assert row["better"] == pytest.approx(100 - 100 * np.mean(worse))
     assert {r["method"] for r in rows} == {"zip", "cubic"}  # gains are counted from ZIP
     ct = next(r for r in rows if r["contrast"] == "CT" and r["method"] == "zip" and r["scale"] == 2)
     pair = superresolution.pair(board["measured"][-2].read(), 2)
@@ -106,8 +118,8 @@ def test_files_are_whole_and_read_back(whole):
     assert len(again) == len(rows)
     for one, other in zip(rows, again, strict=True):
         assert other["psnr"] == pytest.approx(one["psnr"], abs=6e-4)
-        assert (other["method"], other["noise"], other["parameters"]) == tuple(
-            one[k] for k in ("method", "noise", "parameters")
+        assert (other["method"], other["setting"], other["parameters"]) == tuple(
+            one[k] for k in ("method", "setting", "parameters")
         )
     text = (folder / "leaderboard.md").read_text(encoding="utf-8")
     assert "tiny ×2" in text
@@ -116,27 +128,37 @@ def test_files_are_whole_and_read_back(whole):
 
 def test_noise_is_for_zip_filters_and_networks_on_magnitudes(whole):
     rows, _, _ = whole
-    noisy = {r["method"] for r in rows if r["noise"]}
-    assert noisy == {"zip", "tiny-x2", *(n + e for n in methods.FILTERS for e in ("", "-best"))}
-    assert {r["noise"] for r in rows} == {0, 3, 6}
-    assert not any(r["noise"] and (r["contrast"] == "CT" or r["scale"] == 4) for r in rows)
+    noisy = [r for r in rows if "noise" in r["setting"]]
+    assert {r["method"] for r in noisy} == {"zip", "tiny-x2", *methods.FILTERS}
+    assert list(dict.fromkeys(r["setting"] for r in rows)) == SETTINGS
+    assert {r["scale"] for r in noisy} == {2}
+    assert {r["setting"] for r in rows if r["contrast"] == "CT"} == {"signed"}
     assert {r["parameters"] for r in rows if r["method"] == "tiny-x2"} == {7}
-    for name in methods.FILTERS:
-        for row in (r for r in rows if r["method"] == name):
-            where = {k: row[k] for k in ("noise", "data", "subject", "contrast")}
-            (best,) = (r for r in rows if r["method"] == f"{name}-best" and where.items() <= r.items())
-            assert best["psnr"] >= row["psnr"]
-            assert best["psnr_head"] >= row["psnr_head"]
+    assert all((r["better"] is None) == (r["method"] == "zip") for r in rows)
 
 
-def test_the_rician_filter_takes_off_the_mean_of_the_noise():
+def test_a_filter_has_the_strength_that_is_best_for_the_scan_and_its_bias_off_or_not(whole):
+    where = "eight coils, 3 % noise"
+    rows = {r["method"]: r for r in whole[0] if (r["subject"], r["setting"]) == ("person", where)}
+    pair = superresolution.pair(pretend_scan("person"), 2, noise=3, key="person T1w", kind="chi")
+    start = interpolation.zero_fill(pair.given, 2)
+    for name, used in methods.FILTERS.items():
+        tried = [pair.psnrs(used.finish(used.apply(start, pair.sigma.ravel(), s), pair)) for s in used.strengths]
+        for key in ("psnr", "psnr_head"):
+            assert rows[name][key] == pytest.approx(max(one[key] for one in tried), abs=1e-4)
+    assert rows["zip-gaussian"]["psnr"] >= rows["zip"]["psnr"]  # strength 0 is ZIP itself
+    assert rows["zip-gaussian-unbiased"]["psnr"] > rows["zip-gaussian"]["psnr"] + 1
+
+
+@pytest.mark.parametrize("coils", [1, 8])
+def test_taking_the_bias_off_takes_off_the_mean_of_the_noise(coils):
     rng = np.random.default_rng(0)
-    air = np.abs(rng.normal(size=(1, 64, 64)) + 1j * rng.normal(size=(1, 64, 64)))
-    rician = methods.FILTERS["zip-nlm-rician"]
+    air = np.sqrt(np.sum(rng.normal(size=(2 * coils, 1, 64, 64)) ** 2, axis=0))
+    pair = superresolution.Pair(air, air, sigma=np.ones((1, 1, 1)), coils=coils)
     smooth = np.sqrt(ndimage.uniform_filter(air**2, (0, 15, 15)))
-    assert smooth.mean() > 1.3
-    assert rician.finish(smooth, np.ones(1)).mean() < 0.4
-    assert methods.FILTERS["zip-nlm"].finish(smooth, np.ones(1)) is smooth
+    assert smooth.mean() > 1.3 * np.sqrt(coils)
+    assert methods.FILTERS["zip-nlm-unbiased"].finish(smooth, pair).mean() < 0.4 * np.sqrt(coils)
+    assert methods.FILTERS["zip-nlm"].finish(smooth, pair) is smooth
 
 
 def test_a_strength_is_never_chosen_on_the_subject_itself():
@@ -211,7 +233,8 @@ def test_interrupted_it_goes_on_and_leaves_the_old_table(board, tmp_path, monkey
     done.clear()
     monkeypatch.setattr(superresolution, "scores", lambda *a, **k: done.append(1) or real(*a, **k))
     rows, folder = run(tmp_path / "out", names=["linear"], scales=(2,))
-    assert len(done) == len(board["measured"]) - 3
+    magnitudes = [scan for scan in board["measured"] if scan.contrast != "CT"]
+    assert len(done) == 2 * len(magnitudes) + 1 - 3  # stored and signed, of CT signed
     assert {r["method"] for r in rows} == {"zip", "linear"}
     assert not list(folder.glob("*.part"))
 
@@ -225,21 +248,23 @@ def test_a_damaged_cache_is_measured_again(board, tmp_path):
 
 
 def test_the_summary_averages_contrasts_then_subjects():
-    def row(subject, contrast, method, psnr):
-        numbers = dict.fromkeys(("psnr_head", "ssim", "hfen", "low_band", "seconds_per_megavoxel"), 1.0)
-        about = {"scale": 2, "noise": 0, "data": "cohort", "split": "test", "parameters": 0}
+    def row(subject, contrast, method, psnr, data="cohort"):
+        numbers = dict.fromkeys(("psnr_head", "ssim", "hfen", "better", "seconds_per_megavoxel"), 1.0)
+        about = {"scale": 2, "setting": "stored", "data": data, "split": "test", "parameters": 0}
         return {"method": method, "subject": subject, "contrast": contrast, "psnr": psnr} | about | numbers
 
     gains = {("a", "T1w"): 1, ("a", "T2w"): 3, ("b", "T1w"): 5, ("c", "T1w"): -1}
     rows = [row(s, c, "zip", 30.0) for s, c in gains] + [row(s, c, "cubic", 30.0 + g) for (s, c), g in gains.items()]
     line = next(m for m in board_module.summary(rows) if m["method"] == "cubic")
-    assert line["gain"] == pytest.approx(metrics.bootstrap_interval([2, 5, -1]))
+    assert line["gain"] == pytest.approx(metrics.student_interval([2, 5, -1]))
     assert (line["subjects"], line["scans"], line["least_gain"]) == (3, 4, -1)
     assert line["psnr"] == pytest.approx(32)
     assert line["over_best"] is None  # no filters were measured
     few = board_module.summary([r for r in rows if r["subject"] != "c"])
     assert [m["gain"][1] for m in few] == [None, None]
-    assert markdown.shown(line["gain"]).startswith("+2.00 [-1.00")
+    assert markdown.shown(line["gain"]).startswith("+2.00 [-5.45")
+    real = board_module.summary([r | {"data": "real-scans"} for r in rows])
+    assert [m["gain"][1:] for m in real] == [(None, None)] * 2  # few, and each of another kind: points
 
 
 def test_paired_tests(whole):
@@ -252,9 +277,10 @@ def test_paired_tests(whole):
     _, _, tested = whole
     unseen = [t for t in tested if t["group"] == statistics.UNSEEN]
     assert {t["method"] for t in tested} == {"tiny-x2"}
-    assert {(t["noise"], t["reference"]) for t in unseen} == {
-        (n, r) for n in (0, 3, 6) for r in ("ZIP", "plain filters", "all filters") if n or r == "ZIP"
+    assert {(t["setting"], t["reference"]) for t in unseen} == {
+        (s, r) for s in SETTINGS for r in ("ZIP", "filters") if "noise" in s or r == "ZIP"
     }
+    assert list(dict.fromkeys(t["setting"] for t in tested)) == SETTINGS
     assert all(t["subjects"] == 3 and t["p"] >= t["smallest_p"] == 0.25 for t in unseen)  # two synthetic, one real
 
 
@@ -279,22 +305,32 @@ def test_real_scans_are_measured_where_they_are(monkeypatch, tmp_path):
         "ds002748": People([Person("sub-52", "train", "T1w"), Person("sub-66", "validation", "T1w")]),
     }
     known["real-scans"] = People([Person("x", "test", "T1w", "T1w_run-2"), Person("stroke", "validation", "T2w")])
-    monkeypatch.setattr(datasets, "load", lambda name, **options: known[name])
+
+    def load(name, n_subjects=24, seed=0, split=""):
+        return People(p for p in known[name][:n_subjects] if split in ("", p.split))
+
+    monkeypatch.setattr(datasets, "load", load)
     monkeypatch.setattr(datasets, "real_folder", lambda: tmp_path)
     there = [datasets.Source("ds002748", "", "", "", True)]
     monkeypatch.setattr(datasets, "available", lambda: there)
     measured, tuning = find(Request("all"))
-    assert [(s.subject, s.contrast) for s in measured[16:]] == [
+    assert [(s.subject, s.contrast) for s in measured[4:]] == [
         ("sub-66", "T1w"),
         ("x", "T1w"),
         ("stroke", "T2w"),
     ]
-    assert {s.subject for s in measured[:16]} == {"sub-0005", "sub-0011", "sub-0017", "sub-0023"}
+    assert [(s.subject, s.contrast) for s in measured[:4]] == [
+        ("sub-0005", "T1w"),
+        ("sub-0011", "T2w"),
+        ("sub-0017", "PDw"),
+        ("sub-0023", "FLAIR"),
+    ]
+    assert [s.contrast for s in find(Request("cohort"), tuning=0, contrasts=("T1w",))[0]] == ["T1w"] * 4
     assert {s.subject for s in tuning} == {"sub-0004", "sub-0010", "sub-66", "stroke"}
     monkeypatch.setattr(datasets, "real_folder", lambda: None)
     there.clear()
     assert {s.data for s in find(Request("all"))[0]} == {"cohort"}
-    assert "the cohort alone" in board_module.BOARD.about(Request("all"), map(board_module._label, measured[:16]))
+    assert "the cohort alone" in board_module.BOARD.about(Request("all"), map(board_module._label, measured[:4]))
     with pytest.raises(runtime.CourseError, match="MEDSR_REAL_DATA"):
         find(Request("real"))
     known["cohort"] = People(cohort[:5])

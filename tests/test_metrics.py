@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from medsr_course.physics import acquisition, grid, interpolation, metrics, noise
 
@@ -86,11 +87,22 @@ def test_head_mask_fills_and_dilates():
     assert metrics.head_mask(image[0]).shape == (60, 60)
 
 
-def test_bootstrap_interval():
-    mean, low, high = metrics.bootstrap_interval([1.0, 2.0, 3.0, 4.0])
-    assert mean == 2.5
-    assert low < 2.5 < high
-    assert metrics.bootstrap_interval([2.0, 2.0]) == (2, 2, 2)
+def test_student_interval():
+    values = [1.0, 2.0, 4.0, 4.5]
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert metrics.student_interval(values) == pytest.approx((np.mean(values), *expected))
+    assert metrics.student_interval([2.0, 2.0]) == (2, 2, 2)
+    assert np.isnan(metrics.student_interval([2.0])[1:]).all()
+    narrow, wide = (metrics.student_interval(values, level=level) for level in (0.5, 0.99))
+    assert wide[1] < narrow[1] < narrow[0] < narrow[2] < wide[2]
+
+
+@pytest.mark.parametrize("subjects", [3, 4, 20])
+def test_the_interval_covers_what_it_says(subjects):
+    """Of 4,000 samples 93 to 97 % of the intervals hold the true mean; the percentile bootstrap of four held 79 %."""
+    samples = np.random.default_rng(subjects).normal(0.3, 1.0, (4000, subjects))
+    held = [low <= 0.3 <= high for _, low, high in map(metrics.student_interval, samples)]
+    assert 0.93 <= np.mean(held) <= 0.97
 
 
 # ---------------------------------------------------------------- noise of the background
@@ -249,7 +261,7 @@ ALONE = {
     "spectrum": metrics.spectrum,
     "edge_spread": metrics.edge_spread,
     "noise_power_spectrum": metrics.noise_power_spectrum,
-    "bootstrap_interval": metrics.bootstrap_interval,
+    "student_interval": metrics.student_interval,
     "background_noise": noise.background_noise,
     "intensity": grid.intensity,
 }

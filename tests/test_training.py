@@ -509,6 +509,31 @@ def toy(monkeypatch, tmp_path, slices):
     monkeypatch.setattr(superresolution.SuperResolution, "development", lambda *_: lambda model: 1.25)
 
 
+def test_a_card_is_measured_on_stored_and_signed_images_of_twenty_people(toy, monkeypatch, tmp_path):
+    import nibabel as nib
+
+    from medsr_course.networks.training import sources, superresolution
+
+    rng = np.random.default_rng(0)
+    volumes = [nib.Nifti1Image(rng.random((24, 24, 30)).astype(np.float32), np.eye(4)) for _ in range(20)]
+    groups = {}
+    for k, volume in enumerate(volumes):
+        contrast = ("T1w", "T2w", "PDw", "FLAIR")[k % 4]
+        groups.setdefault(f"cohort test, {contrast}", {})[f"sub-{k} {contrast}"] = volume
+    groups["real validation: phantom, CT"] = {"phantom CT": volumes[0]}
+    monkeypatch.setattr(sources, "measured_on", lambda: groups)
+    recipe = superresolution.RECIPES["toy-x2"]
+    found = superresolution.TASK.measure(superresolution.TASK.build(recipe), recipe)
+    ends = ("", ", signed", ", one coil, 3 % noise", ", eight coils, 3 % noise", ", interpolated, 6 % noise")
+    assert {f"cohort test{end}" for end in ends} <= set(found)
+    assert {title for title in found if "CT" in title} == {"real validation: phantom, CT, signed"}
+    whole, part = found["cohort test"], found["cohort test, T1w"]
+    assert (whole["subjects"], part["subjects"]) == (20, 5)
+    assert whole["gain, from (dB)"] <= whole["gain (dB)"] <= whole["gain, to (dB)"]
+    assert "gain, from (dB)" not in part  # an interval over five people would be wide, and is not given
+    assert 0 <= whole["slices better than ZIP (%)"] <= 100
+
+
 def test_a_recipe_makes_both_files_and_the_card(toy, tmp_path):
     import hashlib
     import json

@@ -2,8 +2,9 @@
 
     python -m tools.ablation [--steps 1500] [--only ROW …]
 
-Every row changes one thing of the same recipe (ESPCN ×2, without added noise) and is measured on cohort subjects it
-never saw and on the development scans; results/ablation.csv keeps the rows, so that an interrupted run goes on.
+Every row changes one thing of the same recipe (ESPCN ×2, without added noise) and is measured on *signed* input, of
+cohort subjects it never saw and of the development scans; results/ablation.csv keeps the rows, so that an interrupted
+run goes on.
 """
 
 import argparse

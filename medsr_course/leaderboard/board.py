@@ -48,6 +48,7 @@ class Board:
     conditions: ClassVar[tuple[str, ...]] = ("setting",)  # columns that, with the group, say what is in one table
     files: ClassVar[tuple[str, ...]] = (".csv", ".md")  # what is written, by the ends of the names
     counts_reference: ClassVar[bool] = False  # whether the reference, too, has differences: to itself
+    every_rival: ClassVar[bool] = True  # whether differences need all methods of :attr:`over` measured on a scan
 
     def __post_init__(self) -> None:
         if not self.metrics:

@@ -22,22 +22,22 @@ SHOWN_FROM = -4.0  # dB: the left end of the axes
 
 
 def figure(board: Board, rows: list[Row], path: Path) -> None:
-    """Draw the gain over ZIP of every method on MR: means over subjects, 95 % bootstrap intervals, subjects as dots.
+    """Draw the gain over ZIP of every method on MR: means over subjects, intervals of the cohort, subjects as dots.
 
-    Full field without added noise, inside the head with it. What lies below :data:`SHOWN_FROM` is a triangle at the
-    edge. CT, a single phantom, is in the tables alone.
+    A panel for each scale and kind of input; full field without added noise, inside the head with it. What
+    lies below :data:`SHOWN_FROM` is a triangle at the edge. CT, a single phantom, is in the tables alone.
     """
     import matplotlib
 
     full, head = (statistics.differences(board, rows, ("zip",), key).items() for key in ("psnr", "psnr_head"))
-    found = {where: people for where, people in full if where[2] == 0}
-    found |= {where: people for where, people in head if where[2]}  # there, the full field is mostly about air
-    panels = sorted({(scale, noise) for _, scale, noise, _ in found}, key=lambda p: (p[1], p[0]))
+    found = {where: people for where, people in full if "noise" not in where[2]}
+    found |= {where: people for where, people in head if "noise" in where[2]}  # there, the field is mostly about air
+    panels = list(dict.fromkeys((scale, setting) for _, scale, setting, _ in found))
     groups = [kind for kind in GROUPS if any(where[0] == kind for where in found) and kind != CT]
     methods = {}
-    for scale, noise in panels:
-        present = {m for _, s, n, m in found if (s, n) == (scale, noise) and m != "zip"}
-        methods[scale, noise] = [name for name in order() if name in present]
+    for panel in panels:
+        present = {m for _, *place, m in found if tuple(place) == panel and m != "zip"}
+        methods[panel] = [name for name in order() if name in present]
     columns = min(2, len(panels))
     lines = -(-len(panels) // columns)
     tall = [max(len(methods[p]) for p in panels[k : k + columns]) for k in range(0, len(panels), columns)]
@@ -57,14 +57,14 @@ def figure(board: Board, rows: list[Row], path: Path) -> None:
 
 
 def _panel(ax: Any, panel: tuple, names: list[str], groups: list[str], found: statistics.Differences) -> None:
-    scale, noise = panel
+    scale, setting = panel
     for k, kind in enumerate(groups):
         offset = (k - (len(groups) - 1) / 2) * 0.7 / len(groups)
         for y, name in enumerate(names):
-            people = [float(np.mean(own)) for own in found.get((kind, scale, noise, name), {}).values()]
+            people = [float(np.mean(own)) for own in found.get((kind, scale, setting, name), {}).values()]
             if not people:
                 continue
-            mean, low, high = statistics.interval(people) or (0, None, None)
+            mean, low, high = statistics.interval(people, kind) or (0, None, None)
             style = {"color": COLOURS[kind], "clip_on": mean >= SHOWN_FROM}
             if mean < SHOWN_FROM:
                 ax.plot(SHOWN_FROM, y + offset, "<", ms=6, **style)
@@ -77,8 +77,8 @@ def _panel(ax: Any, panel: tuple, names: list[str], groups: list[str], found: st
     for y in range(1, len(names)):
         ax.axhline(y - 0.5, color="0.92", lw=0.8, zorder=0)
     ax.set_yticks(range(len(names)), [title(name) for name in names])
-    where = ", inside the head (dB)" if noise else " (dB)"
+    where = ", inside the head (dB)" if "noise" in setting else " (dB)"
     ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"gain over ZIP in PSNR{where}")
     low, high = ax.get_xlim()
     ax.set_xlim(max(low, SHOWN_FROM), max(high, 0.1))
-    ax.set_title(f"×{scale}" + (f", {noise} % noise" if noise else ", no noise added"))
+    ax.set_title(f"×{scale}, {setting}")

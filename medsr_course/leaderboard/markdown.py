@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from medsr_course.leaderboard.methods import title
-from medsr_course.leaderboard.scans import COHORT, GROUPS, REPORT, VALIDATION
+from medsr_course.leaderboard.scans import COHORT, CT, GROUPS, REPORT, VALIDATION
 from medsr_course.leaderboard.statistics import Interval
 
 if TYPE_CHECKING:
@@ -43,18 +43,22 @@ def tables(board: Board, means: dict[tuple, list[Row]]) -> list[Table]:
     heading, form, _ = next(iter(board.metrics.values()))
     titles = {line["method"]: line["title"] for lines in means.values() for line in lines}
     unit = heading[heading.find("(") :] if "(" in heading else ""
-    against = f"{heading.removesuffix(unit).strip()} over {titles[board.reference]} {unit}".strip()
+    over = {
+        key: f"{heading.removesuffix(unit).strip()} over {titles.get(name, name)} {unit}".strip()
+        for key, (name, _) in board.over.items()
+    }
     metrics = {column: f"{name} {ARROWS[better]}" for column, (name, _, better) in board.metrics.items()}
     costs = {"parameters": ("parameters", ",.0f"), "seconds_per_megavoxel": ("s per Mvoxel", ".3f")}
     made = []
     for (data, *conditions), lines in means.items():
         known = {key: about for key, about in costs.items() if any(line[key] is not None for line in lines)}
-        columns = ["method", *metrics.values(), against, *(name for name, _ in known.values())]
+        against = [name for title in over.values() for name in (title, "least")]
+        columns = ["method", *metrics.values(), *against, *(name for name, _ in known.values())]
         cells = [
             [
                 line["title"],
                 *(number(line[column], about[1]) for column, about in board.metrics.items()),
-                shown(line["difference"], form),
+                *(cell for key in over for cell in (shown(line[key], form), _least(line, key, form))),
                 *(number(line[key], form_) for key, (_, form_) in known.items()),
             ]
             for line in lines
@@ -65,11 +69,15 @@ def tables(board: Board, means: dict[tuple, list[Row]]) -> list[Table]:
     return made
 
 
+def _least(line: Row, key: str, form: str) -> str:
+    return number(line[f"least_{key}"] if line[key] else None, f"+{form}")
+
+
 def page(board: Board, means: dict[tuple, list[Row]], note: str) -> str:
     """Returns a board as a Markdown page."""
     lines = [f"# {board.title}", "", board.intro.strip(), "", note, ""]
-    lines += ["↑: more is better, ↓: less is better. Means over subjects; in brackets the 95 % bootstrap interval over"]
-    lines += ["subjects of the paired difference, where there are three or more."]
+    lines += ["↑: more is better, ↓: less is better. Means over subjects; in brackets the 95 % interval (Student's t)"]
+    lines += ["of the paired difference over the cohort's subjects. Real scans are few, of many kinds: no interval."]
     for heading, columns, cells in tables(board, means):
         lines += ["", f"## {heading}", "", *table(columns, cells)]
     return "\n".join(lines) + "\n"
@@ -78,77 +86,73 @@ def page(board: Board, means: dict[tuple, list[Row]], note: str) -> str:
 # ---------------------------------------------------------------- super-resolution
 
 
+CELL = (  # what stands in a cell of the tables of gains
+    "In a cell: the mean over subjects [95 % interval of the cohort, Student's t]; the least gain of a scan; the share "
+    "of slices better than ZIP. ZIP shows its PSNR."
+)
+
+
 def gain_page(board: Board, rows: list[Row], means: list[Row], tested: list[Row], note: str) -> str:
-    """Returns the page of super-resolution: means and intervals, real scans one by one, noise, paired tests."""
-    lines = [f"# {board.title}", "", note, "", board.intro]
+    """Returns the page of super-resolution: by scale and kind of input means, real scans one by one; paired tests."""
+    lines = [f"# {board.title}", "", note, "", board.intro, "", CELL]
     networks = {row["method"] for row in rows if row["parameters"]}
-    for scale in sorted({row["scale"] for row in rows}):
-        clean = [m for m in means if m["scale"] == scale and m["noise"] == 0]
-        lines += ["", f"## ×{scale}: gain over ZIP in PSNR (dB)", "", *_overview(clean, "gain"), ""]
-        lines += [f"**Inside the head, ×{scale}**", "", *_overview(clean, "gain_head"), ""]
-        kinds = [kind for kind in (REPORT, VALIDATION, COHORT) if any(m["group"] == kind for m in clean)]
-        for kind in kinds[:1]:
-            lines += [f"**Other measures, ×{scale}: {kind}**", ""]
-            lines += _details(board, [m for m in clean if m["group"] == kind])
-        real = [r for r in rows if r["scale"] == scale and r["noise"] == 0 and r["data"] != "cohort"]
-        if any(row["method"] in networks for row in real):
-            lines += ["", f"## ×{scale}: real scans, one by one", "", *_scans(board, real, networks)]
-    noisy = [m for m in means if m["noise"]]
-    areas = {"_head": "inside the head", "": "full field"}
-    if noisy:
-        lines += ["", "## ×2 with noise", ""]
+    for scale, setting in dict.fromkeys((m["scale"], m["setting"]) for m in means):
+        part = [m for m in means if (m["scale"], m["setting"]) == (scale, setting)]
+        areas = {"": "full field", "_head": "inside the head"}
+        lines += ["", f"## ×{scale}, {setting}"]
         for end, where in areas.items():
-            lines += [f"**Gain over ZIP in PSNR (dB), {where}**", "", *_overview(noisy, f"gain{end}"), ""]
-        for key, rivals in (("over_best", "the plain filters"), ("over_strict", "all filters, the Rician one too")):
-            learned = [m for m in noisy if m["method"] in networks and m[key]]
-            for end, where in areas.items() if learned else ():
-                lines += [f"**Networks over the best of ZIP and {rivals}, {where}**", ""]
-                lines += [*_overview(learned, f"{key}{end}", least=f"least_{key}{end}"), ""]
+            lines += ["", f"**Gain over ZIP in PSNR (dB), {where}**", "", *_overview(part, f"gain{end}")]
+        if "noise" in setting:  # there, the full field is mostly about air, and ZIP alone a weak opponent
+            learned = [m for m in part if m["method"] in networks and m["over_best"]]
+            for end, where in reversed(areas.items()) if learned else ():
+                lines += ["", f"**Networks over the best of ZIP and the filters (dB), {where}**", ""]
+                lines += _overview(learned, f"over_best{end}")
+            continue
+        kinds = [kind for kind in (REPORT, VALIDATION, COHORT, CT) if any(m["group"] == kind for m in part)]
+        lines += ["", f"**Other measures: {kinds[0]}**", ""]
+        lines += _details(board, [m for m in part if m["group"] == kinds[0]])
+        real = [r for r in rows if (r["scale"], r["setting"]) == (scale, setting) and r["data"] != "cohort"]
+        if any(row["method"] in networks for row in real):
+            lines += ["", "**Real scans, one by one**", "", *_scans(board, real, networks)]
     if tested:
         lines += ["", "## Paired tests", "", *_tests(tested)]
     return "\n".join(lines) + "\n"
 
 
 def gain_tables(means: list[Row]) -> list[Table]:
-    """Returns the gain over ZIP as tables of text, one per scale and one with noise."""
+    """Returns the gain over ZIP as tables of text, one per scale and kind of input."""
     made = []
-    for where in dict.fromkeys("×2 with noise" if m["noise"] else f"×{m['scale']}" for m in means):
-        noisy = where.endswith("noise")
-        part = [m for m in means if bool(m["noise"]) == noisy and (noisy or f"×{m['scale']}" == where)]
-        groups, lines = overview(part, "gain")
-        cells = [[m["title"] + (f", {m['noise']} %" if noisy else ""), *values] for m, values in lines]
-        made.append((f"{where}: gain over ZIP in dB [95 % interval over subjects]", ["method", *groups], cells))
+    for scale, setting in dict.fromkeys((m["scale"], m["setting"]) for m in means):
+        part = [m for m in means if (m["scale"], m["setting"]) == (scale, setting)]
+        groups, cells = overview(part, "gain_head" if "noise" in setting else "gain")
+        where = ", inside the head" if "noise" in setting else ""
+        made.append((f"×{scale}, {setting}: gain over ZIP in dB{where}. {CELL}", ["method", *groups], cells))
     return made
 
 
-def overview(means: list[Row], key: str) -> tuple[list[str], list[tuple[Row, list[str]]]]:
-    """Returns the groups, and of every noise level and method one of its ``means`` with a column's values by group.
-
-    ZIP, from which gains are counted, shows its PSNR.
-    """
+def overview(means: list[Row], key: str) -> tuple[list[str], list[list[str]]]:
+    """Returns the groups, and a line for every method: its title, and a column of its ``means`` by group."""
     groups = [kind for kind in GROUPS if any(m["group"] == kind for m in means)]
-    found: dict[tuple, dict[str, Row]] = {}
+    found: dict[str, dict[str, Row]] = {}
     for m in means:
-        found.setdefault((m["noise"], m["method"]), {})[m["group"]] = m
-    return groups, [(next(iter(own.values())), [_cell(own.get(k), key) for k in groups]) for own in found.values()]
+        found.setdefault(m["method"], {})[m["group"]] = m
+    return groups, [
+        [next(iter(own.values()))["title"], *(_cell(own.get(k), key) for k in groups)] for own in found.values()
+    ]
 
 
 def _cell(m: Row | None, key: str) -> str:
-    if m and m["method"] == "zip" and key.startswith("gain"):
+    if m is None or m[key] is None:
+        return "–"
+    if m["method"] == "zip" and key.startswith("gain"):
         return f"({m['psnr_head' if key.endswith('head') else 'psnr']:.2f} dB)"
-    return shown(m[key] if m else None)
+    share = "" if key.endswith("head") or m["better"] is None else f"; {m['better']:.0f} %"
+    return f"{shown(m[key])}; {m[f'least_{key}']:+.2f}{share}"
 
 
-def _overview(means: list[Row], key: str, least: str = "") -> list[str]:
-    groups, lines = overview(means, key)
-    noisy = any(m["noise"] for m in means)
-    columns = ["method", *(["noise"] if noisy else []), *groups, *(["least of all scans"] if least else [])]
-    cells = []
-    for m, values in lines:
-        alike = [n[least] for n in means if least and (n["noise"], n["method"]) == (m["noise"], m["method"])]
-        end = [f"{min(alike):+.2f}"] if least else []
-        cells.append([m["title"], *([f"{m['noise']} %"] if noisy else []), *values, *end])
-    return table(columns, cells)
+def _overview(means: list[Row], key: str) -> list[str]:
+    groups, cells = overview(means, key)
+    return table(["method", *groups], cells)
 
 
 def _scans(board: Board, rows: list[Row], networks: set[str]) -> list[str]:
@@ -177,10 +181,10 @@ def _details(board: Board, means: list[Row]) -> list[str]:
 
 
 def _tests(tested: list[Row]) -> list[str]:
-    columns = ["network", "scale", "noise", "against", "subjects", "mean gain (dB)", "p", "p, Holm", "smallest p"]
+    columns = ["network", "scale", "input", "against", "subjects", "mean gain (dB)", "p", "p, Holm", "smallest p"]
     cells = [
         [
-            *(title(t["method"]), f"×{t['scale']}", f"{t['noise']} %", t["reference"], t["subjects"]),
+            *(title(t["method"]), f"×{t['scale']}", t["setting"], t["reference"], t["subjects"]),
             *(f"{t['mean_gain']:+.2f}", f"{t['p']:.3g}", f"{t['p_holm']:.3g}", f"{t['smallest_p']:.3g}"),
         ]
         for t in tested

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medsr_course.networks import pretrained
-from medsr_course.physics.noise import from_squares
+from medsr_course.physics.noise import without_floor
 from medsr_course.runtime import CourseError
 from medsr_course.tasks import denoising, superresolution
 from medsr_course.tasks.superresolution import Method
@@ -56,45 +56,43 @@ def identity(name: str) -> str:
 
 @dataclass(frozen=True)
 class Filter:
-    """A classical filter after zero-filling, for noisy scans.
+    """A classical filter after zero-filling, for noisy scans; it is told σ and the number of coils.
 
-    ``apply(stack, sigma, strength)`` has the true standard deviation of the noise in each slice; all ``strengths`` are
-    tried. ``rician``: afterwards the noise's share of the squared magnitude, 2σ², is taken off (Gudbjartsson & Patz
-    1995): smoothing alone leaves air as bright as the mean of its noise.
+    Each score is that of the one of its ``strengths`` which is best for that very scan, judged by its truth: more than
+    any method in use can know. ``unbiased``: the magnitude's bias is taken off afterwards, see
+    :func:`noise.without_floor`; smoothing alone leaves air as bright as the mean of its noise.
     """
 
     title: str
     apply: Callable[[npt.NDArray, npt.NDArray, float], npt.NDArray]
     strengths: tuple[float, ...]
-    rician: bool = False
+    unbiased: bool = False
 
-    def finish(self, smooth: npt.NDArray, sigma: npt.NDArray) -> npt.NDArray:
-        """Returns what :attr:`apply` gave, with the Rician mean taken off where this filter does so."""
-        return from_squares(smooth**2, np.reshape(sigma, (-1, 1, 1))) if self.rician else smooth
+    def finish(self, smooth: npt.NDArray, pair: superresolution.Pair) -> npt.NDArray:
+        """Returns what :attr:`apply` gave, with the bias taken off where this filter does so."""
+        return without_floor(smooth, pair.sigma, pair.coils).astype(np.float32) if self.unbiased else smooth
 
 
-_gaussian = partial(denoising.gaussian, edge="reflect")
-_nlm = partial(denoising.non_local_means, reach=4)
-FILTERS = {
-    "zip-gaussian": Filter("ZIP + Gaussian", _gaussian, (0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5)),
-    "zip-nlm": Filter("ZIP + NLM", _nlm, (0.5, 0.7, 0.9, 1.1, 1.3)),
-    "zip-nlm-rician": Filter("ZIP + NLM, Rician", _nlm, (0.5, 0.7, 0.9, 1.1, 1.3), rician=True),
+_gaussian = partial(denoising.gaussian, edge="reflect"), (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0)
+_nlm = partial(denoising.non_local_means, reach=4), (0.5, 0.8, 1.1, 1.5, 2.0)
+FILTERS = {  # strength 0 of the Gaussian filter is ZIP itself
+    "zip-gaussian": Filter("ZIP + Gaussian", *_gaussian),
+    "zip-gaussian-unbiased": Filter("ZIP + Gaussian, bias off", *_gaussian, unbiased=True),
+    "zip-nlm": Filter("ZIP + NLM", *_nlm),
+    "zip-nlm-unbiased": Filter("ZIP + NLM, bias off", *_nlm, unbiased=True),
 }
-BEST = "-best"  # suffix: each number at the strength that is best for this very scan, judged by its truth
 
 
 def title(name: str) -> str:
     """Returns a method's or filter's name as tables and figures show it."""
-    plain = name.removesuffix(BEST)
-    if plain in FILTERS:
-        return FILTERS[plain].title + (" (best)" if name.endswith(BEST) else "")
+    if name in FILTERS:
+        return FILTERS[name].title
     return get(name).title if name in names() else name
 
 
 def order() -> list[str]:
     """Returns the names of everything that has rows, in the order of tables."""
-    filters = [name + end for name in FILTERS for end in ("", BEST)]
-    return [*names(learned=False), *filters, *names(learned=True)]
+    return [*names(learned=False), *FILTERS, *names(learned=True)]
 
 
 def select(wanted: Sequence[str], scales: Sequence[int]) -> list[str]:

@@ -14,7 +14,7 @@ SCALES = (2, 4)  # of super-resolution
 DATA = ("cohort", "real", "all")
 REAL = ("ds002748", "real-scans")
 CONTRASTS = (*datasets.CONTRASTS, "CT")
-COHORT, VALIDATION, REPORT, CT = "cohort, test", "real MR, validation", "real MR, test", "real CT, test"
+COHORT, VALIDATION, REPORT, CT = "cohort, test", "real MR, validation", "real MR, test", "real CT, development"
 GROUPS = (COHORT, VALIDATION, REPORT, CT)
 
 
@@ -29,7 +29,7 @@ class Request:
     scales, names : sequences of int and str
         Of super-resolution: scales, and methods, all of them if there is no name.
     seed, subjects : int
-        Of the cohort.
+        Of the cohort; of so many every sixth is a test subject, and only those that are needed are made.
     fresh : bool
         Measure again what the cache holds, say for times on a machine that now does nothing else.
     announce : callable
@@ -40,7 +40,7 @@ class Request:
     scales: tuple[int, ...] = SCALES
     names: Sequence[str] = ()
     seed: int = 0
-    subjects: int = 24
+    subjects: int = 120
     fresh: bool = False
     announce: Callable[[str], None] = lambda line: None
 
@@ -85,22 +85,27 @@ def group(data: str, split: str, contrast: str) -> str:
     return VALIDATION if split == "validation" else REPORT
 
 
-def find(request: Request, tuning: int = 2, real: Iterable[str] = REAL) -> tuple[list[Scan], list[Scan]]:
+def find(
+    request: Request, tuning: int = 2, real: Iterable[str] = REAL, contrasts: Sequence[str] = datasets.CONTRASTS
+) -> tuple[list[Scan], list[Scan]]:
     """Returns the scans that are measured, and those that strengths are chosen on.
 
-    Of the cohort: test subjects, and the first ``tuning`` validation subjects. Of real people, from the data sets named
-    in ``real``: the validation subjects of ds002748 and all the single scans; validation scans are in both lists. A
-    :class:`CourseError` if there is nothing to measure.
+    Of the cohort: test subjects, each in one of the ``contrasts``, in turn, and the first ``tuning`` validation
+    subjects in all of them. Of real people, from the data sets named in ``real``: the validation subjects of ds002748
+    and all the single scans; validation scans are in both lists. A :class:`CourseError` if there is nothing to measure.
     """
     if request.data not in DATA:
         raise CourseError(f"--data {request.data!r} is unknown: choose one of {', '.join(DATA)}")
     measured, chosen_on = [], []
     if request.data != "real":
-        cohort = datasets.load("cohort", n_subjects=request.subjects, seed=request.seed)
-        if not cohort.select("test"):
+        test = datasets.load("cohort", n_subjects=request.subjects, seed=request.seed, split="test")
+        if not test:
             raise CourseError(f"a cohort of {request.subjects} has no test subject: give --subjects 6 or more")
-        measured += _of("cohort", cohort.select("test"))
-        chosen_on += _of("cohort", cohort.select("validation")[:tuning])
+        for k, subject in enumerate(test):  # the unit is the person: another contrast of one person is no other person
+            measured += _of("cohort", [subject], [contrasts[k % len(contrasts)]])
+        if tuning:
+            few = datasets.load("cohort", n_subjects=6 * tuning, seed=request.seed, split="validation")
+            chosen_on += _of("cohort", few, contrasts)
     if request.data != "cohort":
         found = [scan for name in real for scan in _real(name)]
         if not found and request.data == "real":
@@ -112,12 +117,12 @@ def find(request: Request, tuning: int = 2, real: Iterable[str] = REAL) -> tuple
     return measured, chosen_on
 
 
-def _of(name: str, subjects: Iterable[datasets.Subject]) -> list[Scan]:
+def _of(name: str, subjects: Iterable[datasets.Subject], contrasts: Sequence[str] = CONTRASTS) -> list[Scan]:
     def scan(subject: datasets.Subject, contrast: str) -> Scan:
         about = name, subject.split, subject.id, contrast
         return Scan(*about, lambda: subject.contrasts[contrast], lambda: subject.labels)
 
-    return [scan(subject, contrast) for subject in subjects for contrast in subject.contrasts if contrast in CONTRASTS]
+    return [scan(subject, contrast) for subject in subjects for contrast in subject.contrasts if contrast in contrasts]
 
 
 def _real(name: str) -> list[Scan]:

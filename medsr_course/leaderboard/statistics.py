@@ -22,7 +22,8 @@ UNSEEN = "cohort and real MR, test"  # for the paired tests: all people on whom 
 def differences(board: Board, rows: Iterable[Row], reference: Collection[str], metric: str) -> Differences:
     """Returns the difference of every method to a reference, scan by scan, where both were measured.
 
-    Of several methods in ``reference`` the best on this scan counts, if all were measured there.
+    Of several methods in ``reference`` the best on this scan counts, if all were measured there, or the board says that
+    some will do.
     """
     rows = [row for row in rows if row[metric] is not None]
     base: dict[tuple, list[float]] = {}
@@ -32,7 +33,7 @@ def differences(board: Board, rows: Iterable[Row], reference: Collection[str], m
     found: Differences = {}
     for row in rows:
         rivals = base.get(board.place(row), ())
-        if len(rivals) == len(reference):
+        if len(rivals) == len(reference) or (rivals and not board.every_rival):
             people = found.setdefault((*board.where(row), row["method"]), {})
             people.setdefault(row["subject"], []).append(row[metric] - max(rivals))
     return found
@@ -71,7 +72,7 @@ def means(board: Board, rows: Iterable[Row]) -> dict[tuple, list[Row]]:
             for key, (table, reference) in over.items():
                 counted = board.counts_reference or reference != (name,)
                 gains = list(table.get((*where, name), {}).values()) if counted else []
-                line[key] = interval([_mean(one) for one in gains])
+                line[key] = interval([_mean(one) for one in gains], where[0])
                 line[f"least_{key}"] = min(itertools.chain(*gains), default=None)
             result.setdefault(where, []).append(line)
     return result
@@ -83,11 +84,14 @@ def _mean(values: Iterable[float | None]) -> Any:
     return float(np.mean(kept)) if kept else None
 
 
-def interval(values: Sequence[float]) -> Interval | None:
-    """Returns ``(mean, low, high)`` over subjects: the 95 % bootstrap interval, None for fewer than three subjects."""
-    if len(values) < 3:
+def interval(values: Sequence[float], group: str) -> Interval | None:
+    """Returns ``(mean, low, high)`` over subjects: 95 %, Student's t, None where there is none to give.
+
+    Only the cohort's subjects, three or more, have one: real scans are few, and each is of another kind.
+    """
+    if group != COHORT or len(values) < 3:
         return (float(np.mean(values)), None, None) if len(values) else None
-    return metrics.bootstrap_interval(values)
+    return metrics.student_interval(values)
 
 
 def sign_flip(differences: Sequence[float]) -> float:
@@ -144,6 +148,10 @@ def tests(board: Board, rows: Iterable[Row], networks: Collection[str]) -> list[
                 line |= {"reference": name, "subjects": len(values), "mean_gain": _mean(values), "p": raw}
                 result.append(line | {"p_holm": corrected, "smallest_p": 2 / 2 ** len(values)})
     place = (*GROUPS, UNSEEN).index
-    order = (*board.conditions, "reference")
-    enough = [line for line in result if line["subjects"] >= 3]
-    return sorted(enough, key=lambda r: (*(r[key] for key in order), place(r["group"]), r["method"]))
+    seen = list(dict.fromkeys(tuple(line[key] for key in board.conditions) for line in result))
+
+    def order(line: Row) -> tuple:
+        where = seen.index(tuple(line[key] for key in board.conditions))
+        return where, line["reference"], place(line["group"]), line["method"]
+
+    return sorted((line for line in result if line["subjects"] >= 3), key=order)

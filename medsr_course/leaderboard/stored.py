@@ -7,8 +7,8 @@ from medsr_course.runtime import CourseError
 Gains = dict[tuple[str, str], dict[str, float]]
 
 
-def gains(method: str, scale: int, split: str = "", data: str = "") -> tuple[Gains, str]:
-    """Returns how far a method was ahead of ZIP on each real scan without noise, and where and when that was measured.
+def gains(method: str, scale: int, split: str = "", data: str = "", setting: str = "stored") -> tuple[Gains, str]:
+    """Returns how far a method was ahead of ZIP on each real scan, and where and when that was measured.
 
     Parameters
     ----------
@@ -17,6 +17,8 @@ def gains(method: str, scale: int, split: str = "", data: str = "") -> tuple[Gai
     scale : int
     split, data : str, optional
         "validation" or "test"; "ds002748" or "real-scans". By default all real scans.
+    setting : str
+        Kind of input, see :func:`pairs.setting`.
 
     Returns
     -------
@@ -30,7 +32,7 @@ def gains(method: str, scale: int, split: str = "", data: str = "") -> tuple[Gai
     CourseError
         Without ``results/``, as where only the wheel is installed.
 
-    >>> found, note = gains("espcn-x4", 4, data="ds002748")
+    >>> found, note = gains("espcn-x4", 4, data="ds002748", setting="signed")
     >>> sorted(contrast for _, contrast in found)
     ['T1w', 'T1w']
     """
@@ -41,7 +43,7 @@ def gains(method: str, scale: int, split: str = "", data: str = "") -> tuple[Gai
     found: Gains = {}
     zips: Gains = {}
     for row in rows:
-        wanted = row["scale"] == scale and row["noise"] == 0 and row["data"] != "cohort"
+        wanted = row["scale"] == scale and row["setting"] == setting and row["data"] != "cohort"
         wanted = wanted and split in ("", row["split"]) and data in ("", row["data"])
         if wanted and row["method"] in ("zip", method):
             into = zips if row["method"] == "zip" else found

@@ -9,7 +9,7 @@ from medsr_course import runtime
 from medsr_course.leaderboard.board import COSTS, Board, Row
 
 _DECIBELS = ("psnr", "gain", "over", "least", "mean_gain")  # what their columns begin with
-_WHOLE = ("scale", "noise", "parameters")  # columns of whole numbers
+_WHOLE = ("scale", "parameters")  # columns of whole numbers
 
 
 def write(path: Path, rows: Iterable[Row], columns: Sequence[str], note: str) -> None:

@@ -1,15 +1,15 @@
 """How good is an image? Fidelity against a known truth, by the course's measurement protocol.
 
 All functions take ``(n, h, w)`` stacks (a single ``(h, w)`` image counts as one slice), target first,
-in any intensity unit. Subjects, not slices, are the unit of every mean: see :func:`bootstrap_interval`.
+in any intensity unit. Subjects, not slices, are the unit of every mean: see :func:`student_interval`.
 What cannot be measured (NaN, an empty mask, a range that is not above 0) is refused with a ``ValueError``.
 """
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, special
 
 from medsr_course.physics import checks
-from medsr_course.types import Array, ArrayLike, Mask, Rng, Stack
+from medsr_course.types import Array, ArrayLike, Mask, Stack
 
 
 def psnr(target: Stack, image: Stack, *, data_range: float | None = None, mask: Mask | None = None) -> float:
@@ -111,23 +111,23 @@ def head_mask(target: Stack, pixel_size: float = 1.0) -> Mask:
     return mask.reshape(target.shape)
 
 
-def bootstrap_interval(
-    values: ArrayLike, *, level: float = 0.95, resamples: int = 10_000, rng: Rng | None = None
-) -> tuple[float, float, float]:
-    """Mean over subjects and its percentile-bootstrap interval: mean, low, high.
+def student_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[float, float, float]:
+    r"""Mean over subjects and its interval by Student's t: mean, low, high; two NaN for a single subject.
 
-    For a paired comparison pass the differences, one per subject.
+    :math:`\bar x \pm t_{n-1}\, s / \sqrt n` (Student 1908). For a paired comparison pass the differences, one per
+    subject. (A percentile bootstrap of four subjects covers 79 % where it says 95 %; this covers 95 %.)
 
-    >>> bootstrap_interval([2.0, 2.0, 2.0])
-    (2.0, 2.0, 2.0)
+    >>> [round(end, 3) for end in student_interval([1.0, 2.0, 3.0, 4.0])]
+    [2.5, 0.446, 4.554]
     """
     values = checks.finite(values, "the list of values")
     if values.ndim != 1 or not 0 < level < 1:
         raise ValueError(f"expected one value per subject, and a level between 0 and 1; got {values.shape}, {level!r}")
-    rng = rng or np.random.default_rng(0)
-    picks = rng.integers(0, values.size, (resamples, values.size))
-    low, high = np.quantile(values[picks].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return float(values.mean()), float(low), float(high)
+    mean = float(values.mean())
+    if values.size < 2:
+        return mean, float("nan"), float("nan")
+    half = float(special.stdtrit(values.size - 1, (1 + level) / 2) * values.std(ddof=1) / np.sqrt(values.size))
+    return mean, mean - half, mean + half
 
 
 def _pair(target: ArrayLike, image: ArrayLike, *names: str) -> tuple[Array, Array]:

@@ -29,6 +29,11 @@ from medsr_course.types import Array, ArrayLike, Image, Stack
 KINDS = ("gaussian", "rician")  # that the shipped networks and their board know
 MORE_KINDS = ("chi", "interpolated")
 LEVELS = (3, 6, 9)  # %
+CONDITIONS = (  # (kind, noise in %) of magnitudes, on which denoisers are measured
+    *(("rician", 1), ("rician", 3), ("rician", 6)),
+    *(("chi", 3), ("interpolated", 3), ("interpolated", 6)),
+)
+HARM = -0.05  # dB: the most that may be lost where the target holds half as much noise of its own, or more
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +88,48 @@ def pair(image: Image | Stack, percent: float, kind: str = "rician", *, key: int
     noisy = noisy.real if kind == "gaussian" else np.abs(noisy)
     sigma = noise_sigma(target, percent).astype(np.float32)
     return Pair(target, noisy.astype(np.float32), sigma, kind, pixel_size=size)
+
+
+@dataclass(frozen=True, eq=False)
+class Repeated(pairs.Pair):
+    """Two measurements of one scan, complex ``(n, h, w)``: ``given`` to methods, and ``again``, which no method sees.
+
+    ``target``, the magnitude of their mean, tells where the head is and what range PSNR has; it is not the truth.
+    ``sigma`` ``(n, 1, 1)`` is that of the noise in each channel.
+    """
+
+    again: Array
+    sigma: Array
+
+    @property
+    def channels(self) -> Stack:
+        """Real and imaginary channels of what is given, float32 ``(2 n, h, w)``."""
+        return np.concatenate([self.given.real, self.given.imag]).astype(np.float32)
+
+    def filtered(self, name: str, strength: float) -> Array:
+        """Both channels after a filter of :data:`FILTERS`, as a complex stack."""
+        real, imaginary = np.split(FILTERS[name].apply(self.channels, np.tile(self.sigma, (2, 1, 1)), strength), 2)
+        return real + 1j * imaginary
+
+    def scores(self, result: Array) -> dict[str, float]:
+        r"""Returns ``psnr`` and ``psnr_head`` (dB) from the error left, :math:`E|d(x_1)-x_2|^2 - E|x_1-x_2|^2/2`.
+
+        The noise of x₂ is independent of d(x₁), so that it can be taken off (Lehtinen et al. 2018). At most 60 dB:
+        less than nothing is left where a method has seen x₂.
+        """
+        found, scale = {}, float(self.target.max()) ** 2
+        for name, area in (("psnr", np.ones(self.head.shape, bool)), ("psnr_head", self.head)):
+            left, noise = (np.mean(np.abs(one - self.again)[area] ** 2) for one in (result, self.given))
+            found[name] = float(10 * np.log10(scale / max(left - noise / 2, 1e-6 * scale)))
+        return found
+
+
+def repeated(images: Array, *, pixel_size: float = 1.6) -> Repeated:
+    """A pair of two repetitions ``(2, n, h, w)``, complex; pixel size in mm."""
+    first, again = images
+    sigma = np.sqrt(np.mean(np.abs(first - again) ** 2, axis=(1, 2), keepdims=True) / 4)
+    target = np.abs(first + again).astype(np.float32) / 2
+    return Repeated(target, first, again, sigma, pixel_size=pixel_size)
 
 
 def _pair_of_coils(target: Stack, percent: float, kind: str, key: int | str, size: float) -> Pair:

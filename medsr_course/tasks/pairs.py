@@ -6,6 +6,25 @@ from functools import cached_property
 from medsr_course.physics import metrics
 from medsr_course.types import Array, Mask, Stack
 
+TITLES = {  # kind of input → its name in tables, cards and figures
+    "signed": "signed",
+    "gaussian": "real channel",
+    "rician": "one coil",
+    "chi": "eight coils",
+    "interpolated": "interpolated",
+}
+
+
+def setting(kind: str, noise: float) -> str:
+    """Returns the name of a kind of input with so many % of noise, wherever results are told apart by it.
+
+    >>> setting("rician", 0), setting("signed", 0), setting("chi", 3)
+    ('stored', 'signed', 'eight coils, 3 % noise')
+    """
+    if noise == 0:
+        return "stored" if kind == "rician" else TITLES[kind]
+    return f"{TITLES[kind]}, {noise:g} % noise"
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:

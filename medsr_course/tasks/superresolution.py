@@ -8,19 +8,23 @@ again; every score is of the whole stack of one scan. The classical methods are 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from medsr_course import runtime
 from medsr_course.physics import coils, grid, interpolation, metrics
 from medsr_course.physics.acquisition import kspace_crop
-from medsr_course.physics.noise import add_complex_noise
+from medsr_course.physics.noise import add_complex_noise, noise_sigma
 from medsr_course.scans import volumes
 from medsr_course.tasks import pairs
-from medsr_course.types import Image, Mask, Stack
+from medsr_course.types import Array, Image, Mask, Stack
 
 KINDS = ("signed", *coils.KINDS)  # of the coarse image: a signed crop, or what a file holds, see physics.coils
+CONDITIONS = {  # scale → (kind, noise in %) of what is measured, the headline first; CT is "signed" alone
+    2: (("rician", 0), ("signed", 0), ("rician", 3), ("chi", 3), ("interpolated", 6)),
+    4: (("rician", 0), ("signed", 0)),
+}
 CT_RANGE = 400.0  # HU: the data range of PSNR and SSIM for CT
 
 
@@ -28,10 +32,13 @@ CT_RANGE = 400.0  # HU: the data range of PSNR and SSIM for CT
 class Pair(pairs.Pair):
     """A fine stack and what a coarse scan holds of it, ``given`` (n, h / scale, w / scale).
 
-    ``contrast`` "CT" is judged over a range of 400 HU, everything else over the target's maximum.
+    ``contrast`` "CT" is judged over a range of 400 HU, everything else over the target's maximum. ``sigma`` is the
+    standard deviation of the noise that was added to each slice, in each channel of each of ``coils`` coils.
     """
 
     contrast: str = ""
+    sigma: Array | float = field(default=0.0, kw_only=True)
+    coils: int = field(default=1, kw_only=True)
 
     def scores(self, result: Stack) -> dict[str, float]:
         """Returns all numbers of the protocol, see :func:`scores`."""
@@ -40,6 +47,11 @@ class Pair(pairs.Pair):
     def psnrs(self, result: Stack) -> dict[str, float]:
         """Returns ``psnr`` and ``psnr_head`` alone, which are quick to compute."""
         return psnrs(self.target, result, contrast=self.contrast, head=self.head)
+
+    def better(self, result: Stack, base: Stack) -> float:
+        """Returns the share of slices, 0 to 1, in which ``result`` has a smaller squared error than ``base``."""
+        errors = [np.mean((image - self.target.astype(float)) ** 2, axis=(1, 2)) for image in (result, base)]
+        return float(np.mean(errors[0] < errors[1]))
 
 
 def pair(
@@ -68,11 +80,14 @@ def pair(
     target = grid.trim(volumes.axial_slices(image), scale)
     if kind != "signed":
         given = coils.stored(target, scale, key, noise=noise, kind=kind).astype(np.float32)
-        return Pair(target, given, contrast, pixel_size=volumes.pixel_size(image))
+        sigma = noise_sigma(kspace_crop(coils.object_of(target, key), scale), noise) if noise else 0.0
+        heard = coils.COILS if kind == "chi" else 1
+        return Pair(target, given, contrast, pixel_size=volumes.pixel_size(image), sigma=sigma, coils=heard)
     coarse = kspace_crop(target, scale)
+    sigma = noise_sigma(coarse, noise)
     if noise:
         coarse = np.abs(add_complex_noise(coarse, noise, runtime.rng("evaluation", key, round(noise * 1000))))
-    return Pair(target, coarse.astype(np.float32), contrast, pixel_size=volumes.pixel_size(image))
+    return Pair(target, coarse.astype(np.float32), contrast, pixel_size=volumes.pixel_size(image), sigma=sigma)
 
 
 def scores(

@@ -1,65 +1,149 @@
-"""The board of denoising: shipped networks and classical filters at their best, on test subjects and real scans."""
+"""The board of denoising: shipped networks and tuned classical filters, on added noise and on real repetitions."""
 
+from collections.abc import Callable
 from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
 
 from medsr_course import runtime
-from medsr_course.leaderboard import scans
+from medsr_course.leaderboard import cache, scans
 from medsr_course.leaderboard.board import Board, Entry, Row
-from medsr_course.leaderboard.scans import COHORT, REPORT, Request
+from medsr_course.leaderboard.scans import COHORT, REPORT, Request, Scan
 from medsr_course.networks import pretrained
-from medsr_course.scans import volumes
+from medsr_course.physics import grid, noise
+from medsr_course.scans import datasets, volumes
 from medsr_course.tasks import denoising
-from medsr_course.types import Stack
+from medsr_course.tasks.pairs import setting
+from medsr_course.types import Array, Stack
 
-TUNING_SLICES = 2  # of each validation scan, on which the strengths are chosen
 SLICES = 5  # of each scan that is measured
+MODULES = ("physics/coils", "physics/grid", "physics/metrics", "physics/noise", "scans/volumes", "tasks/denoising")
+HALF = "the target's own noise is at least half of that"  # then gains over filters do not count
+RIVALS = {f"{name}{end}": (name, bool(end)) for name in denoising.FILTERS for end in ("", "-unbiased")}
+Sweep = dict[Scan, dict[float, float]]
+
+
+class Denoising(Board):
+    """A board whose differences are to the noisy image and, on each scan, to the best of the filters."""
+
+    over = {"gain": ("noisy", ("noisy",)), "difference": ("the best filter", tuple(RIVALS))}
+    every_rival = False  # complex images have no bias to take off
 
 
 def measure(request: Request) -> list[Row]:
-    """Rows of every method at 3, 6 and 9 % of Rician and of Gaussian noise, on MR scans: the noise is that of MRI."""
-    measured, validation = scans.find(request, tuning=1, real=("real-scans",))
+    """Rows of every method under :data:`denoising.CONDITIONS` on MR scans, and on repetitions of a low-field scan."""
+    measured, tuning = scans.find(request, tuning=1)
     measured = [scan for scan in measured if scan.group in (COHORT, REPORT)]
-    tuning = [volumes.axial_slices(scan.read(), n=TUNING_SLICES) for scan in validation]
+    swept: dict[tuple, Sweep] = {}
+    for scan in runtime.progress(tuning, "strengths of filters", unit="scan"):
+        for key, curve in _sweep(scan, request.fresh).items():
+            swept.setdefault(key, {})[scan] = curve
     rows = []
-    for kind in denoising.KINDS:
-        for level in denoising.LEVELS:
-            entries = _entries(kind, level, tuning)
-            setting = f"{'magnitudes' if kind == 'rician' else 'real channel'}, {level} % noise"
-            for scan in runtime.progress(measured, f"{kind}, {level} %", unit="scan"):
-                pair = denoising.pair(scan.read(), level, kind, key=scan.key, slices=SLICES)
-                rows += [entry.row(scan, setting, pair, pair.scores, pair.given.size) for entry in entries]
-    return rows
+    for scan in runtime.progress(measured, "denoising", unit="scan"):
+        image = scan.read()
+        for kind, level in denoising.CONDITIONS:
+            pair = denoising.pair(image, level, kind, key=scan.key, slices=SLICES)
+            own = _own_noise(pair.target)
+            where = setting(kind, level) + (f", no harm asked: {HALF}" if level < 2 * own else "")
+            strengths = {rival: scans.choose(scan, swept[rival, kind, level]) for rival in RIVALS}
+            for entry in _entries(strengths):
+                rows.append(entry.row(scan, where, pair, pair.scores, pair.given.size) | {"own_noise": own})
+    return rows + _repetitions()
 
 
-def _entries(kind: str, level: float, tuning: list) -> list[Entry]:
-    pairs = [denoising.pair(stack, level, kind, key=f"tuning {i}") for i, stack in enumerate(tuning)]
+def _own_noise(target: Stack) -> float:
+    """Noise of the target itself in %, 0 where nothing tells it."""
+    level = grid.intensity(target)[1]
+    return 100 * (noise.estimate(target).sigma or 0.0) / level if level else 0.0
+
+
+def _sweep(scan: Scan, fresh: bool) -> dict[tuple, dict[float, float]]:
+    """(rival, kind, level) → strength → PSNR inside the head, on the middle slice of a development scan."""
+    stack = volumes.axial_slices(scan.read(), n=1)
+    kept = cache.Kept(repr(("denoising", cache.code(MODULES), scan.key)).encode() + stack.tobytes(), fresh)
+
+    def measure(rival: str, kind: str, level: float, strengths: tuple) -> list[float]:
+        pair = denoising.pair(stack, level, kind, key=f"tuning {scan.key}")
+        return [pair.scores(_filtered(rival, pair, strength))["psnr_head"] for strength in strengths]
+
+    found = {}
+    for rival, (kind, level) in product(RIVALS, denoising.CONDITIONS):
+        strengths = _strengths(RIVALS[rival][0])
+        scores = kept.get(f"{rival} {kind} {level} {strengths}", partial(measure, rival, kind, level, strengths))
+        found[rival, kind, level] = dict(zip(strengths, scores, strict=True))
+    return found
+
+
+def _strengths(name: str) -> tuple[float, ...]:
+    """What is tried: coloured and very strong noise wants more than white noise does."""
+    usual = denoising.FILTERS[name].strengths
+    return *usual, *(usual[-1] * more for more in (1.4, 2.0, 2.8))
+
+
+def _filtered(rival: str, pair: denoising.Pair, strength: float) -> Stack:
+    name, unbiased = RIVALS[rival]
+    result = denoising.FILTERS[name](pair, strength, correct=False)
+    return noise.without_floor(result, pair.sigma, pair.coils).astype(np.float32) if unbiased else result
+
+
+def _entries(strengths: dict[str, float]) -> list[Entry]:
+    """The methods for magnitudes; ``strengths`` of the rivals."""
     entries = [Entry("noisy", "noisy", lambda pair: pair.given)]
-    for name, found in denoising.FILTERS.items():
-        best = denoising.choose(name, pairs)
-        entries.append(Entry(name, found.title, best, more={"strength": best.strength}))
-    for name in pretrained.names("denoising"):
-        card = pretrained.card(name)
-        if card.usage["kind"] == kind:
-            apply = partial(_network, name)
-            entries.append(Entry(name, name, apply, card.parameters))
-    return entries
+    for rival, (name, unbiased) in RIVALS.items():
+        title, best = denoising.FILTERS[name].title + ", bias off" * unbiased, strengths[rival]
+        entries.append(Entry(rival, title, partial(_filtered, rival, strength=best), more={"strength": best}))
+    return [*entries, *_networks("rician", _magnitudes)]
 
 
-def _network(name: str, pair: denoising.Pair) -> Stack:
+def _networks(kind: str, apply: Callable[[str, Any], Array]) -> list[Entry]:
+    cards = [card for card in map(pretrained.card, pretrained.names("denoising")) if card.usage["kind"] == kind]
+    return [Entry(card.name, card.name, partial(apply, card.name), card.parameters) for card in cards]
+
+
+def _magnitudes(name: str, pair: denoising.Pair) -> Stack:
     return pretrained.denoise(name, pair.given)
 
 
-BOARD = Board(
+def _channels(name: str, pair: denoising.Repeated) -> Array:
+    real, imaginary = np.split(pretrained.denoise(name, pair.channels), 2)
+    return real + 1j * imaginary
+
+
+def _repetitions() -> list[Row]:
+    """Rows of complex images: filters on both channels at the strength that is best for this very scan."""
+    rows = []
+    for shield, images in datasets.repetitions().items():
+        pair = denoising.repeated(images)
+        scan = Scan("low-field", "validation", "noiseA", shield, lambda: None)
+        entries = [Entry("noisy", "noisy", lambda pair: pair.given)]
+        for name, found in denoising.FILTERS.items():
+            tried = {strength: pair.filtered(name, strength) for strength in _strengths(name)}
+            best = max(tried, key=lambda strength: pair.scores(tried[strength])["psnr_head"])
+            apply = partial(denoising.Repeated.filtered, name=name, strength=best)
+            entries.append(Entry(name, found.title, apply, more={"strength": best}))
+        for entry in [*entries, *_networks("gaussian", _channels)]:
+            row = entry.row(scan, f"two repetitions, complex, {shield}", pair, pair.scores, pair.given.size)
+            rows.append(row | {"data": "real low field, development", "own_noise": None})
+    return rows
+
+
+BOARD = Denoising(
     task="denoising",
     title="Denoising",
     intro=(
-        "Noise is added to scans (complex Gaussian, σ in % of each slice's 99.5th percentile) and taken out again. "
-        "**Magnitudes** have Rician noise; there, filters are corrected for its bias (Koay & Basser 2006). The **real "
-        "channel** has Gaussian noise. Each filter has its best strength of seven, chosen on validation scans for each "
-        "kind and level, and receives the true σ; the networks receive the noisy image alone. Five axial slices of "
-        "each scan. Real scans carry noise of their own, which counts as truth."
+        "Magnitudes with noise of one coil, of eight coils, and of a native grid 1.5 times coarser (interpolated): "
+        f"complex Gaussian, σ in % of each slice's 99.5th percentile. {SLICES} axial slices of each scan; read *inside "
+        "the head* first. Each filter, with its magnitude bias taken off (√max(M² − 2Nσ², 0)) and without, has its "
+        "best strength of ten, chosen inside the head on development scans, with noise of the same kind and level, "
+        "and is told σ and the number of coils N; the networks receive the noisy image alone. *The best filter* is the "
+        "best on each scan. Real scans carry noise of their own, which counts as truth: where it is at least half of "
+        f"what was added, only harm is judged, at least {denoising.HARM} dB over the noisy image. **Repetitions**: "
+        "complex low-field images (0.055 T), measured twice. No truth is needed: the error left is E|d(x₁) − x₂|² − "
+        "E|x₁ − x₂|²/2, PSNR is from that, and filters have the strength that is best for this very scan."
     ),
-    metrics={"psnr": ("PSNR (dB)", ".2f", "up"), "psnr_head": ("PSNR inside the head (dB)", ".2f", "up")},
-    reference="nlm",
+    metrics={"psnr_head": ("PSNR inside the head (dB)", ".2f", "up"), "psnr": ("PSNR (dB)", ".2f", "up")},
+    reference="noisy",
     measure=measure,
 )

@@ -27,7 +27,7 @@ FORMS: dict[str, tuple[str, Callable]] = {  # name → title, and how the block 
 
 def measure(request: Request) -> list[Row]:
     """Rows of the board: the cohort's test subjects against their labels, real scans against the fine scan's labels."""
-    measured, _ = scans.find(request, real=("real-scans",))
+    measured, _ = scans.find(request, tuning=0, real=("real-scans",), contrasts=("T1w",))
     rows = []
     for scan in runtime.progress([s for s in measured if s.contrast == "T1w"], "segmentation", unit="subject"):
         rows += _of_scan(scan)

@@ -4,6 +4,7 @@ Rows are kept in the cache: a second run measures only what is new.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,33 +15,32 @@ from medsr_course import runtime
 from medsr_course.leaderboard import cache, markdown, methods, scans, statistics, tables
 from medsr_course.leaderboard.board import Board, Row, timed
 from medsr_course.leaderboard.figure import figure
-from medsr_course.leaderboard.methods import BEST, FILTERS
+from medsr_course.leaderboard.methods import FILTERS
 from medsr_course.leaderboard.scans import COHORT, CONTRASTS, GROUPS, Request, Scan
 from medsr_course.physics.interpolation import zero_fill
-from medsr_course.physics.noise import noise_sigma
 from medsr_course.scans import phantom, volumes
 from medsr_course.tasks import superresolution
+from medsr_course.tasks.pairs import setting
 from medsr_course.types import Stack
 
-NOISES = {2: (0, 3, 6), 4: (0,)}  # %, by scale
-ROWS_VERSION = 2  # raise it when a row would come out differently: kept rows are then measured again
+ROWS_VERSION = 3  # raise it when a row would come out differently: kept rows are then measured again
 MODULES = (  # what a row depends on
-    *(f"physics/{name}" for name in ("acquisition", "grid", "interpolation", "metrics", "noise")),
+    *(f"physics/{name}" for name in ("acquisition", "coils", "grid", "interpolation", "metrics", "noise")),
     *("scans/volumes", "tasks/denoising", "tasks/pairs", "tasks/superresolution"),
 )
-PLAIN = ("zip", *(f"{name}{BEST}" for name, f in FILTERS.items() if not f.rician))
-STRICT = ("zip", *(f"{name}{BEST}" for name in FILTERS))
+RIVALS = ("zip", *FILTERS)  # in noise
 ENDS = (("", ""), ("", "_low"), ("", "_high"), ("least_", ""))  # of the columns of a gain
+QUICK = ("psnr", "psnr_head", "better")  # metrics of all rows; the others are of stored and signed images
 
 
 class SuperResolution(Board):
-    """A board whose conditions are scale and noise, and whose differences are gains over ZIP and over filters."""
+    """A board whose conditions are scale and kind of input; differences are gains over ZIP and over filters."""
 
-    labels = ("method", "scale", "noise", "data", "split", "subject", "contrast")
-    conditions = ("scale", "noise")
+    labels = ("method", "scale", "setting", "data", "split", "subject", "contrast")
+    conditions = ("scale", "setting")
     files = (".csv", "-means.csv", "-tests.csv", ".md", ".png")
     stem = "leaderboard"
-    over = {"gain": ("ZIP", ("zip",)), "over_best": ("plain filters", PLAIN), "over_strict": ("all filters", STRICT)}
+    over = {"gain": ("ZIP", ("zip",)), "over_best": ("filters", RIVALS)}
     compared = {"psnr": "", "psnr_head": "_head"}
     counts_reference = True
 
@@ -48,7 +48,7 @@ class SuperResolution(Board):
         return scans.group(row["data"], row["split"], row["contrast"])
 
     def columns(self, rows: Iterable[Row]) -> list[str]:
-        return [*self.labels, *self.metrics, "seconds_per_megavoxel", "parameters", "strength"]
+        return [*self.labels, *self.metrics, "seconds_per_megavoxel", "parameters"]
 
     def about(self, request: Request, rows: Iterable[Row]) -> str:
         people: dict[str, dict[str, None]] = {kind: {} for kind in GROUPS}
@@ -60,9 +60,9 @@ class SuperResolution(Board):
         if request.data == "all" and not told:
             told = ["no real scans are here, so that this is the cohort alone"]
         if count := len(people[COHORT]):
-            version = f"generator version {phantom.VERSION}, seed {request.seed}, {request.subjects} made"
+            version = f"generator version {phantom.VERSION}, seed {request.seed}, every sixth of {request.subjects}"
             cohort = f"{count} test subject{'s' * (count > 1)} of the synthetic cohort ({version})"
-            told.insert(0, f"{cohort} in {', '.join(contrasts)}")
+            told.insert(0, f"{cohort}, each in one of {', '.join(contrasts)}")
         return "; ".join(told) + "."
 
     def tables(self, rows: list[Row]) -> list[markdown.Table]:
@@ -89,45 +89,45 @@ class SuperResolution(Board):
 def measure(request: Request) -> list[Row]:
     """Rows of every method on every scan; rows that were measured before come from the cache."""
     names = methods.select(request.names, request.scales)
-    measured, tuning = scans.find(request)
+    measured, _ = scans.find(request, tuning=0)
     request.announce(BOARD.about(request, [_label(scan) for scan in measured]))
-    filters = [name for name in names if name in FILTERS and 2 in request.scales]
-    plain = [methods.get(name) for name in names if name not in FILTERS]
-    benches: dict[Scan, _Bench] = {}
-    swept: dict[tuple, dict[Scan, dict[float, float]]] = {}
-    for scan in runtime.progress(tuning, "strengths of filters", unit="scan") if filters else ():
-        benches[scan] = bench = _Bench(scan, request.fresh)
-        for name, noise in product(filters, _noises(2, scan)[1:]):
-            curve = {strength: full for strength, (full, _) in bench.sweep(name, noise).items()}
-            swept.setdefault((name, noise), {})[scan] = curve
-        bench.forget()
     rows: list[Row] = []
     for scan in runtime.progress(measured, "leaderboard", unit="scan"):
-        bench = benches.get(scan) or _Bench(scan, request.fresh)
-        for scale, method in product(request.scales, plain):
-            if method.can(scale):
-                noises = _noises(scale, scan) if method.learned or method.name == "zip" else (0,)
-                rows += [bench.row(method.name, scale, noise) for noise in noises]
-        for name, noise in product(filters, _noises(2, scan)[1:]):
-            rows.append(bench.row(name, 2, noise, scans.choose(scan, swept[name, noise])))
-            rows.append(bench.best_row(name, noise))
+        bench = _Bench(scan, request.fresh)
+        for scale, name in product(request.scales, names):
+            rows += [bench.row(name, scale, *condition) for condition in _conditions(name, scale, scan)]
         bench.forget()
     place = {name: k for k, name in enumerate(methods.order())}
+    settings = [setting(*condition) for condition in superresolution.CONDITIONS[2]]
 
     def order(row: Row) -> tuple:
         scan = GROUPS.index(BOARD.group(row)), row["data"], row["subject"], CONTRASTS.index(row["contrast"])
-        return row["scale"], row["noise"], *scan, place[row["method"]]
+        return row["scale"], settings.index(row["setting"]), *scan, place[row["method"]]
 
     return sorted(rows, key=order)
 
 
-def _noises(scale: int, scan: Scan) -> tuple[int, ...]:
-    """Noise in %, first none. No noise is added to CT: its own is not that of a magnitude image."""
-    return (0,) if scan.contrast == "CT" else NOISES[scale]
+def _conditions(name: str, scale: int, scan: Scan) -> list[tuple[str, float]]:
+    """Kinds of input and noise that a method is measured on: filters on noise, classical methods without it.
+
+    CT is signed, and its own noise is not that of a magnitude image: it is measured signed and as it is.
+    """
+    found = []
+    for kind, noise in superresolution.CONDITIONS[scale]:
+        wanted = bool(noise) if name in FILTERS else methods.get(name).can(scale)
+        if noise and name not in FILTERS:
+            wanted = wanted and (name == "zip" or methods.get(name).learned)
+        if wanted and (scan.contrast != "CT" or kind == "signed"):
+            found.append((kind, noise))
+    return found
 
 
 def _label(scan: Scan) -> Row:
     return {key: getattr(scan, key) for key in ("data", "split", "subject", "contrast")}
+
+
+def _scores(pair: superresolution.Pair, result: Stack, base: Stack) -> Row:
+    return pair.psnrs(result) | {"better": 100 * pair.better(result, base)}
 
 
 class _Bench:
@@ -146,54 +146,44 @@ class _Bench:
         """Let go of the image and what was made of it."""
         self._image, self._made = None, {}
 
-    def row(self, name: str, scale: int, noise: int, strength: float | str = "") -> Row:
-        """Returns the row of a method, or of a filter at a strength."""
-        method = None if name in FILTERS else methods.get(name)
+    def row(self, name: str, scale: int, kind: str, noise: float) -> Row:
+        """Returns the row of a method, or of a filter with each score at the strength that is best for it."""
+        call = partial(self._filter if name in FILTERS else self._method, name, scale, kind, noise)
+        tried = FILTERS[name].strengths if name in FILTERS else ""
+        values = self._kept.get(f"{methods.identity(name)} x{scale} {setting(kind, noise)} {tried}", call)
+        about = {"method": name, "scale": scale, "setting": setting(kind, noise)}
+        parameters = 0 if name in FILTERS else methods.get(name).parameters
+        return dict.fromkeys(BOARD.metrics) | values | about | _label(self.scan) | {"parameters": parameters}
 
-        def measure() -> Row:
-            pair = self._pair(scale, noise)
-            if method and method.learned:
-                method(pair.given[:1], scale)  # a session is made at the first call
-            result, seconds = timed(method, pair.given, scale) if method else self._filtered(name, noise, strength)
-            return pair.scores(result) | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
+    def _method(self, name: str, scale: int, kind: str, noise: float) -> Row:
+        method, pair = methods.get(name), self._pair(scale, kind, noise)
+        if method.learned:
+            method(pair.given[:1], scale)  # a session is made at the first call
+        result, seconds = timed(method, pair.given, scale)
+        quick = _scores(pair, result, zero_fill(pair.given, scale))
+        scores = quick if noise else {key: v for key, v in pair.scores(result).items() if key in BOARD.metrics} | quick
+        scores["better"] = None if name == "zip" else scores["better"]
+        return scores | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
 
-        values = self._kept.get(f"{methods.identity(name)} x{scale} {noise}% {strength}", measure)
-        about = {"method": name, "scale": scale, "noise": noise, "strength": strength}
-        return values | about | _label(self.scan) | {"parameters": method.parameters if method else 0}
+    def _filter(self, name: str, scale: int, kind: str, noise: float) -> Row:
+        pair, used, swept = self._pair(scale, kind, noise), FILTERS[name], []
+        start, sigma = zero_fill(pair.given, scale), np.ravel(pair.sigma)
+        for strength in used.strengths:
+            key = used.apply, scale, kind, noise, strength
+            if key not in self._made:
+                self._made[key] = timed(used.apply, start, sigma, strength)
+            smooth, seconds = self._made[key]
+            swept.append(_scores(pair, used.finish(smooth, pair), start))
+        best: Row = {key: max(row[key] for row in swept) for key in QUICK}
+        return best | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
 
-    def sweep(self, name: str, noise: int) -> dict[float, tuple[float, float]]:
-        """Returns strength → PSNR, full and inside the head, of a filter."""
-        strengths = FILTERS[name].strengths
-
-        def measure() -> list[list[float]]:
-            results = (self._filtered(name, noise, strength)[0] for strength in strengths)
-            return [list(self._pair(2, noise).psnrs(result).values()) for result in results]
-
-        return dict(zip(strengths, self._kept.get(f"sweep {name} {strengths} {noise}%", measure), strict=True))
-
-    def best_row(self, name: str, noise: int) -> Row:
-        """Returns the row of a filter at the strength that its own truth shows best; in the head, at the best there."""
-        swept = self.sweep(name, noise)
-        row = self.row(name, 2, noise, max(swept, key=lambda strength: swept[strength][0]))
-        return row | {"method": name + BEST, "psnr_head": max(head for _, head in swept.values())}
-
-    def _pair(self, scale: int, noise: int) -> superresolution.Pair:
-        if (scale, noise) not in self._made:
+    def _pair(self, scale: int, kind: str, noise: float) -> superresolution.Pair:
+        if (scale, kind, noise) not in self._made:
             self._image = self._image or self.scan.read()
-            self._made[scale, noise] = superresolution.pair(
-                self._image, scale, noise=noise, key=self.scan.key, contrast=self.scan.contrast
+            self._made[scale, kind, noise] = superresolution.pair(
+                self._image, scale, noise=noise, key=self.scan.key, contrast=self.scan.contrast, kind=kind
             )
-        return self._made[scale, noise]
-
-    def _filtered(self, name: str, noise: int, strength: Any) -> tuple[Stack, float]:
-        """Result of a filter after zero-filling, and the seconds it took."""
-        coarse = self._pair(2, noise).given
-        used, sigma = FILTERS[name], noise_sigma(coarse, noise).ravel()
-        key = used.apply, noise, strength
-        if key not in self._made:
-            self._made[key] = timed(lambda: used.apply(zero_fill(coarse, 2), sigma, strength))
-        smooth, seconds = self._made[key]
-        return used.finish(smooth, sigma), seconds
+        return self._made[scale, kind, noise]
 
 
 BOARD = SuperResolution(
@@ -205,7 +195,7 @@ BOARD = SuperResolution(
         "psnr_head": ("in head", ".2f", "up"),
         "ssim": ("SSIM", ".4f", "up"),
         "hfen": ("HFEN", ".3f", "down"),
-        "low_band": ("low band", ".4f", "down"),
+        "better": ("slices better than ZIP (%)", ".1f", "up"),
     },
     reference="zip",
     measure=measure,

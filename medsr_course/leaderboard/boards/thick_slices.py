@@ -25,7 +25,7 @@ CLASSICAL = (
 
 def measure(request: Request) -> list[Row]:
     """Rows of all methods on all MR scans; the middle :data:`ROWS` rows of each axial slice."""
-    measured, _ = scans.find(request, real=("real-scans",))
+    measured, _ = scans.find(request, tuning=0, real=("real-scans",))
     entries = list(CLASSICAL)
     for name in pretrained.names("slices"):
         card = pretrained.card(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from medsr_course.networks.training.pairs import Degradation, Patches, Slices
 from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.physics import coils
 from medsr_course.tasks import denoising
+from medsr_course.tasks.pairs import setting
 from medsr_course.types import Array, Image
 
 # What files have been through before anybody added noise to them.
@@ -233,12 +233,15 @@ class Denoising(Task):
 
         return gain
 
-    def _psnrs(self, model: Model, recipe: Recipe, image: Image, level: float, **options: Any) -> dict[str, float]:
-        pair = denoising.pair(image, level, self.options(recipe)["kind"], **options)
+    def _psnrs(
+        self, model: Model, recipe: Recipe, image: Image, level: float, kind: str = "", **options: Any
+    ) -> dict[str, float]:
+        pair = denoising.pair(image, level, kind or self.options(recipe)["kind"], **options)
         made = denoise_with(model.predict_on_batch, pair.given, **self.how(recipe, model))
         before, after = pair.scores(pair.given), pair.scores(made)
         whole = {"noisy": before["psnr"], "denoised": after["psnr"]}
-        return whole | {"noisy, head": before["psnr_head"], "denoised, head": after["psnr_head"]}
+        head = {"noisy, head": before["psnr_head"], "denoised, head": after["psnr_head"]}
+        return whole | head | {"gain": after["psnr_head"] - before["psnr_head"]}
 
     def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         return {key: self.options(recipe)[key] for key in ("kind", "residual")}
@@ -252,14 +255,21 @@ class Denoising(Task):
         return {"levels": list(options["levels"]), **kept, "finish": self._finish(recipe)}
 
     def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
-        """PSNR before and after, means over subjects, per data set, contrast and level; five slices of each scan.
+        """PSNR before and after, and the gain inside the head; means over subjects, per data set, contrast and noise.
 
-        Against classical filters: ``results/leaderboard-denoising.md``, with ten slices.
+        Three slices of each scan. Against classical filters: ``results/leaderboard-denoising.md``.
         """
-        result = {}
-        for (title, group), level in product(sources.magnitudes().items(), denoising.LEVELS):
-            rows = [self._psnrs(model, recipe, image, level, key=key, slices=5) for key, image in group.items()]
-            result[f"{title}, {level} % noise"] = summary(rows, "subjects")
+        own = self.options(recipe)["kind"]
+        conditions = [(own, level) for level in denoising.LEVELS] if own == "gaussian" else denoising.CONDITIONS
+        result, groups = {}, sources.magnitudes()
+        for kind, level in conditions:
+            together: list[dict[str, float]] = []
+            for title, group in groups.items():
+                rows = [self._psnrs(model, recipe, i, level, kind, key=key, slices=3) for key, i in group.items()]
+                result[f"{title}, {setting(kind, level)}"] = summary(rows, "subjects")
+                together += rows if title.startswith(sources.COHORT_TEST) else []
+            if together:
+                result[f"{sources.COHORT_TEST}, {setting(kind, level)}"] = summary(together, "subjects")
         return result
 
     def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:

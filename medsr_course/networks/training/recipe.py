@@ -12,6 +12,7 @@ from medsr_course.networks.pretrained import Card, usage
 from medsr_course.networks.training import adversarial, sources
 from medsr_course.networks.training.loop import Batches, Model, fit
 from medsr_course.networks.training.pairs import TrainingError
+from medsr_course.physics import metrics
 from medsr_course.scans import phantom
 from medsr_course.types import Image
 
@@ -187,11 +188,19 @@ class Task:
         raise NotImplementedError
 
 
-def summary(rows: Sequence[dict[str, float]], count: str) -> dict[str, Any]:
-    """Returns the means of some scans' numbers, quantity → dB, and the least ``gain``, as a card states them.
+ENOUGH = 20  # subjects: of fewer no interval is given
 
-    ``count`` is what the number of rows is called, e.g. "subjects".
+
+def summary(rows: Sequence[dict[str, float]], count: str) -> dict[str, Any]:
+    """Returns the means of some scans' numbers, quantity → value, as a card states them; without a unit they are dB.
+
+    ``count`` is what the number of rows is called, e.g. "subjects". Of ``gain`` also the least, and of twenty subjects
+    or more the 95 % interval of the mean (Student's t).
     """
-    means = {f"{key} (dB)": round(float(np.mean([row[key] for row in rows])), 2) for key in rows[0]}
-    least = {"least gain (dB)": round(min(row["gain"] for row in rows), 2)} if "gain" in rows[0] else {}
-    return {count: len(rows), **means, **least}
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    found = {key if "(" in key else f"{key} (dB)": float(np.mean(values)) for key, values in columns.items()}
+    if "gain" in columns:
+        found["least gain (dB)"] = min(columns["gain"])
+        if len(rows) >= ENOUGH:
+            _, found["gain, from (dB)"], found["gain, to (dB)"] = metrics.student_interval(columns["gain"])
+    return {count: len(rows), **{key: round(value, 2) for key, value in found.items()}}

@@ -22,7 +22,7 @@ from medsr_course.networks.training.pairs import (
     stacked,
 )
 from medsr_course.networks.training.recipe import Recipe, Task
-from medsr_course.networks.training.sources import subjects
+from medsr_course.networks.training.sources import TEST_SUBJECTS, subjects
 from medsr_course.physics.grid import IN_HEAD
 from medsr_course.scans import volumes
 from medsr_course.scans.datasets import Subject
@@ -208,7 +208,7 @@ class Segmentation(Task):
         rows, options = {}, self.options(recipe)
         question, contrast = options["question"], options["contrast"]
         for split in ("validation", "test"):
-            people = subjects("cohort", split, COHORT)
+            people = subjects("cohort", split, COHORT if split == "validation" else TEST_SUBJECTS)
             found = [_of_subject(model.predict_on_batch, subject, question, contrast) for subject in people]
             mean = {key: float(np.nanmean([row[key] for row in found])) for key in found[0]}
             short = {key: float(f"{value:.4g}") for key, value in mean.items()}

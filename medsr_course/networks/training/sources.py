@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ SHARE = {"ds002748": 0.45, "cohort": 0.4, "dead-leaves": 0.15}  # data set → i
 # With other contrasts and whole heads, as clinics store them
 BROAD = {"ds002748": 0.3, "cohort": 0.2, "dead-leaves": 0.1, "clinical": 0.28, "partners-3t": 0.12}
 COHORT_SUBJECTS = 12  # eight of them for training
+TEST_SUBJECTS = 120  # every sixth is a test subject; the others are not made for it
 
 
 def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> datasets.Subjects:
@@ -38,7 +40,7 @@ def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> datasets.
     Raises :class:`TrainingError` where there are none. Training needs all twelve subjects of ds002748 that the model
     card names: a BIDS folder ``ds002748`` inside the folder that MEDSR_REAL_DATA names.
     """
-    options = {"n_subjects": count} if source == "cohort" else {}
+    options: dict[str, Any] = {"n_subjects": count, "split": split} if source == "cohort" else {}
     found = datasets.load(source, **options).select(split)
     if not found:
         raise TrainingError(
@@ -49,6 +51,7 @@ def subjects(source: str, split: str, count: int = COHORT_SUBJECTS) -> datasets.
 
 # Interpolated by the scanner to up to 444×521 samples: what the coarsest of them has, all of them have.
 PARTNERS_GRID = (245, 209)
+COHORT_TEST = "cohort test"  # the group of all its test subjects, and what those of its contrasts begin with
 
 
 def _slices(source: str, image: Image) -> list[Array]:
@@ -99,13 +102,20 @@ def development() -> dict[str, Image]:
     return scans
 
 
+def cohort_test() -> dict[str, dict[str, Image]]:
+    """Returns the cohort's twenty test subjects, each in one contrast, in turn: group title → scan name → image."""
+    groups: dict[str, dict[str, Image]] = {}
+    for k, subject in enumerate(subjects("cohort", "test", TEST_SUBJECTS)):
+        contrast = datasets.CONTRASTS[k % len(datasets.CONTRASTS)]
+        groups.setdefault(f"{COHORT_TEST}, {contrast}", {})[f"{subject.id} {contrast}"] = subject.contrasts[contrast]
+    return groups
+
+
 def measured_on() -> dict[str, dict[str, Image]]:
     """Returns what a card's numbers are measured on: group title → scan name → image."""
-    groups: dict[str, dict[str, Image]] = {}
-    test = subjects("cohort", "test")
-    for contrast in test[0].contrasts:
-        groups[f"cohort test, {contrast}"] = {s.id: s.contrasts[contrast] for s in test}
-    groups["ds002748 validation, T1w"] = {s.id: s.contrasts["T1w"] for s in subjects("ds002748", "validation")}
+    groups = cohort_test()
+    validation = subjects("ds002748", "validation")
+    groups["ds002748 validation, T1w"] = {f"{s.id} T1w": s.contrasts["T1w"] for s in validation}
     try:
         scans = datasets.load("real-scans")
     except runtime.CourseError:

@@ -17,6 +17,7 @@ from medsr_course.networks.training.pairs import Degradation, Patches, Slices
 from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.tasks import superresolution
+from medsr_course.tasks.pairs import setting
 from medsr_course.types import Array, Image
 
 # What files have been through before, and noise; see Degradation.
@@ -27,6 +28,7 @@ SETTINGS: dict[str, dict[str, int]] = {  # of each architecture, besides the sca
     "espcn": {"filters": 48, "depth": 6},
     "srresnet": {"filters": 48, "blocks": 8},
 }
+STORED = ("rician", 0)  # kind and noise of what a file holds
 _recipe = partial(Recipe, task="super-resolution", margin=3, share=sources.BROAD)
 # The first stage knew signed pairs and T1w of healthy people only.
 _stage = partial(
@@ -135,7 +137,8 @@ def gains(
     Returns
     -------
     list of dict
-        ``zip`` and ``network`` (PSNR, dB), ``gain`` (their difference) and ``gain_head`` (inside the head), per scan.
+        ``zip`` and ``network`` (PSNR, dB), ``gain`` (their difference) and ``gain_head`` (inside the head), per scan,
+        and the share of slices that are better than with ZIP.
     """
     rows = []
     for scan, image in images.items():
@@ -146,10 +149,11 @@ def gains(
         first = (len(pair.target) - slices) // 2
         some = np.s_[first : first + slices]
         pair = replace(pair, target=pair.target[some], given=pair.given[some])
-        base = pair.psnrs(zero_fill(pair.given, scale))
-        value = pair.psnrs(super_resolve_with(network, pair.given, scale, **usage))
+        filled, made = zero_fill(pair.given, scale), super_resolve_with(network, pair.given, scale, **usage)
+        base, value = pair.psnrs(filled), pair.psnrs(made)
         gain = {"gain": value["psnr"] - base["psnr"], "gain_head": value["psnr_head"] - base["psnr_head"]}
-        rows.append({"zip": base["psnr"], "network": value["psnr"], **gain})
+        better = {"slices better than ZIP (%)": 100 * pair.better(made, filled)}
+        rows.append({"zip": base["psnr"], "network": value["psnr"], **gain, **better})
     return rows
 
 
@@ -214,13 +218,23 @@ class SuperResolution(Task):
         return asdict(self.degradation(recipe))
 
     def measure(self, model: Model, recipe: Recipe) -> dict[str, dict[str, Any]]:
-        """Mean over subjects, per data set, contrast and noise; single real scans by name."""
+        """Means over subjects, per data set, contrast and :func:`pairs.setting`; single real scans by name.
+
+        A title without a setting is of stored images. "cohort test" is of all its subjects, with an interval.
+        """
         result, how = {}, self.how(recipe, model)
-        for title, group in sources.measured_on().items():
-            # The protocol's noise ends in a magnitude, which signed data have not.
-            for noise in (0,) if title.endswith("CT") else (0, 3, 6):
-                rows = gains(model.predict_on_batch, group, noise=noise, **how)
-                result[f"{title}, {noise} % noise" if noise else title] = summary(rows, "subjects")
+        groups = sources.measured_on()
+        for kind, noise in superresolution.CONDITIONS[recipe.settings["scale"]]:
+            end = "" if (kind, noise) == STORED else f", {setting(kind, noise)}"
+            together: list[dict[str, float]] = []
+            for title, group in groups.items():
+                if title.endswith("CT") and kind != "signed":  # CT has no magnitudes
+                    continue
+                rows = gains(model.predict_on_batch, group, noise=noise, kind=kind, **how)
+                result[f"{title}{end}"] = summary(rows, "subjects")
+                together += rows if title.startswith(sources.COHORT_TEST) else []
+            if together:
+                result[f"{sources.COHORT_TEST}{end}"] = summary(together, "subjects")
         return result
 
     def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:

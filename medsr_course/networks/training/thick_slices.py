@@ -198,9 +198,8 @@ def measured_on() -> dict[str, list[tuple[Image, str]]]:
     from medsr_course.scans import datasets
 
     groups: dict[str, list[tuple[Image, str]]] = {}
-    for person in sources.subjects("cohort", "test"):
-        for contrast, image in person.contrasts.items():
-            groups.setdefault(f"cohort test, {contrast}", []).append((image, "axial"))
+    for title, scans in sources.cohort_test().items():
+        groups[title] = [(image, "axial") for image in scans.values()]
     if datasets.real_folder():
         people = datasets.load("ds002748").select("validation")
         planes = ("sagittal", "coronal")

@@ -25,14 +25,14 @@ from medsr_course.scans import catalogue
 from medsr_course.scans.datasets import downloads
 from medsr_course.scans.datasets.availability import Source, available, check
 from medsr_course.scans.datasets.folders import bids
-from medsr_course.scans.datasets.real import clinical, ds002748, partners_3t, real_folder, real_scans
+from medsr_course.scans.datasets.real import clinical, ds002748, partners_3t, real_folder, real_scans, repetitions
 from medsr_course.scans.datasets.subjects import CONTRASTS, SPLITS, Images, Subject, Subjects
 from medsr_course.scans.datasets.synthetic import cohort, cohort_folder, cohort_size, cohort_split, mni152
 
 __all__ = [
     "CONTRASTS", "SPLITS", "Images", "Source", "Subject", "Subjects", "available", "bids", "check", "clinical",
     "cohort", "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "mni152", "partners_3t",
-    "real_folder", "real_scans",
+    "real_folder", "real_scans", "repetitions",
 ]  # fmt: skip
 
 _LOADERS: dict[str, Callable[..., Subjects]] = {
@@ -55,7 +55,7 @@ def load(name: str, **options: Any) -> Subjects:
         ``"mni152"``
             :func:`mni152`;
         ``"cohort"``
-            :func:`cohort`, with ``n_subjects=24`` and ``seed=0``;
+            :func:`cohort`, with ``n_subjects=24``, ``seed=0`` and ``split``;
         ``"bids"``
             :func:`bids`, with ``path``;
         ``"ds002748"``

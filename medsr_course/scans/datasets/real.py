@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from medsr_course import resources, runtime
 from medsr_course.runtime import CourseError
 from medsr_course.scans import catalogue
 from medsr_course.scans.datasets import folders
 from medsr_course.scans.datasets.subjects import Reader, Subject, Subjects
+from medsr_course.types import Array
 
 
 def real_folder() -> Path | None:
@@ -38,6 +41,24 @@ def ds002748() -> Subjects:
             return Subjects(subjects, "ds002748")
     path = catalogue.fetch("ds002748")
     return Subjects([Subject("sub-71", {"T1w": folders.reader(path)}, split="validation")], "ds002748")
+
+
+def repetitions() -> dict[str, Array]:
+    """Returns two repetitions of a low-field scan (0.055 T) each without and with shield, where they are here.
+
+    "no shield", "shield" → complex images (2, n, h, w), from ``lowfield`` beside the folder of real scans: raw k-space
+    of bispmri's Ultra-low-field-MRI-Scanner (CC0).
+    """
+    from scipy import io
+
+    real, found = real_folder(), {}
+    for title, name in (("no shield", "noshield"), ("shield", "shield")):
+        path = real.parent / "lowfield" / f"ulf-noiseA_0p055T_FLAIR_{name}_2rep_kspace.mat" if real else None
+        if path and path.is_file():
+            kspace = np.fft.ifftshift(io.loadmat(path)["ksp"], axes=(0, 1))
+            images = np.fft.fftshift(np.fft.fft2(kspace, axes=(0, 1), norm="ortho"), axes=(0, 1))
+            found[title] = np.ascontiguousarray(images.transpose(3, 2, 0, 1))
+    return found
 
 
 def real_scans() -> Subjects:

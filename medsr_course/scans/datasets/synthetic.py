@@ -10,7 +10,7 @@ from medsr_course import resources, runtime
 from medsr_course.runtime import CourseError
 from medsr_course.scans import scanfiles, volumes
 from medsr_course.scans.datasets import folders
-from medsr_course.scans.datasets.subjects import Subject, Subjects
+from medsr_course.scans.datasets.subjects import SPLITS, Subject, Subjects
 from medsr_course.types import Image
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def _mni152_labels() -> Image:
     return volumes.make_image(labels.astype(np.int16), head.affine, like=head)
 
 
-def cohort(n_subjects: int = 24, seed: int = 0) -> Subjects:
+def cohort(n_subjects: int = 24, seed: int = 0, split: str = "") -> Subjects:
     """Returns the synthetic cohort; what is not there yet is made and kept in the cache.
 
     Parameters
@@ -46,6 +46,8 @@ def cohort(n_subjects: int = 24, seed: int = 0) -> Subjects:
         At least 1; subject *i* does not depend on it.
     seed : int
         Another seed, other people.
+    split : {"", "train", "validation", "test"}
+        Only the subjects of this split are made and returned: 20 of 120 for the test.
 
     Returns
     -------
@@ -55,27 +57,31 @@ def cohort(n_subjects: int = 24, seed: int = 0) -> Subjects:
     Raises
     ------
     CourseError
-        If ``n_subjects`` is no such number, or something must be made and the cache has no room or cannot be written.
+        If ``n_subjects`` or ``split`` is none of these, or something must be made and the cache has no room or cannot
+        be written.
     """
     n_subjects, seed = _whole(n_subjects, "n_subjects", 1), _whole(seed, "seed", 0)
     from medsr_course.scans import phantom
 
+    if split and split not in SPLITS:
+        raise CourseError(f"there is no split {split!r}: choose one of {', '.join(SPLITS)}")
     folder = cohort_folder(seed)
-    here = cohort_size(seed, n_subjects)
-    if here < n_subjects:
+    wanted = [i for i in range(n_subjects) if split in ("", cohort_split(i))]
+    here = len(phantom.complete(folder, wanted))
+    if here < len(wanted):
         try:
             # A second notebook waits here, and finds the subjects made.
             with runtime.locked(folder / ".lock"):
-                if cohort_size(seed, n_subjects) < n_subjects:
-                    _log.info("making %d subjects of the cohort in %s", n_subjects - here, folder)
-                    phantom.make_cohort(folder, n_subjects, seed)
+                if len(phantom.complete(folder, wanted)) < len(wanted):
+                    _log.info("making %d subjects of the cohort in %s", len(wanted) - here, folder)
+                    phantom.make_cohort(folder, wanted, seed)
         except OSError as error:
             raise CourseError(
-                f"{here} of {n_subjects} subjects of the cohort are here, and the others cannot be made: "
+                f"{here} of {len(wanted)} subjects of the cohort are here, and the others cannot be made: "
                 f"{runtime.disk_trouble(error, folder)}"
             ) from None
-    splits = {_cohort_id(i): cohort_split(i) for i in range(n_subjects)}
-    return Subjects(folders.subjects_in(folder, splits), "cohort")
+    splits = {_cohort_id(i): cohort_split(i) for i in wanted}
+    return Subjects(folders.subjects_in(folder, splits) if splits else [], "cohort")
 
 
 def _whole(value: int, what: str, least: int) -> int:
@@ -97,9 +103,9 @@ def cohort_folder(seed: int = 0) -> Path:
 
 def cohort_size(seed: int = 0, n_subjects: int | None = None) -> int:
     """Returns how many whole subjects of the cohort are there already (among the first ``n_subjects``)."""
-    from medsr_course.scans.phantom import cohort as made
+    from medsr_course.scans import phantom
 
-    return len(made.complete(cohort_folder(seed), n_subjects))
+    return len(phantom.complete(cohort_folder(seed), n_subjects))
 
 
 def cohort_split(index: int) -> str:

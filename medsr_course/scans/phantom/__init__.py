@@ -17,8 +17,8 @@ people do. ``python -m tools.cohort_report`` measures how far the images resembl
 """
 
 from medsr_course.scans.phantom.anatomy import LABELS
-from medsr_course.scans.phantom.cohort import make_cohort
+from medsr_course.scans.phantom.cohort import complete, make_cohort
 from medsr_course.scans.phantom.subject import CONTRASTS, Subject, make_subject
 from medsr_course.scans.phantom.version import VERSION
 
-__all__ = ["CONTRASTS", "LABELS", "VERSION", "Subject", "make_cohort", "make_subject"]
+__all__ = ["CONTRASTS", "LABELS", "VERSION", "Subject", "complete", "make_cohort", "make_subject"]

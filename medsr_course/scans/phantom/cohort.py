@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,17 @@ BYTES_PER_SUBJECT = 40e6  # on disk, compressed, generous
 MAX_WORKERS = 3  # each needs up to 0.9 GiB
 
 
-def make_cohort(folder: PathLike, n_subjects: int, seed: int = 0, workers: int | None = None) -> Path:
-    """Make the subjects 0 … ``n_subjects`` − 1 that ``folder`` lacks, or holds damaged.
+def make_cohort(folder: PathLike, subjects: int | Iterable[int], seed: int = 0, workers: int | None = None) -> Path:
+    """Make the subjects that ``folder`` lacks, or holds damaged.
 
     Parameters
     ----------
     folder : path
         A BIDS folder; made if need be. Subjects that it already has are left alone.
-    n_subjects : int
+    subjects : int or iterable of int
+        How many, from index 0; or their indices.
     seed : int
-        Subject *i* depends on (``seed``, *i*) only, whatever ``n_subjects`` is.
+        Subject *i* depends on (``seed``, *i*) only, whatever else is made.
     workers : int, optional
         Processes at a time; by default one per core, at most three (memory). 1 works in this process.
 
@@ -60,7 +62,7 @@ def make_cohort(folder: PathLike, n_subjects: int, seed: int = 0, workers: int |
     folder = Path(folder)
     try:
         _prepare(folder, seed)
-        missing = [i for i in range(n_subjects) if not is_complete(folder, i)]
+        missing = [i for i in _indices(subjects) if not is_complete(folder, i)]
         if missing:
             _check_space(folder, len(missing))
             workers = workers or min(runtime.cpu_count(), MAX_WORKERS)
@@ -92,12 +94,16 @@ def is_complete(folder: PathLike, index: int) -> bool:
     return _is_whole(Path(folder), name(index))
 
 
-def complete(folder: PathLike, n_subjects: int | None = None) -> list[str]:
-    """Returns the names of the complete subjects of a cohort, of the first ``n_subjects`` or of all."""
+def _indices(subjects: int | Iterable[int]) -> Iterable[int]:
+    return range(subjects) if isinstance(subjects, int) else subjects
+
+
+def complete(folder: PathLike, subjects: int | Iterable[int] | None = None) -> list[str]:
+    """Returns the names of the complete subjects of a cohort, of ``subjects`` (see :func:`make_cohort`) or of all."""
     folder = Path(folder)
     if not _is_filled(folder / "derivatives" / "labels" / "dseg.tsv"):  # without it no label has a name
         return []
-    wanted = sorted(p.name for p in folder.glob("sub-*")) if n_subjects is None else map(name, range(n_subjects))
+    wanted = sorted(p.name for p in folder.glob("sub-*")) if subjects is None else map(name, _indices(subjects))
     return [sub for sub in wanted if _is_whole(folder, sub)]
 
 
