@@ -74,6 +74,8 @@ def super_resolve_with(
     zero_filled: bool = False,
     noise_map: bool = False,
     most_noise: float = math.inf,
+    unit: tuple[float, float] | None = None,
+    sigma: float | None = None,
 ) -> Stack:
     r"""Super-resolves a stack with any network that predicts the residual over zero-filling.
 
@@ -99,6 +101,10 @@ def super_resolve_with(
     most_noise : float
         The noise map holds no more than this, in parts of the intensity scale: the most its training held. A network
         that was trained without noise draws patterns where the map holds the true noise of a noisy image.
+    unit : (float, float), optional
+        Offset and intensity scale, where they are known from more slices; by default :func:`grid.intensity`.
+    sigma : float, optional
+        Standard deviation of the noise, in the unit of ``stack``, where it is known from more slices.
 
     Returns
     -------
@@ -108,24 +114,24 @@ def super_resolve_with(
         raise ValueError(f"data_consistency must be hard, soft or None, not {data_consistency!r}")
     stack = checked_stack(stack)
     n, h, w = stack.shape
-    offset, unit = intensity(stack)
+    offset, span = unit or intensity(stack)
     result = np.empty((n, scale * h, scale * w), np.float32)
-    sigma = 0.0
-    if (noise_map or data_consistency == "soft") and unit and offset == 0:
-        sigma = noise.background_noise(stack) / unit
-        sigma = sigma if sigma > LEAST_NOISE else 0.0
+    level = 0.0
+    if (noise_map or data_consistency == "soft") and span and offset == 0:
+        level = (noise.background_noise(stack) if sigma is None else sigma) / span
+        level = level if level > LEAST_NOISE else 0.0
     kept = 1.0 if data_consistency is None else 0.0  # of the residual, in the measured band
-    if data_consistency == "soft" and sigma:
-        kept = sigma**2 / (sigma**2 + own_error**2)
+    if data_consistency == "soft" and level:
+        kept = level**2 / (level**2 + own_error**2)
     step = batch_size(h, w, scale**2 if zero_filled else 1)
     for part in (slice(start, start + step) for start in range(0, n, step)):
         result[part] = zero_fill(stack[part], scale)
-        if unit == 0:  # nothing but one value: no detail to add
+        if span == 0:  # nothing but one value: no detail to add
             continue
-        batch = ((result if zero_filled else stack)[part] - offset)[..., None] / unit
+        batch = ((result if zero_filled else stack)[part] - offset)[..., None] / span
         if noise_map:
-            batch = np.concatenate([batch, np.full_like(batch, min(sigma, most_noise))], axis=-1)
-        residual = beyond_edges(network, batch, scale, 1 if zero_filled else scale) * unit
+            batch = np.concatenate([batch, np.full_like(batch, min(level, most_noise))], axis=-1)
+        residual = beyond_edges(network, batch, scale, 1 if zero_filled else scale) * span
         if kept < 1:
             residual -= (1 - kept) * zero_fill(kspace_crop(residual, scale), scale)
         result[part] += residual
