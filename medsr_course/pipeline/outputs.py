@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.pipeline import memory
+from medsr_course.pipeline import memory, stamping
 from medsr_course.pipeline.enhancing import Result, finer_header
 from medsr_course.pipeline.memory import blocks
 from medsr_course.pipeline.plan import Plan
@@ -82,7 +82,7 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     out : path
         ``….nii`` or ``….nii.gz``.
     stamp : bool
-        Write "research, not for diagnosis" into a corner of every slice of the result.
+        Write into a corner of every slice of the result, not into what it is compared with, what it is.
     force : bool
         Replace files that are there.
 
@@ -94,13 +94,17 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     out = Path(out)
     check(source, out, result.plan, force=force)
     files = names(source, out, result.plan)
+    if stamp and result.labels is None:
+        result = stamping.stamp(result, extremes(result.image.dataobj)[1])
     images = [result.image, result.zip, result.added] if result.labels is None else [result.labels]
     whats = ["result", f"without a network: {result.provenance['without_network']}", "result − the one without"]
     whole = source.stored if result.labels is None else Stored(np.dtype(np.uint8))
+    about: dict[str, Any] = dict(result.provenance) | {f"read_{k}": note for k, note in enumerate(source.notes, 1)}
     scalings = [fitting(whole, *extremes(image.dataobj)) for image in images]
 
     def save(k: int) -> None:
-        _nifti(files[k], images[k].dataobj, scalings[k], result, whats[k])
+        told = {"what": whats[k], **about}
+        _nifti(files[k], images[k].dataobj, scalings[k], finer_header(result.source, result.plan), told)
 
     with ThreadPoolExecutor(min(len(files), runtime.cpu_count())) as pool:  # packing lets other threads run
         list(pool.map(save, range(len(files))))
@@ -139,32 +143,30 @@ def fitting(stored: Stored, low: float, high: float) -> Stored:
     return Stored(dtype, slope, float(np.float32(low - slope * (float(limits.min) + 1))))
 
 
-def _nifti(path: Path, data: Any, stored: Stored, result: Result, what: str) -> None:
+def _nifti(path: Path, data: Any, stored: Stored, header: Any, told: dict[str, Any]) -> None:
     """One image, in pieces: a large one never lies in memory."""
     try:
         with runtime.atomic_write(path) as part, open(part, "wb") as file:
             if path.name.lower().endswith(".gz"):
                 # No name and no time inside: the same image gives the same bytes.
                 with gzip.GzipFile("", "wb", compresslevel=LEVEL, fileobj=file, mtime=0) as packed:
-                    _content(packed, data, stored, result, what)
+                    _content(packed, data, stored, header, told)
             else:
-                _content(file, data, stored, result, what)
+                _content(file, data, stored, header, told)
     except OSError as error:
         raise CourseError(f"{path} cannot be written: {reason(error)}") from None
 
 
-def _content(file: Any, data: Any, stored: Stored, result: Result, what: str) -> None:
+def _content(file: Any, data: Any, stored: Stored, header: Any, told: dict[str, Any]) -> None:
+    """Header, what was done, and the numbers, block by block."""
     from nibabel.nifti1 import Nifti1Extension
 
-    header = finer_header(result.source, result.plan)
     header.set_data_dtype(stored.dtype)
     original = bytes(header["descrip"].item()).decode("latin-1").rstrip("\0 ")
-    about = result.provenance
     header["descrip"] = (
-        f"{about['software']} {about['task']} {about['network']} {about['version']} "
-        f"{str(about['checksum'])[:8]} {about['engine']}"
+        f"{told['software']} {told['task']} {told['network']} {told['version']} {told['checksum'][:8]} {told['engine']}"
     )[:79]
-    told = {"what": what, **about} | ({"original_description": original} if original else {})
+    told = told | ({"original_description": original} if original else {})
     note = json.dumps({"medsr": told}, ensure_ascii=False, indent=1)
     header.extensions.append(Nifti1Extension(COMMENT, note.encode("utf-8")))
     header.set_data_offset(0)
