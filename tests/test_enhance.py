@@ -6,6 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -425,7 +426,7 @@ def test_a_full_disk_is_found_before_the_work(tmp_path, invoke, monkeypatch):
     import shutil
 
     scan = save(head(), tmp_path / "in.nii")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
     monkeypatch.setattr(enhancing, "run", lambda *_, **__: pytest.fail("it began"))
     assert "disk" in str(invoke(scan, tmp_path / "out.nii").exception)
 

@@ -1,6 +1,6 @@
 """The work itself: an image through a network, block by block, and the same grid without a network beside it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from medsr_course import __version__, runtime
 from medsr_course.networks import pretrained
-from medsr_course.physics import grid, noise
-from medsr_course.physics.acquisition import kspace_crop
-from medsr_course.physics.interpolation import zero_fill
+from medsr_course.networks.pretrained import told
+from medsr_course.networks.pretrained.common import batch_size
+from medsr_course.networks.pretrained.superresolution import resized
+from medsr_course.physics import grid
 from medsr_course.pipeline import memory
 from medsr_course.pipeline.memory import Spool, blocks
 from medsr_course.pipeline.plan import Options, Plan, Refusal, plan
@@ -186,20 +187,21 @@ def _measured(stack: Stack) -> Stack:
 def _finer(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bool) -> float:
     """In-plane super-resolution; the share of what was added that is left on the input's grid."""
     scale = plan.options.scale or 1
-    options = pretrained.usage(pretrained.card(plan.network))
-    sample = _measured(stack)
-    options["unit"] = grid.intensity(sample)
-    options["sigma"] = noise.background_noise(sample) if options["unit"][0] == 0 else 0.0
-    del sample
+    options = pretrained.usage(pretrained.card(plan.network)) | {"quality": _quality(plan)}
+    like = told.look(_measured(stack))
     network = memory.tiled(pretrained.network(plan.network), plan.tile)
+    _, h, w = stack.shape
+    # Blocks of whole batches: what a network is given at a time does not depend on the blocks.
+    together = batch_size(*like.stack.shape[1:], scale**2 if options["zero_filled"] else 1)
+    like = replace(like, stack=like.stack[:0])
     left = added = 0.0
-    for part in _bar(len(stack), scale**2 * stack[0].size, plan, progress):
+    for part in _bar(len(stack), scale**2 * h * w, plan, progress, together):
         block = pretrained.checked_stack(stack[part])
-        plain = zero_fill(block, scale)
-        made = pretrained.super_resolve_with(network, block, **options)
+        plain = resized(block, scale * h, scale * w)
+        made = pretrained.super_resolve_with(network, block, like=like, **options)
         if plan.options.keep_grid:
             added += float(np.square(made - plain, dtype=np.float64).mean())
-            made, plain = kspace_crop(made, scale), block
+            made, plain = resized(made, h, w), block
             left += float(np.square(made - plain, dtype=np.float64).mean())
         fine.write(part.start, made)
         classical.write(part.start, plain)
@@ -207,15 +209,19 @@ def _finer(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bo
 
 
 def _denoise(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bool) -> None:
-    options = pretrained.usage(pretrained.card(plan.network))
-    offset, unit = grid.intensity(_measured(stack))
-    if offset:
-        raise Refusal(f"--task denoise is for magnitudes, and this scan has values down to {stack.min():.4g}")
+    options = pretrained.usage(pretrained.card(plan.network)) | {"quality": _quality(plan)}
+    like = told.look(_measured(stack))
+    like = replace(like, stack=like.stack[:0])
     network = memory.tiled(pretrained.network(plan.network), plan.tile)
     for part in _bar(len(stack), stack[0].size, plan, progress):
         block = pretrained.checked_stack(stack[part])
-        fine.write(part.start, pretrained.denoise_with(network, block, **options, unit=unit) if unit else block)
+        fine.write(part.start, pretrained.denoise_with(network, block, like=like, **options))
         classical.write(part.start, block)
+
+
+def _quality(plan: Plan) -> str:
+    """The quality as networks know it: for "fast" there is another network."""
+    return "best" if plan.options.quality == "best" else "standard"
 
 
 def _thin(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bool) -> float:
@@ -269,8 +275,8 @@ def _back_from_ras(ras: Image, like: Image) -> Array:
     return np.ascontiguousarray(orientations.apply_orientation(np.asanyarray(ras.dataobj), turn))
 
 
-def _bar(count: int, each: int, plan: Plan, progress: bool) -> Any:
-    parts = list(blocks(count, each, plan.block))
+def _bar(count: int, each: int, plan: Plan, progress: bool, together: int = 1) -> Any:
+    parts = list(blocks(count, each, plan.block, together))
     return runtime.progress(parts, plan.options.task, unit="block") if progress else parts
 
 
@@ -287,7 +293,7 @@ def _provenance(plan: Plan) -> dict[str, str | int | float]:
         "network": about.name,
         "version": about.version,
         "checksum": about.files.get(file, ""),
-        "engine": _engine(file),
+        "engine": pretrained.engine(about.name),
         "software": f"medsr {__version__}",
         "without_network": CLASSICAL.get(options.task, CLASSICAL.get(options.axes, "")),
         "domain": plan.verdict.status,
@@ -296,11 +302,3 @@ def _provenance(plan: Plan) -> dict[str, str | int | float]:
     for count, note in enumerate((*(reason.words for reason in plan.verdict.reasons), *plan.notes), 1):
         found[f"note_{count}"] = note
     return found
-
-
-def _engine(file: str) -> str:
-    from importlib.metadata import version
-
-    if file.endswith(".onnx") and not runtime.is_null():
-        return f"ONNX Runtime {version('onnxruntime')}"
-    return f"Keras {version('keras')}"

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from medsr_course.networks.pretrained.common import BATCH_PIXELS, Network, to_numpy
+from medsr_course.networks.pretrained.common import Network, to_numpy
 from medsr_course.runtime import CourseError
 from medsr_course.types import Array, Stack
 
 BASE = 350 << 20  # bytes that Python, its libraries and a loaded network take
 MARGIN = 32  # pixels that tiles share with their neighbours on every side: no shipped network reaches farther
 BLOCK = 1 << 22  # pixels of the result that are worked on at a time
+TILE = 1 << 18  # pixels that go through a network at a time at most; usual batches are smaller
 LEAST_TILE = 1 << 14  # pixels, margins included
 NETWORK_BYTES = 1600  # for each pixel that goes through a network at a time: measured, the largest one ships with
 BLOCK_BYTES = 48  # for each pixel of the result in a block: complex transforms along both axes, and their copies
@@ -88,9 +89,12 @@ class Spool:
         return self[()].astype(dtype or np.float32, copy=False)
 
 
-def blocks(count: int, each: int, most: int = BLOCK) -> Iterator[slice]:
-    """Returns slices of ``count`` pieces of ``each`` pixels: blocks of at most ``most`` pixels, or of one piece."""
-    step = max(1, most // max(1, each))
+def blocks(count: int, each: int, most: int = BLOCK, together: int = 1) -> Iterator[slice]:
+    """Returns slices of ``count`` pieces of ``each`` pixels: blocks of at most ``most`` pixels, or one.
+
+    Pieces stay ``together`` in groups of that many, counted from the first.
+    """
+    step = together * max(1, most // max(1, each * together))
     return (slice(first, min(first + step, count)) for first in range(0, count, step))
 
 
@@ -148,14 +152,14 @@ def shares(base: int, most: int | None) -> tuple[int, int]:
     CourseError
         If it cannot be done.
     """
-    usual = BLOCK * BLOCK_BYTES + BATCH_PIXELS * NETWORK_BYTES
+    usual = BLOCK * BLOCK_BYTES + TILE * NETWORK_BYTES
     if most is None or base + usual <= most:
-        return BLOCK, BATCH_PIXELS
+        return BLOCK, TILE
     least = base + LEAST_TILE * NETWORK_BYTES
     if most < least:
         raise CourseError(f"--max-memory {text(most)} is too little: this scan takes {text(least)} at least")
     part = (most - base) / usual
-    return max(1, int(BLOCK * part)), max(LEAST_TILE, int(BATCH_PIXELS * part))
+    return max(1, int(BLOCK * part)), max(LEAST_TILE, int(TILE * part))
 
 
 def text(size: float) -> str:

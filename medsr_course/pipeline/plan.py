@@ -262,7 +262,8 @@ def _notes(options: Options, fine: tuple[int, ...], affine: Array, finer: tuple[
         )
     if options.keep_grid and finer:
         notes.append("the result goes back onto the input's grid: what is finer than its voxels is lost again")
-    if options.quality != "standard" and not (options.task == "super-resolution" and options.axes == "in-plane"):
+    only = options.task == "segment" or options.axes == "through-plane"
+    if options.quality != "standard" and (only or (options.quality, options.task) == ("fast", "denoise")):
         notes.append(f"there is one network for this: --quality {options.quality} changes nothing")
     return notes
 
