@@ -192,7 +192,7 @@ def _finer(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bo
     network = memory.tiled(pretrained.network(plan.network), plan.tile)
     _, h, w = stack.shape
     # Blocks of whole batches: what a network is given at a time does not depend on the blocks.
-    together = batch_size(*like.stack.shape[1:], scale**2 if options["zero_filled"] else 1)
+    together = batch_size(like.stack.shape[1], like.stack.shape[2], scale**2 if options["zero_filled"] else 1)
     like = replace(like, stack=like.stack[:0])
     left = added = 0.0
     for part in _bar(len(stack), scale**2 * h * w, plan, progress, together):
