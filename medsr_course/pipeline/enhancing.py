@@ -22,7 +22,7 @@ from medsr_course.types import Array, Image, Stack
 if TYPE_CHECKING:  # nibabel is loaded where it is used
     import nibabel
 
-MOST_MEASURED = 1 << 24  # voxels from which intensity scale and noise are taken: of larger images, evenly spread slices
+MOST_MEASURED = 1 << 23  # voxels from which intensity scale and noise are taken: of larger images, evenly spread slices
 REACH = 16  # pixels: farther no network for thick slices reaches in eight steps
 CLASSICAL = {  # what ``Result.zip`` is
     "in-plane": "zero-filling (ZIP)",

@@ -114,8 +114,11 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
 
 def extremes(data: Any) -> tuple[float, float]:
     """Returns the least and the greatest value of an image, read in parts."""
-    parts = [data[..., part] for part in blocks(data.shape[2], data.shape[0] * data.shape[1])]
-    return min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
+    low, high = np.inf, -np.inf
+    for part in blocks(data.shape[2], data.shape[0] * data.shape[1]):
+        values = data[..., part]
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    return low, high
 
 
 def fitting(stored: Stored, low: float, high: float) -> Stored:
