@@ -174,7 +174,9 @@ def enhanced(folder, plane="axial", n=6):
     ]
     derivation = of(
         DerivationDescription="averaged",
-        DerivationCodeSequence=[of(CodeValue="113049", CodingSchemeDesignator="DCM", CodeMeaning="Pixel by pixel mean")],
+        DerivationCodeSequence=[
+            of(CodeValue="113049", CodingSchemeDesignator="DCM", CodeMeaning="Pixel by pixel mean")
+        ],
         SourceImageSequence=[],
     )
     anatomy = of(CodeValue="69536005", CodingSchemeDesignator="SCT", CodeMeaning="Head")

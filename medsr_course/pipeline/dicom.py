@@ -9,7 +9,6 @@ import hashlib
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:  # pydicom is loaded where it is used
     from medsr_course.pipeline.enhancing import Result
     from medsr_course.pipeline.scansource import Source
 
+NAMES = ("desc-medsr", "desc-zip", "desc-added")  # folders of the three series
 MARK = "research - not for diagnosis"
 _WORDS = {"super-resolution": "super-resolved", "denoise": "denoised", "thin-slices": "thin slices"}
 _STALE = """
@@ -36,7 +36,7 @@ _STALE = """
     RescaleIntercept ContentDate ContentTime NumberOfFrames ReferencedImageEvidenceSequence ConcatenationUID
     InConcatenationNumber InConcatenationTotalNumber ConcatenationFrameOffsetNumber SOPInstanceUIDOfConcatenationSource
     DimensionOrganizationType DimensionOrganizationSequence DimensionIndexSequence SourceImageEvidenceSequence
-""".split()
+"""
 _CLASSIC = {"MR": "1.2.840.10008.5.1.4.1.1.4", "CT": "1.2.840.10008.5.1.4.1.1.2"}  # SOP classes
 # Elements of a sidecar; BIDS has its times in seconds.
 _SIDECAR = """
@@ -44,7 +44,7 @@ _SIDECAR = """
     MRAcquisitionType SliceThickness SpacingBetweenSlices AcquisitionMatrix PercentSampling FlipAngle
     PhotometricInterpretation BurnedInAnnotation ConvolutionKernel KVP RepetitionTime InversionTime EffectiveEchoTime
     EchoTime ManufacturerModelName
-""".split()
+"""
 _RENAMED = {"EffectiveEchoTime": "EchoTime", "ManufacturerModelName": "ManufacturersModelName"}
 
 
@@ -53,7 +53,7 @@ def sidecar(frames: Sequence[Frame]) -> dict[str, Any]:
     item, found = frames[0].file.item, {}
     groups = [element for group in _groups(frames[0]) for element in group if element.VR == "SQ"]
     places = [item, *(one for element in groups for one in element.value[:1])]
-    for keyword in _SIDECAR:
+    for keyword in _SIDECAR.split():
         words = next((words for place in places if (words := text(place, keyword))), "")
         values: list[Any] = []
         for word in filter(None, words.split("\\")):
@@ -71,10 +71,10 @@ def write_series(
 ) -> list[Path]:
     """Write result, classical result and their difference as derived series in the study of the source.
 
-    Files are classic ones, a slice each, also where the source is a mosaic or an enhanced file. UIDs are computed from the
-    source's UIDs, the provenance, the place and the pixels themselves: the same run again gives the same files, which
-    an archive knows for copies, and other pixels never come under a UID that was used before. That is why no date of
-    creation is written. Values keep the source's rescale slope and intercept where all of them fit into 16 bits
+    Files are classic ones, a slice each, also where the source is a mosaic or an enhanced file. UIDs are computed from
+    the source's UIDs, the provenance, the place and the pixels themselves: the same run again gives the same files,
+    which an archive knows for copies, and other pixels never come under a UID that was used before. That is why no date
+    of creation is written. Values keep the source's rescale slope and intercept where all of them fit into 16 bits
     that way, else they get a slope with which they do; nothing is clipped.
 
     Parameters
@@ -100,9 +100,12 @@ def write_series(
         Labels, neither MR nor CT, a tilted gantry, a result that is turned against its source, a folder that is
         there. Nothing is written then.
     """
-    _check(result, source.frames)
+    check(source.frames, result.plan.options.task)
+    ours, theirs = (a[:3, :3] / np.linalg.norm(a[:3, :3], axis=0) for a in (result.image.affine, source.image.affine))
+    if np.abs(ours - theirs).max() > 1e-4:
+        raise CourseError("the result is turned against its source: a derived series keeps the source's slices")
     folder = runtime.writable_folder(folder, "output folder")
-    images = {"desc-medsr": result.image, "desc-zip": result.zip, "desc-added": result.added}
+    images = dict(zip(NAMES, (result.image, result.zip, result.added), strict=True))
     there = [name for name in images if (folder / name).exists()]
     if there and not force:
         raise CourseError(f"{folder} holds {', '.join(there)} already: choose another folder, or replace with --force")
@@ -122,22 +125,27 @@ def write_series(
     return [path for name in images for path in sorted((folder / name).iterdir())]
 
 
-def _check(result: "Result", frames: Sequence[Frame]) -> None:
+def check(frames: Sequence[Frame], task: str) -> None:
+    """Find out before the work begins whether its result can be written as DICOM.
+
+    Raises
+    ------
+    CourseError
+        Labels, neither MR nor CT, a tilted gantry: with the remedy.
+    """
     modality = text(frames[0].file.item, "Modality") or "no modality"
-    if result.labels is not None or modality not in ("MR", "CT"):
-        what = f"a series of {modality} is" if result.labels is None else "labels are"
+    if task == "segment" or modality not in _CLASSIC:
+        what = "labels are" if task == "segment" else f"a series of {modality} is"
         raise CourseError(f"{what} not written as DICOM, only images of MR and CT: name OUT.nii.gz instead")
-    row, column = frames[0].orientation[:3], frames[0].orientation[3:]
-    normal, along = np.cross(row, column), frames[-1].position - frames[0].position
+    normal = np.cross(frames[0].orientation[:3], frames[0].orientation[3:])
+    along = frames[-1].position - frames[0].position
     aside = float(np.linalg.norm(along - (along @ normal) * normal))
-    if aside > 0.1 and np.degrees(tilt := np.arctan2(aside, along @ normal)) > 0.1:
+    tilt = float(np.degrees(np.arctan2(aside, along @ normal)))
+    if aside > 0.1 and tilt > 0.1:
         raise CourseError(
-            f"the slices are tilted by {np.degrees(tilt):.1f} degrees against their stack (a tilted gantry): make them "
-            "upright first, e.g. with dcm2niix, and enhance that NIfTI file"
+            f"the slices are tilted by {tilt:.1f} degrees against their stack (a tilted gantry): make them upright "
+            "first, e.g. with dcm2niix, and enhance that NIfTI file"
         )
-    ours, theirs = (a[:3, :3] / np.linalg.norm(a[:3, :3], axis=0) for a in (result.image.affine, result.source.affine))
-    if np.abs(ours - theirs).max() > 1e-4:
-        raise CourseError("the result is turned against its source: a derived series keeps the source's slices")
 
 
 class _Series:
@@ -317,7 +325,7 @@ def _cleaned(item: "Dataset") -> "Dataset":
         grey = dictionary_has_tag(tag) and dictionary_VR(tag) == "US or SS"
         if grey or tag.group >> 8 == 0x50 or tag.element == 0:  # a curve, the length of a group
             del item[tag]
-    for keyword in _STALE:
+    for keyword in _STALE.split():
         item.pop(keyword, None)
     return item
 

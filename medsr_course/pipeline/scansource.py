@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medsr_course.pipeline import nrrd
+from medsr_course.pipeline import dicom, nrrd
 from medsr_course.scans import scanfiles
 from medsr_course.scans.scanfiles import ScanError
+from medsr_course.scans.scanfiles.frames import Frame
 from medsr_course.types import PathLike
 
 if TYPE_CHECKING:  # nibabel is loaded where it is used
@@ -40,8 +41,8 @@ class Source:
     """A scan as it came.
 
     ``kind`` is "nifti", "nrrd", "dicom" or "bids"; ``image`` is 3-D, float32, finite, its affine in mm; ``sidecar`` has
-    the names of BIDS (SliceThickness in mm, Modality …); ``datasets`` are those of a DICOM series, in the order of the
-    slices; ``notes`` say what was changed while reading.
+    the names of BIDS (SliceThickness in mm, Modality …); ``frames`` are the slices of a DICOM series, each with its
+    file's header, in the image's order; ``notes`` say what was changed while reading.
     """
 
     path: Path
@@ -49,7 +50,7 @@ class Source:
     image: "nibabel.Nifti1Image"
     stored: Stored = Stored()
     sidecar: dict[str, Any] = field(default_factory=dict)
-    datasets: tuple[Any, ...] = ()
+    frames: tuple[Frame, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -144,8 +145,8 @@ def _dicom(path: Path) -> Source:
 
 
 def _series(path: Path, folder: Path) -> Source:
-    image = scanfiles.read_dicom(folder, flat=True)
-    return Source(path, "dicom", image, Stored(np.dtype(np.int16)))
+    image, frames = scanfiles.read_series(folder, flat=True)
+    return Source(path, "dicom", image, Stored(np.dtype(np.int16)), dicom.sidecar(frames), tuple(frames))
 
 
 def _unzip(path: Path, folder: Path) -> None:
