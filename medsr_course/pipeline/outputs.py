@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.pipeline import dicom, memory, stamping
+from medsr_course.pipeline import bids, dicom, memory, stamping
 from medsr_course.pipeline.enhancing import Result, finer_header
 from medsr_course.pipeline.memory import blocks
 from medsr_course.pipeline.plan import Plan
@@ -39,6 +39,8 @@ def names(source: Source, out: Path, plan: Plan) -> list[Path]:
     CourseError
         If nothing can be written under such a name.
     """
+    if source.scan:
+        return bids.names(source.scan, out, plan)
     ending = next((ending for ending in NIFTI[::-1] if out.name.lower().endswith(ending)), None)
     if ending is None and source.kind == "dicom" and not out.suffix:
         dicom.check(source.frames, plan.options.task)
@@ -69,7 +71,7 @@ def check(source: Source, out: Path, plan: Plan, *, force: bool = False) -> None
             raise CourseError(f"{file} is {'a folder' if file.is_dir() else 'the scan itself'}: choose another name")
         if file.exists() and not force:
             raise CourseError(f"{file} exists: choose another name, or replace it with --force")
-    folder = runtime.writable_folder(out.parent, "output")
+    folder = runtime.writable_folder(files[0].parent if source.scan else out.parent, "output")
     free = shutil.disk_usage(folder).free
     if free < plan.disk:
         raise CourseError(
@@ -119,6 +121,9 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     with ThreadPoolExecutor(min(len(files), runtime.cpu_count())) as pool:  # packing lets other threads run
         list(pool.map(save, range(len(files))))
     rows = [(file, what) for file, what in zip(files, whats, strict=False)]
+    if source.scan:
+        sidecars = bids.describe(result, source.scan, out, files)
+        return [*files, *sidecars, record(out, [*rows, *((file, "sidecar") for file in sidecars)])]
     return [*files, record(out.parent, rows)]
 
 

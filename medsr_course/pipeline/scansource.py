@@ -5,13 +5,13 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medsr_course.pipeline import dicom, nrrd
+from medsr_course.pipeline import bids, dicom, nrrd
 from medsr_course.scans import scanfiles
 from medsr_course.scans.scanfiles import ScanError
 from medsr_course.scans.scanfiles.frames import Frame
@@ -42,7 +42,8 @@ class Source:
 
     ``kind`` is "nifti", "nrrd", "dicom" or "bids"; ``image`` is 3-D, float32, finite, its affine in mm; ``sidecar`` has
     the names of BIDS (SliceThickness in mm, Modality …); ``frames`` are the slices of a DICOM series, each with its
-    file's header, in the image's order; ``notes`` say what was changed while reading.
+    file's header, in the image's order; ``scan`` is the place in a BIDS dataset; ``notes`` say what was changed while
+    reading.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Source:
     stored: Stored = Stored()
     sidecar: dict[str, Any] = field(default_factory=dict)
     frames: tuple[Frame, ...] = ()
+    scan: bids.Scan | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -80,6 +82,11 @@ def read(path: PathLike) -> Source:
         image, dtype = nrrd.read(path)
         return Source(path, "nrrd", image, Stored(dtype))
     return _nifti(path)
+
+
+def read_scan(scan: bids.Scan) -> Source:
+    """Reads a scan of a BIDS dataset, with all that its sidecars say."""
+    return replace(_nifti(scan.path), kind="bids", sidecar=scan.sidecar, scan=scan)
 
 
 def _nifti(path: Path) -> Source:
