@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.pipeline import memory, stamping
+from medsr_course.pipeline import bids, dicom, memory, stamping
 from medsr_course.pipeline.enhancing import Result, finer_header
 from medsr_course.pipeline.memory import blocks
 from medsr_course.pipeline.plan import Plan
@@ -32,16 +32,22 @@ COMMENT = 6  # code of a NIfTI extension in plain text
 
 
 def names(source: Source, out: Path, plan: Plan) -> list[Path]:
-    """Returns the image files that a plan writes for an output name, the result first.
+    """Returns the image files that a plan writes for an output name, the result first; of DICOM, a folder a series.
 
     Raises
     ------
     CourseError
         If nothing can be written under such a name.
     """
+    if source.scan:
+        return bids.names(source.scan, out, plan)
     ending = next((ending for ending in NIFTI[::-1] if out.name.lower().endswith(ending)), None)
+    if ending is None and source.kind == "dicom" and not out.suffix:
+        dicom.check(source.frames, plan.options.task)
+        return [out / name for name in dicom.NAMES]
     if ending is None:
-        raise CourseError(f"{out}: a NIfTI result's name ends in .nii.gz or .nii")
+        series = ", and that of a DICOM result, a folder, has no ending" if source.kind == "dicom" else ""
+        raise CourseError(f"{out}: a NIfTI result's name ends in .nii.gz or .nii{series}")
     if plan.options.task == "segment":
         return [out]
     stem = out.name[: -len(ending)]
@@ -58,11 +64,14 @@ def check(source: Source, out: Path, plan: Plan, *, force: bool = False) -> None
     """
     files = names(source, out, plan)
     for file in files:
-        if file.exists() and (file.is_dir() or file.resolve() == source.path.resolve()):
+        if source.path.resolve() in file.resolve().parents:
+            raise CourseError(f"{out} lies in the folder of the scan itself: choose another one")
+        wrong = file.is_dir() == file.name.lower().endswith(NIFTI)
+        if file.exists() and (wrong or file.resolve() == source.path.resolve()):
             raise CourseError(f"{file} is {'a folder' if file.is_dir() else 'the scan itself'}: choose another name")
         if file.exists() and not force:
             raise CourseError(f"{file} exists: choose another name, or replace it with --force")
-    folder = runtime.writable_folder(out.parent, "output")
+    folder = runtime.writable_folder(files[0].parent if source.scan else out.parent, "output")
     free = shutil.disk_usage(folder).free
     if free < plan.disk:
         raise CourseError(
@@ -80,7 +89,7 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     source : Source
         What it was made of.
     out : path
-        ``….nii`` or ``….nii.gz``.
+        ``….nii`` or ``….nii.gz``, or, for a DICOM source, a folder for derived series.
     stamp : bool
         Write into a corner of every slice of the result, not into what it is compared with, what it is.
     force : bool
@@ -98,6 +107,9 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
         result = stamping.stamp(result, extremes(result.image.dataobj)[1])
     images = [result.image, result.zip, result.added] if result.labels is None else [result.labels]
     whats = ["result", f"without a network: {result.provenance['without_network']}", "result − the one without"]
+    if files[0].parent == out:
+        written = dicom.write_series(result, source, out, stamp=stamp, force=force)
+        return [*written, record(out, [(file, whats[dicom.NAMES.index(file.parent.name)]) for file in written])]
     whole = source.stored if result.labels is None else Stored(np.dtype(np.uint8))
     about: dict[str, Any] = dict(result.provenance) | {f"read_{k}": note for k, note in enumerate(source.notes, 1)}
     scalings = [fitting(whole, *extremes(image.dataobj)) for image in images]
@@ -109,6 +121,9 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     with ThreadPoolExecutor(min(len(files), runtime.cpu_count())) as pool:  # packing lets other threads run
         list(pool.map(save, range(len(files))))
     rows = [(file, what) for file, what in zip(files, whats, strict=False)]
+    if source.scan:
+        sidecars = bids.describe(result, source.scan, out, files)
+        return [*files, *sidecars, record(out, [*rows, *((file, "sidecar") for file in sidecars)])]
     return [*files, record(out.parent, rows)]
 
 
