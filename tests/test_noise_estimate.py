@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medsr_course.physics import coils, grid, noise
+from medsr_course.physics import bands, coils, grid, noise
 from medsr_course.scans import datasets, volumes
 
 
@@ -72,7 +72,7 @@ def test_from_the_head_alone(slices, kind, scale):
     assert found.coils is None
     assert found.sigma == pytest.approx(sigma, rel=0.3)
     assert noise.background_noise(masked(stack)) == 0  # which "unknown" replaces
-    details = noise._diagonal(masked(stack), 1)[noise._inside(stack, grid.intensity(stack)[1])]
+    details = noise._diagonal(masked(stack), 1)[bands.inside(stack, grid.intensity(stack)[1])]
     plain = np.median(np.abs(details)) / 0.6745  # wrong: all of it taken for noise
     assert plain > found.sigma * 1.05
 
