@@ -1,10 +1,10 @@
 r"""Which part of its band an image fills: whether an axis was interpolated, told from the image alone.
 
-Two ways to make a grid finer leave two traces. *Zero-filling* leaves the outer band empty: the power falls by a step at
-the end of the native band, below what its own trend leads one to expect, to a floor. *Linear and cubic reslicing* treats
-samples between the old grid points otherwise than those on them: the mean absolute second difference becomes periodic
-along the axis (Gallagher 2005, doi:10.1109/CRV.2005.33). A filter of the raw data is neither: its spectrum falls smoothly
-and has no floor.
+Two ways to make a grid finer leave two traces. *Zero-filling* leaves the outer band empty: at the end of the native
+band the power falls by a step, below what its own trend leads one to expect, to a floor. *Linear and cubic reslicing*
+treats samples between the old grid points otherwise than those on them: the mean absolute second difference becomes
+periodic along the axis (Gallagher 2005, doi:10.1109/CRV.2005.33). A filter of the raw data is neither: its spectrum
+falls smoothly and has no floor.
 
 How often they are wrong: ``results/domain.md``.
 """

@@ -3,8 +3,7 @@
 ==================  ==============================================================================
 :mod:`.judging`     :func:`judge`: everything below, for one scan
 :mod:`.header`      what header, sidecar and name say
-:mod:`.pixels`      what the voxels say: kind of values, noise, band, slices, face
-:mod:`.score`       how far the image is from the heads that the networks know
+:mod:`.pixels`      what the voxels say: kind of values, noise, band, slices, face, likeness to heads
 :mod:`.policy`      :func:`mixed`: one decision for a batch
 :mod:`.verdict`     :class:`Verdict` and :class:`Reason`
 ==================  ==============================================================================

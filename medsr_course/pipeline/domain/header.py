@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from medsr_course.pipeline.domain.verdict import CAUTION, REFUSED, Reason
+from medsr_course.pipeline.domain.verdict import CAUTION, REFUSED, Reason, say
 from medsr_course.types import Array
 
 CONTRASTS = ("T1w", "T2w", "FLAIR", "PDw")
-OTHERS = "bold|dwi|swi|T2starw|angio|asl|sbref|epi|cbv|MTw|TOF|SWI"
-MAPS = "T1map|T2map|T2starmap|R1map|R2map|R2starmap|PDmap|MTRmap|MTsat|Chimap|UNIT1|fieldmap|phasediff|B0|B0map|ADC|FA|CBF"
+OTHERS = ["bold", "dwi", "swi", "T2starw", "angio", "asl", "sbref", "epi", "cbv", "MTw", "TOF"]
+MAPS = ("T1map", "T2map", "T2starmap", "R1map", "R2map", "R2starmap", "PDmap", "MTRmap", "MTsat", "Chimap", "UNIT1",
+        "fieldmap", "phasediff", "B0map", "ADC", "FA", "CBF")  # fmt: skip
 UNITS = ("s", "ms", "Hz", "rad/s", "1/s", "mm2/s", "mm^2/s", "ppm", "T", "uT")
 HEAD = re.compile(r"head|brain|skull|cerebr|neuro|crane|kopf|schaedel|encephal", re.I)
 OURS = re.compile(r"medsr|desc-zip|desc-added", re.I)
@@ -41,12 +42,13 @@ def contrast(sidecar: Mapping[str, Any], name: str) -> str:
     >>> contrast({}, "sub-01_T1w.nii.gz"), contrast({"RepetitionTime": 9, "EchoTime": 0.12, "InversionTime": 2.5}, "x")
     ('T1w', 'FLAIR')
     """
-    known = "|".join((*CONTRASTS, MAPS, OTHERS))
-    stem = re.sub(r"\.(nii(\.gz)?|nrrd|zip)$", "", name)
-    if found := re.search(rf"(?:^|[_-])({known})$", stem, re.I):
-        return next(one for one in known.split("|") if one.lower() == found[1].lower())
-    if found := re.search(r"\b(ADC|FA|CBF|T1 MAP|T2 MAP|PHASE|FIELD_MAP)\b", words(sidecar, "ImageType").upper()):
-        return found[1]
+    known = {one.lower(): one for one in (*CONTRASTS, *MAPS, *OTHERS)}
+    last = re.split(r"[_-]", re.sub(r"\.(nii(\.gz)?|nrrd|zip)$", "", name))[-1].lower()
+    if last in known:
+        return known[last]
+    image_type = words(sidecar, "ImageType").upper().replace("\\", " ")
+    if found := re.search(r"\b(ADC|FA|CBF|T1 MAP|T2 MAP|PHASE|FIELD_?MAP)\b", image_type):
+        return known.get(found[1].lower().replace(" ", "").replace("_", ""), found[1])
     repetition, echo, inversion = (number(sidecar, f"{key}Time") for key in ("Repetition", "Echo", "Inversion"))
     if not repetition or echo is None:
         return "unknown"
@@ -63,47 +65,39 @@ def findings(
     sizes: Array, sidecar: Mapping[str, Any], name: str, task: str, description: str, across: int
 ) -> Iterator[Reason]:
     """Yields what header, sidecar and name speak against; ``sizes`` of a voxel in mm, ``across`` the slices' axis."""
-    told = words(sidecar, "DerivationDescription", "SeriesDescription", "GeneratedBy", "ImageType")
-    if OURS.search(f"{name} {description} {told}"):
-        yield Reason("enhanced", REFUSED, "This file was made by medsr: give the original scan, or what is invented "
-                     "is taken for measured.")  # fmt: skip
-    elif "DERIVED" in words(sidecar, "ImageType").upper():
-        yield Reason("derived", CAUTION, "Its header says DERIVED: it was computed from other images; take the original "
-                     "series if there is one.")  # fmt: skip
+    image_type = words(sidecar, "ImageType").upper()
+    told = words(sidecar, "DerivationDescription", "SeriesDescription", "GeneratedBy")
+    if OURS.search(f"{name} {description} {told} {image_type}"):
+        yield say("enhanced", REFUSED)
+    elif "DERIVED" in image_type:
+        yield say("derived", CAUTION)
     kind = contrast(sidecar, name)
-    if kind.upper() in (*MAPS.upper().split("|"), "T1 MAP", "T2 MAP", "FIELD_MAP") or words(sidecar, "Units") in UNITS:
-        yield Reason("quantitative", REFUSED, "It is a map of a physical quantity, whose numbers a network would change: "
-                     "enhance the images it was computed from.")  # fmt: skip
-    elif kind.upper() == "PHASE" or re.search(r"part-phase|_phase\d?\b", name):
-        yield Reason("phase", REFUSED, "It is a phase map: enhance its magnitude image.")
-    elif task == "segment" and kind in ("T2w", "FLAIR", "PDw"):
-        yield Reason("contrast", REFUSED, f"It is {kind}, but the network that segments reads T1w: give the T1w scan.")
-    elif kind in OTHERS.split("|"):
-        yield Reason("contrast", CAUTION, f"Its contrast, {kind}, is none that the networks were trained on "
-                     f"({', '.join(CONTRASTS)}): compare with desc-zip.")  # fmt: skip
+    if kind in MAPS or words(sidecar, "Units") in UNITS:
+        yield say("quantitative", REFUSED)
+    elif kind == "PHASE" or re.search(r"\bP\b", image_type) or re.search(r"part-phase|_phase\d?\b", name):
+        yield say("phase", REFUSED)
+    elif task == "segment" and kind in CONTRASTS[1:]:
+        yield say("contrast", REFUSED, "contrast-segment", kind=kind)
+    elif kind in OTHERS:
+        yield say("contrast", CAUTION, kind=kind, known=", ".join(CONTRASTS))
     modality = words(sidecar, "Modality").upper()
-    if modality in ("PT", "NM", "US", "MG", "XA", "CR", "DX", "OT", "SC", "XC"):
-        yield Reason("modality", REFUSED, f"Its modality is {modality}, but the networks know MR: use --force only to "
-                     "try it.")  # fmt: skip
+    if modality == "CT":
+        yield say("ct", status_of_signed(task), task=task)
+    elif modality in ("PT", "NM", "US", "MG", "XA", "CR", "DX", "OT", "SC", "XC"):
+        yield say("modality", REFUSED, modality=modality)
     part = words(sidecar, "BodyPartExamined")
     if part and not HEAD.search(part):
-        yield Reason("body-part", CAUTION, f"The header says {part}, but the networks were trained on heads: "
-                     "compare with desc-zip.")  # fmt: skip
+        yield say("body-part", CAUTION, part=part)
     field = number(sidecar, "MagneticFieldStrength")
     if field and field < 50 and not FIELDS[0] <= field <= FIELDS[1]:
-        yield Reason("field-strength", CAUTION, f"It was taken at {field:g} T, the networks' scans at 1.5 and 3 T: noise "
-                     "and contrast differ, so compare with desc-zip.")  # fmt: skip
-    yield from _voxels(sizes, across)
-
-
-def _voxels(sizes: Array, across: int) -> Iterator[Reason]:
-    pixel, thick = np.delete(sizes, across), sizes[across]
-    if not SIZES[0] <= pixel.min() <= pixel.max() <= SIZES[1]:
-        yield Reason("voxel-size", CAUTION, f"Its pixels of {pixel[0]:.2f} × {pixel[1]:.2f} mm are outside {SIZES[0]:g} to "
-                     f"{SIZES[1]:g} mm, for which the networks were trained: check the header.")  # fmt: skip
-    elif pixel.max() > 1.5 * pixel.min():
-        yield Reason("voxel-size", CAUTION, f"Its pixels are not square, {pixel[0]:.2f} × {pixel[1]:.2f} mm: the networks "
-                     "were trained on nearly square ones.")  # fmt: skip
+        yield say("field-strength", CAUTION, field=field)
+    pixel, thick = np.delete(sizes, across), float(sizes[across])
+    if not (SIZES[0] <= pixel.min() <= pixel.max() <= SIZES[1]) or pixel.max() > 1.5 * pixel.min():
+        yield say("voxel-size", CAUTION, a=pixel[0], b=pixel[1], least=SIZES[0], most=SIZES[1])
     if thick > THICK:
-        yield Reason("thick-slices", CAUTION, f"Its slices are {thick:.1f} mm apart, more than {THICK:g} mm: small things "
-                     "are blurred together, and no network brings them back.")  # fmt: skip
+        yield say("thick-slices", CAUTION, mm=thick)
+
+
+def status_of_signed(task: str) -> str:
+    """Returns how grave it is that values are no magnitudes: denoising and segmentation make no sense there."""
+    return CAUTION if task in ("super-resolution", "thin-slices") else REFUSED

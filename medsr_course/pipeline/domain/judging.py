@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from medsr_course.pipeline.domain import header, pixels
-from medsr_course.pipeline.domain.verdict import CAUTION, REFUSED, Reason, Verdict, verdict
+from medsr_course.pipeline.domain.verdict import CAUTION, REFUSED, Reason, Verdict, say, verdict
 from medsr_course.scans import volumes
 from medsr_course.types import Array, Image
 
@@ -31,10 +31,9 @@ def judge(
     refusal = _shape(image)
     if refusal:
         return verdict([refusal], {})
-    data, sizes, across, reasons = _opened(image)
+    data, sizes, across, reasons = opened(image)
     if not np.isfinite(pixels.middle(data, across)).all():
-        return verdict([Reason("not-finite", REFUSED, "It holds NaN or infinite values: replace them first, for instance "
-                               "by 0.")], {})  # fmt: skip
+        return verdict([say("not-finite", REFUSED)], {})
     sidecar = sidecar or {}
     measured: dict[str, Any] = {
         "contrast": header.contrast(sidecar, name),
@@ -52,29 +51,26 @@ def _shape(image: Image) -> Reason | None:
     """Why an image cannot be looked at, if so."""
     shape, dtype = tuple(image.shape), np.dtype(image.get_data_dtype())
     if dtype.kind not in "biufc" or (len(shape) > 3 and shape[-1] in (3, 4) and dtype == np.uint8):
-        return Reason("colour", REFUSED, "It holds colours, not intensities: save one channel, or a grey version.")
+        return say("colour", REFUSED)
     if dtype.kind == "c":
-        return Reason("complex", REFUSED, "It holds complex numbers: save its magnitude, numpy.abs.")
+        return say("complex", REFUSED)
     if int(np.prod(shape[3:], initial=1)) > 1:
-        return Reason("several-volumes", REFUSED, f"It holds {shape[3]} volumes: save the one you want as a 3-D file.")
-    if len(shape) < 2 or 0 in shape:
-        return Reason("empty", REFUSED, f"Its shape is {shape}: there is no image in it.")
-    return None
+        return say("several-volumes", REFUSED, shape=shape)
+    return say("empty", REFUSED) if len(shape) < 2 or 0 in shape else None
 
 
-def _opened(image: Image) -> tuple[Array, Array, int, list[Reason]]:
-    """The array (x, y, z) in RAS, edges of a voxel in mm, the axis across the slices, and what the affine is short of."""
+def opened(image: Image) -> tuple[Array, Array, int, list[Reason]]:
+    """Returns the array (x, y, z) in RAS, a voxel's edges in mm, the axis across slices, and what the affine lacks."""
     data = np.asanyarray(image.dataobj)
     data = data.reshape((*data.shape, 1)[:3])
-    affine = np.asarray(image.affine, float)
+    affine = np.asarray(np.eye(4) if image.affine is None else image.affine, float)
     reasons = []
     codes = [int(image.header[key]) for key in ("sform_code", "qform_code") if key in image.header]
     if codes and not any(codes):
-        reasons.append(Reason("orientation-unknown", CAUTION, "Its header does not tell left from right: compare the result "
-                              "with the original scan."))  # fmt: skip
+        reasons.append(say("orientation-unknown", CAUTION))
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3] / np.maximum(lengths, 1e-12))) < 1e-4:
-        reasons.append(Reason("affine", CAUTION, "Its header gives no place in the body: correct its affine first."))
+        reasons.append(say("affine", CAUTION))
         affine = np.eye(4)
     image = volumes.to_ras(volumes.make_image(data, affine))
     data, sizes = np.asanyarray(image.dataobj), volumes.voxel_sizes(image)

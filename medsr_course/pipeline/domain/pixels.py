@@ -1,19 +1,22 @@
 """What a scan's voxels say: labels, phase, HU, noise, band, a visible face, and whether it resembles a head."""
 
+import functools
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from medsr_course.physics import bands, grid, noise
-from medsr_course.pipeline.domain import score
-from medsr_course.pipeline.domain.verdict import CAUTION, NOTE, REFUSED, Reason
+from medsr_course import resources
+from medsr_course.physics import bands, grid, likeness, noise
+from medsr_course.pipeline.domain.header import status_of_signed
+from medsr_course.pipeline.domain.verdict import CAUTION, NOTE, REFUSED, Reason, say
 from medsr_course.types import Array, Stack
 
 SLICES = 8
 MOST_NOISE = 8.0  # % of the intensity scale: more than the networks were trained on
-EMPTY = 0.85  # of the band: where more than that is filled, the axis counts as native
+_AXES = "left-right", "front-back", "head-foot"
 
 
 def middle(data: Array, axis: int, count: int = SLICES) -> Stack:
@@ -24,7 +27,7 @@ def middle(data: Array, axis: int, count: int = SLICES) -> Stack:
 
 
 def kind(stack: Stack) -> str:
-    """Returns what the values are: empty, labels, phase, hu, signed or magnitude."""
+    """Returns what the values are: magnitude, empty, labels, phase, ct, signed, or quantitative (as mm²/s)."""
     low, high = np.percentile(stack, [0.1, 99.9])
     if stack.min() == stack.max():
         return "empty"
@@ -35,104 +38,91 @@ def kind(stack: Stack) -> str:
     some = (left != usual) | (right != usual)
     if some.any() and np.mean(left[some] == right[some]) > 0.6:
         return "labels"
-    if np.mean(np.abs(left - right) > 0.8 * (high - low)) > 0.005:
+    if np.mean(np.abs(left - right) > 0.8 * (high - low)) > 0.008:
         return "phase"
     if grid.intensity(stack)[0]:
-        return "hu" if np.percentile(stack, 0.5) < -500 and high < 5000 else "signed"
-    return "magnitude"
+        return "ct" if np.percentile(stack, 0.5) < -500 and high < 5000 else "signed"
+    return "quantitative" if 2e-4 < high < 1e-2 else "magnitude"
 
 
-_KINDS = {
-    "empty": (REFUSED, "All its voxels have one value: there is nothing to enhance."),
-    "labels": (REFUSED, "Its values are labels or a mask, areas of one value: resample it with nearest neighbours, "
-               "volumes.resample(labels=True)."),
-    "phase": (REFUSED, "Its values jump from one end of their range to the other, as in a phase map: enhance the "
-              "magnitude image."),
-    "small": (REFUSED, "Its values are below 0.01, as in a diffusivity map in mm²/s: enhance the images it was computed "
-              "from."),
-}  # fmt: skip
-
-
-def findings(data: Array, sizes: Array, across: int, task: str, axes: str, measured: dict[str, Any]) -> Iterator[Reason]:
+def findings(
+    data: Array, sizes: Array, across: int, task: str, axes: str, measured: dict[str, Any]
+) -> Iterator[Reason]:
     """Yields what the voxels of (x, y, z), RAS, speak against, and writes what is found into ``measured``."""
     stack = middle(data, across)
     measured["values"] = what = kind(stack)
-    top = float(np.percentile(stack, 99.5))
-    if what == "magnitude" and 2e-4 < top < 1e-2:
-        what = "small"
-    if what in _KINDS:
-        yield Reason("quantitative" if what == "small" else what, *_KINDS[what])
+    if what in ("empty", "labels", "phase", "quantitative"):
+        yield say(what, REFUSED)
         return
-    if what in ("hu", "signed"):
-        yield from _signed(what, task)
-    yield from _slices(data.shape, across, axes)
+    if what != "magnitude":
+        yield say(what, status_of_signed(task), task=task)
+    count = data.shape[across]
+    if axes == "through-plane" and count < 8:
+        yield say("few-slices", REFUSED, "few-slices-between", count=count)
+    elif count < 4:
+        yield say("few-slices", CAUTION, count=count)
+    if across != 2:
+        yield say("orientation", CAUTION, plane=("sagittal", "coronal")[across])
     if what == "magnitude":
         yield from _noise(stack, task, measured)
     yield from _bands(data, sizes, across, axes, measured)
-    distance = score.of(stack)
-    measured["distance"], measured["limit"] = distance and round(distance, 2), score.limit()
-    if distance is None:
-        yield Reason("not-measured", CAUTION, "It is too small, or holds too little, to tell whether it is a head: "
-                     "compare with desc-zip.")  # fmt: skip
-    elif distance > score.limit():
-        yield Reason("unlike-heads", CAUTION, f"It does not look like the heads the networks know (distance "
-                     f"{distance:.1f}, heads below {score.limit():.1f}): compare with desc-zip.")  # fmt: skip
+    yield from _likeness(stack, measured)
     if face(data, sizes):
-        yield Reason("face", NOTE, "A face may be visible, which can identify a person: deface it before you share it.")
-
-
-def _signed(what: str, task: str) -> Iterator[Reason]:
-    status = CAUTION if task in ("super-resolution", "thin-slices") else REFUSED
-    if what == "hu":
-        yield Reason("ct", status, f"Its values are HU, a CT, but the networks know MR: {task} of a CT is "
-                     f"{'a trial' if status == CAUTION else 'not offered'}; compare with desc-zip.")  # fmt: skip
-    else:
-        yield Reason("signed", status, "Its values are below and above 0, as in a field map, a difference or after "
-                     "z-scoring: give the magnitude image.")  # fmt: skip
-
-
-def _slices(shape: tuple[int, ...], across: int, axes: str) -> Iterator[Reason]:
-    count = shape[across]
-    if axes == "through-plane" and count < 8:
-        yield Reason("few-slices", REFUSED, f"It has {count} slices: between so few none can be made; enhance in-plane.")
-    elif count < 4:
-        yield Reason("few-slices", CAUTION, f"It has {count} slices: noise and scale are measured on little; compare with "
-                     "desc-zip.")  # fmt: skip
-    if across != 2:
-        plane = ("sagittal", "coronal")[across]
-        yield Reason("orientation", CAUTION, f"Its slices are {plane}, the networks were trained on axial ones: compare "
-                     "with desc-zip.")  # fmt: skip
+        yield say("face", NOTE)
 
 
 def _noise(stack: Stack, task: str, measured: dict[str, Any]) -> Iterator[Reason]:
     found = noise.estimate(stack)
-    level = grid.intensity(stack)[1]
-    percent = None if found.sigma is None else round(100 * found.sigma / level, 2)
+    percent = None if found.sigma is None else round(100 * found.sigma / grid.intensity(stack)[1], 2)
     measured.update(noise=found.kind, noise_percent=percent, coils=found.coils and round(found.coils, 1))
     if percent is None or (found.kind == "unknown" and task == "denoise"):
-        yield Reason("noise", CAUTION, "Its noise cannot be told, as where the air was set to 0: what is removed or added "
-                     "may be wrong; compare with desc-zip.")  # fmt: skip
+        yield say("noise", CAUTION, "noise-unknown")
     elif percent > MOST_NOISE:
-        yield Reason("noise", CAUTION, f"Its noise of {percent:.0f} % is more than the networks were trained on "
-                     f"({MOST_NOISE:g} %): denoise it first, and look at it.")  # fmt: skip
+        yield say("noise", CAUTION, "noise-much", percent=percent, most=MOST_NOISE)
 
 
 def _bands(data: Array, sizes: Array, across: int, axes: str, measured: dict[str, Any]) -> Iterator[Reason]:
     """Which axes were interpolated; those that are to be made finer are a reason, the others a note."""
-    found, other = {}, {0: 2, 1: 2, 2: 0}
-    for axis in range(3):
-        if data.shape[axis] >= bands.LEAST and data.shape[other[axis]] >= 1:
-            planes = middle(data, other[axis], 4)  # (n, …) of the two axes left, in order
-            found[axis] = bands.filled(planes if axis < 2 and axis == 0 else np.swapaxes(planes, 1, 2))
-    measured["filled"] = {"xyz"[axis]: round(one, 2) for axis, one in found.items()}
+    found = {axis: interpolated(data, axis) for axis in range(3)}
+    measured["filled"] = {"xyz"[axis]: round(part, 2) for axis, (part, _) in found.items()}
+    measured["resliced"] = "".join("xyz"[axis] for axis, (_, between) in found.items() if between)
     wanted = {across} if axes == "through-plane" else {0, 1, 2} - {across}
-    for axis, part in found.items():
-        if part <= EMPTY:
-            yield Reason(
-                f"interpolated-{'xyz'[axis]}", CAUTION if axis in wanted else NOTE,
-                f"Its {('left-right', 'front-back', 'head-foot')[axis]} axis was interpolated already: {sizes[axis]:.2f} mm "
-                f"hold the detail of about {sizes[axis] / part:.2f} mm; enhance the original grid.",
-            )  # fmt: skip
+    for axis, (part, between) in found.items():
+        if part < 1 or between:
+            detail = "" if part == 1 else f", {sizes[axis]:.2f} mm hold detail of about {sizes[axis] / part:.2f} mm"
+            status = CAUTION if axis in wanted else NOTE
+            yield say(f"interpolated-{'xyz'[axis]}", status, "interpolated", axis=_AXES[axis], detail=detail)
+
+
+def interpolated(data: Array, axis: int, count: int = 4) -> tuple[float, bool]:
+    """Returns which part of its band an axis of (x, y, z) fills, and whether it was resampled between its samples."""
+    other = 0 if axis == 2 else 2  # slices that hold the axis
+    planes = middle(data, other, count)
+    planes = planes if axis == 0 else planes.swapaxes(1, 2)
+    scale = grid.intensity(planes)[1]
+    if min(planes.shape[1:]) < bands.LEAST or scale <= 0:
+        return 1.0, False
+    head = bands.inside(planes, scale)
+    return bands.filled(planes, head), bands.resliced(planes, head)
+
+
+@functools.cache
+def _heads() -> tuple[Array, Array, float]:
+    """Mean and covariance of what heads are like, and the distance that they stay below; made by tools.domain."""
+    fitted = json.loads(resources.path("domain.json").read_text(encoding="utf-8"))
+    return np.array(fitted["mean"]), np.array(fitted["covariance"]), float(fitted["limit"])
+
+
+def _likeness(stack: Stack, measured: dict[str, Any]) -> Iterator[Reason]:
+    mean, covariance, limit = _heads()
+    like = likeness.features(stack)
+    if like is None:
+        yield say("not-measured", CAUTION)
+        return
+    distance = likeness.distance(like, mean, covariance)
+    measured.update(distance=round(distance, 2), limit=limit)
+    if distance > limit:
+        yield say("unlike-heads", CAUTION, far=distance, most=limit)
 
 
 def face(data: Array, sizes: Array) -> bool:

@@ -1,17 +1,12 @@
-"""How far an image is from the heads that the networks know: a Mahalanobis distance of a few plain numbers.
+"""What an image is like, in ten plain numbers, and how far it is from others: whether it resembles a head.
 
-Each slice gives ten numbers (:data:`FEATURES`), a scan their medians. ``data/domain.json``, made by ``python -m
-tools.domain``, holds their mean and covariance over development scans and the synthetic cohort, and the distance that
-nineteen in twenty development scans stay below when their person is left out.
+Each slice gives ten numbers (:data:`FEATURES`), a scan their medians; :func:`distance` is that of Mahalanobis. Which
+images it tells from heads: ``results/domain.md``.
 """
-
-import functools
-import json
 
 import numpy as np
 from scipy import ndimage
 
-from medsr_course import resources
 from medsr_course.physics import acquisition, grid, interpolation
 from medsr_course.types import Array, Stack
 
@@ -101,20 +96,3 @@ def distance(values: Array, mean: Array, covariance: Array) -> float:
     """Returns the Mahalanobis distance, divided by the root of the number of features: about 1 for what was fitted."""
     away = values - mean
     return float(np.sqrt(away @ np.linalg.solve(covariance, away) / len(away)))
-
-
-@functools.cache
-def _known() -> tuple[Array, Array, float]:
-    fitted = json.loads(resources.path("domain.json").read_text(encoding="utf-8"))
-    return np.array(fitted["mean"]), np.array(fitted["covariance"]), float(fitted["limit"])
-
-
-def limit() -> float:
-    """Returns the distance above which an image counts as out of domain."""
-    return _known()[2]
-
-
-def of(stack: Stack) -> float | None:
-    """Returns a scan's distance from the heads that the networks know; None where nothing can be measured."""
-    values = features(stack)
-    return None if values is None else distance(values, *_known()[:2])
