@@ -348,10 +348,10 @@ def _points(rows: list[dict]) -> str:
 def _axes(rows: list[dict], trials: list[dict], report_trials: list[dict]) -> list[str]:
     lines = ["## Was an axis interpolated? (`interpolated-x`, `-y`, `-z`)", "",
              "Each axis of each scan, cropped in k-space to half its grid as complex data, is native by construction "
-             "(3 T partners, ulf: 0.28 of their grid, as the scanner had made it much finer; with half of it 7 of 170 axes "
-             "were called interpolated, all of them theirs); "
-             "from there it is made finer, each axis by one of three zooms in turn. Shares of axes called "
-             "interpolated, and the people behind them. Noise: 2 % added before (native: without and with).", "",
+             "(3 T partners, ulf: 0.28 of their grid, as the scanner had made it much finer; with half of it 7 of "
+             "170 axes were called interpolated, all of them theirs); from there it is made finer, each axis by one of three "
+             "zooms in turn. Shares of axes called interpolated, and the people behind them. Noise: 2 % added before "
+             "(native: without and with).", "",
              "| axis is | zoom | development: in-plane | slice axis | people | report scans |",
              "|---|---|---|---|---|---|"]  # fmt: skip
 
