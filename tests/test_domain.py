@@ -247,7 +247,7 @@ def test_few_slices_and_other_orientations(head):
     nowhere = nib.Nifti1Image(data, None)
     nowhere.header["sform_code"] = nowhere.header["qform_code"] = 0
     assert judge(nowhere)[1]["orientation-unknown"] == "caution"
-    assert judge(nib.Nifti1Image(data, np.zeros((4, 4))))[1]["affine"] == "caution"
+    assert judge(nib.spatialimages.SpatialImage(data, np.zeros((4, 4))))[1]["affine"] == "caution"
 
 
 def test_likeness_does_not_depend_on_unit_or_flips(head):

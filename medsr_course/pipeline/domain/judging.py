@@ -40,8 +40,9 @@ def judge(
         "voxel_mm": [round(float(size), 3) for size in sizes],
         "slices": ("sagittal", "coronal", "axial")[across],
     }
-    about = getattr(image, "header", None)
-    description = bytes(about["descrip"].item()).decode("latin-1") if about is not None and "descrip" in about else ""
+    description = ""
+    if _is_nifti(image):
+        description = bytes(image.header["descrip"].item()).decode("latin-1")
     reasons += header.findings(sizes, sidecar, name, task, description, across)
     reasons += pixels.findings(data, sizes, across, task, axes, measured)
     return verdict(reasons, measured)
@@ -65,8 +66,7 @@ def opened(image: Image) -> tuple[Array, Array, int, list[Reason]]:
     data = data.reshape((*data.shape, 1)[:3])
     affine = np.asarray(np.eye(4) if image.affine is None else image.affine, float)
     reasons = []
-    codes = [int(image.header[key]) for key in ("sform_code", "qform_code") if key in image.header]
-    if codes and not any(codes):
+    if _is_nifti(image) and not (int(image.header["sform_code"]) or int(image.header["qform_code"])):
         reasons.append(say("orientation-unknown", CAUTION))
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3] / np.maximum(lengths, 1e-12))) < 1e-4:
@@ -76,3 +76,9 @@ def opened(image: Image) -> tuple[Array, Array, int, list[Reason]]:
     data, sizes = np.asanyarray(image.dataobj), volumes.voxel_sizes(image)
     thickest = int(sizes.argmax())
     return data, sizes, thickest if sizes[thickest] > 1.5 * np.median(sizes) else 2, reasons
+
+
+def _is_nifti(image: Image) -> bool:
+    import nibabel
+
+    return isinstance(image.header, nibabel.Nifti1Header)
