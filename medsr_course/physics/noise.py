@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, special
 
-from medsr_course.physics import checks, grid
+from medsr_course.physics import checks, grid, noise_head
 from medsr_course.types import Array, ArrayLike, Rng, Stack
 
 
@@ -233,17 +233,22 @@ class NoiseEstimate:
         The effective N of a χ distribution with 2N channels; None where no background tells it.
     native : (float, float)
         Part of the band that is filled along rows' and columns' axes, (h, w); 1 for a native grid.
+    between : (float, float) or None
+        Where σ lies at least, told from the head alone; both are ``sigma`` where the air tells it. None where nothing
+        is known, say of signed data.
     """
 
     kind: str
     sigma: float | None
     coils: float | None
     native: tuple[float, float]
+    between: tuple[float, float] | None = None
 
 
 NONE = 0.25  # % of the intensity scale: σ of the air below it is no noise
 _STEP = 8.0  # dB: how much the power falls at the end of a filled band; without one it falls by at most 6
-_TEXTURE = 0.3, 0.4  # finest diagonal details of an object in parts of the second-finest: typical, most
+_SLICES = 12  # of a scan are looked at, evenly spread
+_SURE = 0.6  # of the most that σ may be, is the least: then the head tells it
 
 
 def estimate(stack: Stack) -> NoiseEstimate:
@@ -254,10 +259,9 @@ def estimate(stack: Stack) -> NoiseEstimate:
     * **Air.** :math:`E[M]^2/E[M^2] = \Gamma(N + \tfrac12)^2 / (N\,\Gamma(N)^2)` there tells the number of coils N, π/4
       for one, and :math:`\sigma^2 = E[M^2]/2N`. The quartiles must tell the same N; otherwise the air holds more than
       noise, and says nothing.
-    * **Head.** Median absolute value of the finest diagonal wavelet details on the native grid (Donoho & Johnstone
-      1994), in the quieter half of the head. The object's own share is taken off by means of the next coarser
-      details: white noise is as strong in both, texture is 0.3 (at most 0.4) times as strong in the finest. Used where
-      the air says nothing; where most of these details may be texture, σ is None.
+    * **Head.** The finest wavelet details on the native grid, in the quietest part of the head, see
+      :func:`noise_head.bounds`. Used where the air says nothing; where much of these details may be texture, σ is None
+      and ``between`` says how much noise there may be.
 
     Air that was averaged after its magnitude was taken, as in a magnitude made coarser, looks like that of several
     coils.
@@ -283,7 +287,8 @@ def estimate(stack: Stack) -> NoiseEstimate:
     stack = stack[np.ptp(stack, axis=(1, 2)) > 0]
     nothing = NoiseEstimate("unknown", None, None, (1.0, 1.0))
     if not len(stack):
-        return NoiseEstimate("none", 0.0, None, (1.0, 1.0))
+        return NoiseEstimate("none", 0.0, None, (1.0, 1.0), (0.0, 0.0))
+    stack = stack[np.linspace(0, len(stack) - 1, min(len(stack), _SLICES)).round().astype(int)]
     offset, level = grid.intensity(stack)
     if offset or level <= 0 or min(stack.shape[1:]) < 32:
         return nothing
@@ -291,15 +296,14 @@ def estimate(stack: Stack) -> NoiseEstimate:
     enough = inside.sum() >= 200
     native = _filled(stack, inside) if enough else (1.0, 1.0)
     coils, sigma = _from_air(stack, level)
-    if sigma is None and enough:
-        sigma = _from_head(stack, level, native)
+    between = None if sigma is None else (sigma, sigma)
+    if sigma is None and enough and (found := _from_head(stack, level, native)):
+        least, likely, most = found
+        between, sigma = (least, most), likely if least > _SURE * most else None
+    kind = "interpolated" if min(native) < 1 else "unknown" if coils is None else "rician" if coils < 1.5 else "chi"
     if coils is not None and sigma is not None and sigma < NONE / 100 * level:
-        return NoiseEstimate("none", sigma, coils, native)
-    if min(native) < 1:
-        return NoiseEstimate("interpolated", sigma, coils, native)
-    if coils is None:
-        return NoiseEstimate("unknown", sigma, None, native)
-    return NoiseEstimate("rician" if coils < 1.5 else "chi", sigma, coils, native)
+        kind = "none"
+    return NoiseEstimate(kind, sigma, coils, native, between)
 
 
 def _inside(stack: Stack, level: float) -> Array:
@@ -371,28 +375,9 @@ def _coils_of(ratio: float) -> float:
     return float(np.interp(ratio, rising, n))
 
 
-def _from_head(stack: Stack, level: float, native: tuple[float, float]) -> float | None:
-    """σ from diagonal details in the quieter half of the head, on the native grid."""
+def _from_head(stack: Stack, level: float, native: tuple[float, float]) -> tuple[float, float, float] | None:
+    """σ inside the head, on the native grid: at least, most likely, at most."""
     if min(native) < 1:
         for axis, part in zip((-2, -1), native, strict=True):
             stack = grid.crop_axis(stack, max(round(stack.shape[axis] * part), 8), axis)
-    inside = _inside(stack, level)
-    if inside.sum() < 200:
-        return None
-    flat = ndimage.gaussian_gradient_magnitude(stack, (0, 1.5, 1.5))
-    inside &= flat <= np.median(flat[inside])
-    fine, coarse = (np.median(np.abs(_diagonal(stack, k)[inside])) / 0.6745 for k in (1, 2))
-    typical, least = ((fine**2 - (part * coarse) ** 2) / (1 - part**2) for part in _TEXTURE)
-    return float(np.sqrt(typical)) if least > 0.4 * typical > 0 else None
-
-
-def _diagonal(stack: Stack, octave: int) -> Stack:
-    """Undecimated diagonal wavelet details (Daubechies 4) of ``(n, h, w)``; white noise keeps its σ."""
-    import pywt
-
-    low, high = (np.array(f) for f in pywt.Wavelet("db4").filter_bank[:2])
-    if octave == 2:
-        spread = np.zeros(2 * len(high) - 1)
-        spread[::2] = high
-        high = np.convolve(low, spread)
-    return ndimage.convolve1d(ndimage.convolve1d(stack, high, -1, mode="mirror"), high, -2, mode="mirror")
+    return noise_head.bounds(stack, _inside(stack, level))

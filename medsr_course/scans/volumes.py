@@ -70,7 +70,7 @@ def to_stack(image: Image, plane: str = "axial") -> Stack:
     return np.ascontiguousarray(data.transpose(_axes(plane)))
 
 
-def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1) -> Image:
+def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1, *, thinner: int = 1) -> Image:
     """Return a stack to its place: the inverse of :func:`to_stack`, also after super-resolution.
 
     Parameters
@@ -81,11 +81,13 @@ def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1
     plane : {"axial", "sagittal", "coronal"}
     scale : float
         How many times finer the stack's rows and columns are than ``like`` (1/2: twice as coarse).
+    thinner : int
+        How many slices there are for each of ``like``: thick slice k lies where thin slice ``thinner``·k does.
 
     Returns
     -------
     nibabel.Nifti1Image
-        RAS; sample 0 where it was, in-plane voxel size divided by ``scale``.
+        RAS; sample 0 where it was, in-plane voxel size divided by ``scale``, distance of slices by ``thinner``.
 
     Raises
     ------
@@ -96,12 +98,13 @@ def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1
     stack = np.asanyarray(stack)
     axes = _axes(plane)
     like = to_ras(like)
-    if stack.ndim != 3 or stack.shape[0] != like.shape[axes[0]]:
-        raise ValueError(f"the {plane} stack must be (n, h, w) with n = {like.shape[axes[0]]}, not {stack.shape}")
+    if stack.ndim != 3 or stack.shape[0] != thinner * like.shape[axes[0]]:
+        count = thinner * like.shape[axes[0]]
+        raise ValueError(f"the {plane} stack must be (n, h, w) with n = {count}, not {stack.shape}")
     for size, axis in zip(stack.shape[1:], axes[1:], strict=True):
         if size > np.ceil(scale * like.shape[axis]):
             raise ValueError(f"a side of {size} is more than {scale} × {like.shape[axis]}: wrong scale?")
-    affine = scaled_affine(like.affine, scale, axes[1:])
+    affine = scaled_affine(scaled_affine(like.affine, scale, axes[1:]), thinner, axes[:1])
     return make_image(stack.transpose(np.argsort(axes)), affine, like=like)
 
 
