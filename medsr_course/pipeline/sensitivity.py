@@ -1,45 +1,17 @@
 """Where results depend on what should not matter: which way round the image is read, and which network reads it."""
 
 import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from medsr_course import resources
 from medsr_course.networks import pretrained
+from medsr_course.networks.pretrained import turns
 from medsr_course.physics import grid
 from medsr_course.types import Stack
 
 NETWORKS = ("espcn", "srresnet")
-
-
-def symmetries() -> Iterator[tuple[Callable[[Stack], Stack], Callable[[Stack], Stack]]]:
-    """The eight ways to turn and mirror a stack, each with its inverse; sample 0 stays where it is.
-
-    >>> x = np.arange(6.0).reshape(1, 2, 3)
-    >>> all((back(turn(x)) == x).all() for turn, back in symmetries()), sum(1 for _ in symmetries())
-    (True, 8)
-    """
-
-    def mirrored(stack: Stack, axis: int) -> Stack:
-        return np.roll(np.flip(stack, axis), 1, axis)
-
-    for rows in (False, True):
-        for columns in (False, True):
-            for swapped in (False, True):
-
-                def flip(x: Stack, rows: bool = rows, columns: bool = columns) -> Stack:
-                    x = mirrored(x, 1) if rows else x
-                    return mirrored(x, 2) if columns else x
-
-                def turn(x: Stack, flip: Callable = flip, swapped: bool = swapped) -> Stack:
-                    return flip(x).transpose(0, 2, 1) if swapped else flip(x)
-
-                def back(x: Stack, flip: Callable = flip, swapped: bool = swapped) -> Stack:
-                    return flip(x.transpose(0, 2, 1) if swapped else x)
-
-                yield turn, back
 
 
 def spread(stack: Stack, scale: int) -> Stack:
@@ -57,9 +29,9 @@ def spread(stack: Stack, scale: int) -> Stack:
     """
     unit = grid.intensity(stack)[1] or 1.0
     total = square = np.zeros((), np.float64)
-    members = [(name, *pair) for name in NETWORKS for pair in symmetries()]
-    for name, turn, back in members:
-        made = back(pretrained.super_resolve(f"{name}-x{scale}", turn(stack))) / unit
+    members = [(f"{name}-x{scale}", turn) for name in NETWORKS for turn in turns.TURNS]
+    for name, turn in members:
+        made = turns.back(pretrained.super_resolve(name, turns.turned(stack, turn)), turn) / unit
         total, square = total + made, square + made.astype(np.float64) ** 2
     mean = total / len(members)
     return np.sqrt(np.maximum(square / len(members) - mean**2, 0)).astype(np.float32)
