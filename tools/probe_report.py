@@ -25,15 +25,19 @@ from scipy import ndimage
 
 from medsr_course import resources, runtime
 from medsr_course.networks import pretrained
+from medsr_course.networks.pretrained import sensitivity
 from medsr_course.physics import coils, grid, interpolation, metrics
-from medsr_course.pipeline import probe, sensitivity
 from medsr_course.scans import datasets, volumes
 from medsr_course.scans.datasets.subjects import Subject
-from medsr_course.tasks import planting
+from medsr_course.tasks import planting, probing
 from medsr_course.types import Image, Stack
 
 ROOT = Path(__file__).resolve().parent.parent
-MAPS = {"map: lost": "planted lesions that are lost", "map: removed": "lesions taken out", "map: errors": "largest errors"}
+MAPS = {
+    "map: lost": "planted lesions that are lost",
+    "map: removed": "lesions taken out",
+    "map: errors": "largest errors",
+}
 NOISE = 1.0  # %
 
 
@@ -56,7 +60,7 @@ def measure(group: str, subject: Subject, scale: int) -> list[dict[str, Any]]:
     contrast = "FLAIR" if "FLAIR" in subject.contrasts else "T1w"
     fine = slices(subject.contrasts[contrast], scale)
     coarse = coils.stored(fine, scale, subject.id, noise=NOISE).astype(np.float32)
-    scan, control, key = probe.make(_image(coarse), scale=scale, plane="axial", apart=1)
+    scan, control, key = probing.make(_image(coarse), scale=scale, plane="axial", apart=1)
     rows, shown = [], {}
     methods = {"zip": interpolation.zero_fill, "cubic": interpolation.cubic}
     for name in sensitivity.NETWORKS:
@@ -65,7 +69,7 @@ def measure(group: str, subject: Subject, scale: int) -> list[dict[str, Any]]:
         shown[name] = [method(volumes.to_stack(image), scale) for image in (scan, control)]
         images = [volumes.from_stack(stack, scan, scale=scale) for stack in shown[name]]
         row = {"group": group, "subject": subject.id, "contrast": contrast, "scale": scale, "method": name}
-        rows.append(row | _numbers(probe.score(key, *images)))
+        rows.append(row | _numbers(probing.score(key, *images)))
     best = shown[f"srresnet-x{scale}"]
     map_ = sensitivity.spread(volumes.to_stack(scan), scale)
     rows[-1] |= _aucs(key, map_, best, fine)
@@ -199,7 +203,9 @@ def _over_people(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
 def report(rows: list[dict[str, Any]]) -> str:
     """Means over people as Markdown."""
     lines = ["# Planted lesions: what is left of them, and does a sensitivity map tell", ""]
-    lines += ["Each cell: mean over people (95 % interval, Student's t). Sizes and periods are in coarse voxels; noise "]
+    lines += [
+        "Each cell: mean over people (95 % interval, Student's t). Sizes and periods are in coarse voxels; noise "
+    ]
     lines[-1] += f"{NOISE:g} %, stored magnitudes. Each person is one scan; lesions lie in quiet places of the head."
     columns = [name for name in rows[0] if name.startswith(("lesions", "patterns"))] + ["lost", "gained", "invented"]
     for scale in sorted({row["scale"] for row in rows}):
@@ -215,7 +221,9 @@ def report(rows: list[dict[str, Any]]) -> str:
         mine = [row for row in rows if row["scale"] == scale]
         lines += ["", f"## ×{scale}: AUC of the sensitivity map", "", "| | cohort | real | all |", "|---|---|---|---|"]
         for name, words in MAPS.items():
-            groups = [[row for row in mine if row["group"] in kinds] for kinds in (("cohort",), ("real",), ("cohort", "real"))]
+            groups = [
+                [row for row in mine if row["group"] in kinds] for kinds in (("cohort",), ("real",), ("cohort", "real"))
+            ]
             lines.append(f"| {words} | " + " | ".join(_cell(_over_people(group, name), 1) for group in groups) + " |")
     lines += ["", "0.5 is a coin. Lost and gained are against ZIP, of the lesions that ZIP shows and does not show; "]
     lines[-1] += "invented: empty places where the result without lesions holds a spot that its scan does not."
@@ -227,7 +235,9 @@ def _cell(found: dict[str, Any], times: int) -> str:
     if found["mean"] is None:
         return "–"
     digits = 0 if times == 100 else 2
-    interval = "" if found["low"] is None else f" ({found['low'] * times:.{digits}f} … {found['high'] * times:.{digits}f})"
+    interval = (
+        "" if found["low"] is None else f" ({found['low'] * times:.{digits}f} … {found['high'] * times:.{digits}f})"
+    )
     return f"{found['mean'] * times:.{digits}f}{interval}"
 
 

@@ -43,8 +43,8 @@ def audit(before: Image, after: Image) -> list[Finding]:
     Returns
     -------
     list of Finding
-        ``grid``, ``header``, ``position``, ``consistency``, ``spectrum`` (one for each finer axis), ``intensity`` …; what
-        cannot be measured says so, with "ok".
+        ``grid``, ``header``, ``position``, ``consistency``, ``spectrum`` (one for each finer axis), ``intensity`` and
+        what else is odd about the values. What cannot be measured says so, with "ok".
 
     Raises
     ------
@@ -72,7 +72,9 @@ def worst(found: list[Finding]) -> int:
 
 def _grid(before: Image, after: Image, factors: Array, finer: list[int]) -> Finding:
     """Voxel sizes, directions and the field."""
-    turned = (before.affine[:3, :3] / volumes.voxel_sizes(before)).T @ (after.affine[:3, :3] / volumes.voxel_sizes(after))
+    turned = (before.affine[:3, :3] / volumes.voxel_sizes(before)).T @ (
+        after.affine[:3, :3] / volumes.voxel_sizes(after)
+    )
     angle = float(np.degrees(np.arccos(np.clip(np.diag(turned), -1, 1))).max())
     times = " × ".join(f"{factor:.3g}" for factor in factors)
     words = f"{times} finer along R, A, S; {' × '.join(map(str, after.shape))} voxels"
@@ -193,7 +195,9 @@ def _intensity(before: Image, after: Image, gain: float, offset: float) -> Itera
     yield Finding("intensity", "ok" if kept else "caution", words, (gain, offset))
     top = float((data == data.max()).sum() / max((data > data.mean()).sum(), 1))
     if top > 0.002 and top > 2 * float((scan == scan.max()).mean()):
-        yield Finding("clipped", "caution", f"{100 * top:.2g} % of the bright voxels have the largest value: clipped", (top,))
+        yield Finding(
+            "clipped", "caution", f"{100 * top:.2g} % of the bright voxels have the largest value: clipped", (top,)
+        )
     if scan.min() >= 0 and data.min() < -0.1 * gain * unit:
         yield Finding("negative", "caution", f"values go down to {data.min():.3g}, and the scan has none below 0")
     levels = np.unique(data[:: max(1, data.shape[0] // 16)]).size

@@ -6,7 +6,8 @@ Nothing in it names a person, a date or a place on a disk, unless identifiers ar
 import base64
 import html as markup
 import io
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medsr_course import runtime
+from medsr_course.networks.pretrained import sensitivity
 from medsr_course.physics import coils, grid, interpolation, metrics
-from medsr_course.pipeline import sensitivity
 from medsr_course.pipeline.enhancing import Result
 from medsr_course.scans import volumes
 from medsr_course.teaching import figures, viewers
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 SHOWN = (0.5, 0.38, 0.62)  # slices, in parts of the stack
 MOST_PIXELS = 300_000  # of a slice: of larger ones, one is shown, and no more of it than its middle
 TRUTH = 1.0, 5.0  # %: how far the truth itself is from a stored magnitude
-FAR = 3.0  # times the median deviation: a scan to look at first
+FAR = 5.0  # times the median deviation: a scan to look at first
 ORDER = ("failed", "refused", "caution", "in domain")  # worst first
 FAITHFUL = 0.7  # AUC from which on a map would be worth trusting a little
 
@@ -122,7 +123,7 @@ def html(result: Result, *, with_identifiers: bool = False) -> str:
             _section("Spectrum", _spectrum(shown, found)),
             _section("Sensitivity map", _sensitivity(shown)),
         ]
-    parts.append(_section("What may be invented", _invented(result, shown, found)))
+    parts.append(_section("What may be invented", _invented(result, shown)))
     parts.append(_section("For the paper", _provenance(result)))
     if with_identifiers:
         parts.append(_section("The scan", _table({"file": Path(result.source.get_filename() or "–").name,
@@ -175,13 +176,8 @@ def group(rows: Sequence[Mapping[str, Any]], path: PathLike, *, with_identifiers
         lines.append(f"<tr>{''.join(cells)}<td>{why}</td></tr>")
     count = ", ".join(f"{sum(row['status'] == status for row in rows)} {status}" for status in ORDER)
     head = "".join(f'<th scope="col" class="number">{markup.escape(name)}</th>' for name in names)
-    body = (
-        f"<p>{len(rows)} scans: {count}. Worst first: by status, then by how far a scan is from the others. "
-        f"▲: more than {FAR:g} median deviations from the median.</p>"
-        f'<div class="scroll" role="region" aria-label="Table of scans" tabindex="0"><table><thead><tr>'
-        f'<th scope="col">scan</th><th scope="col">status</th>{head}<th scope="col">why</th></tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    count = f"{len(rows)} scans: {count}"
+    body = _words("group", count=count, far=f"{FAR:g}", head=head, rows="\n".join(lines))
     return _written(_page("Many scans: what to look at first", body), path)
 
 
@@ -204,9 +200,9 @@ def _before_and_after(result: Result, shown: _Shown) -> str:
         if shown.scale > 1:
             given = interpolation.nearest(shown.given[n : n + 1], shown.scale)[0]
         images = {"input": given}
-        if result.labels is None:
+        if shown.labels is None:
             classical = str(result.provenance.get("without_network") or "without a network")
-            images |= {classical: shown.plain[n], "result": shown.fine[n]} if shown.plain.any() else {}
+            images |= {classical: shown.plain[n], "result": shown.fine[n]}
         else:
             images["labels"] = shown.labels[n] / (shown.labels.max() or 1) * shown.unit
         made = viewers.compare(
@@ -217,7 +213,8 @@ def _before_and_after(result: Result, shown: _Shown) -> str:
             grid="edges",
             start=("input", list(images)[-1]),
         )
-        viewer.append(f'<div class="viewer">{made.html}</div>')
+        height, width = shown.upright(images["input"]).shape
+        viewer.append(f'<div class="viewer" style="--aspect:{width / height:.3f}">{made.html}</div>')
     more = "".join(viewer[1:])
     return viewer[0] + (f"<details><summary>Two more slices</summary>{more}</details>" if more else "")
 
@@ -225,30 +222,18 @@ def _before_and_after(result: Result, shown: _Shown) -> str:
 def _added(shown: _Shown, found: Mapping[str, float]) -> str:
     difference = 100 * (shown.fine - shown.plain) / shown.unit
     limit = max(float(np.quantile(np.abs(difference), 0.999)), 0.1)
-    words = f"Result less the method without a network: {found['added']:.2g} % of the result (root mean square)."
-    return f"<p>{words}</p>" + _maps(shown, difference, (-limit, limit), "RdBu_r", "difference, % of the scan's range")
+    words = _words("added", added=f"{found['added']:.2g}")
+    return words + _maps(shown, difference, (-limit, limit), "RdBu_r", "difference, % of the scan's range")
 
 
 def _consistency(found: Mapping[str, float]) -> str:
     left, truth = found["consistency"], found["truth"]
     top = max(10.0, 1.2 * left, 1.2 * truth)
-    x = [40 + 600 * value / top for value in (*TRUTH, left, truth)]
-    ticks = "".join(
-        f'<text x="{40 + 600 * t / top:.0f}" y="84" text-anchor="middle">{t:g} %</text>' for t in range(0, int(top) + 1, 5)
-    )
-    label = f"The result differs from the scan by {left:.2g} %, the truth would by 1 to 5 %."
-    return (
-        f"<p>Cropped again in k-space, the result differs from the scan by <strong>{left:.2g} %</strong>. The truth itself "
-        f"would differ by 1 to 5 %, since a file holds a magnitude; were this result the truth, by {truth:.2g} %. Less says "
-        "that the result repeats the scan, noise included; more, that it contradicts it. Neither says whether what lies "
-        "<em>beyond</em> the measured band is right.</p>"
-        f'<div class="bar"><svg viewBox="0 0 680 92" role="img" aria-label="{label}" font-size="15">'
-        f'<rect x="{x[0]:.0f}" y="26" width="{x[1] - x[0]:.0f}" height="26" fill="#9cc9e8"/>'
-        f'<text x="{(x[0] + x[1]) / 2:.0f}" y="18" text-anchor="middle">the truth: 1 to 5 %</text>'
-        f'<line x1="40" x2="640" y1="58" y2="58" stroke="#1a1a1a"/>{ticks}'
-        f'<circle cx="{x[2]:.0f}" cy="39" r="8" fill="#d55e00" stroke="#1a1a1a"/>'
-        f'<text x="{x[2] + 13:.0f}" y="45">result</text></svg></div>'
-    )
+    low, high, place = (round(40 + 600 * value / top) for value in (*TRUTH, left))
+    marks = range(0, int(top) + 1, 5 * (1 + int(top // 50)))
+    ticks = "".join(f'<text x="{40 + 600 * t / top:.0f}" y="84" text-anchor="middle">{t} %</text>' for t in marks)
+    told = {"left": f"{left:.2g}", "truth": f"{truth:.2g}", "ticks": ticks}
+    return _words("consistency", low=low, width=high - low, middle=(low + high) // 2, place=place, **told)
 
 
 def _spectrum(shown: _Shown, found: Mapping[str, float]) -> str:
@@ -263,33 +248,22 @@ def _spectrum(shown: _Shown, found: Mapping[str, float]) -> str:
     ax.axvline(0.5 / shown.scale / shown.pixel, color=figures.GREY, ls=":", label="end of what was measured")
     ax.set(xlabel="frequency (cycles per mm)", ylabel="amplitude")
     ax.legend(fontsize=9)
-    words = f"{found['beyond']:.2g} % of the result's energy (its mean apart) lies beyond what was measured."
     caption = "How strong each frequency is. Right of the dotted line nothing was measured."
-    return f"<p>{words}</p>" + _figure(fig, caption)
+    return _words("spectrum", beyond=f"{found['beyond']:.2g}") + _figure(fig, caption)
 
 
 def _sensitivity(shown: _Shown) -> str:
     map_ = 100 * sensitivity.spread(shown.given, shown.scale)
     known = sensitivity.known(shown.scale)
-    words = (
-        "How far results differ between two networks and the eight ways to turn and mirror the scan (standard deviation). "
-        "Where the map is bright, the result depends on what should not matter."
-    )
-    if not known:
-        told = "How well it finds what is wrong was not measured at this scale: <strong>a quiet map does not mean safe</strong>."
+    if known:
+        low = min(known[name]["mean"] or 0 for name in ("lost", "removed")) < FAITHFUL
+        areas = {name: _area(known[name]) for name in ("lost", "removed", "errors")}
+        more = {"low": _words("low map") if low else "", "old": "" if known["current"] else _words("old map")}
+        told = _words("known map", people=known["lost"]["people"], **areas, **more)
     else:
-        area = {name: _area(known[name]) for name in ("lost", "removed", "errors")}
-        told = (
-            f"On {known['lost']['people']} people's development scans with planted lesions its AUC (0.5 is a coin) was "
-            f"{area['lost']} for lesions that the result lost, {area['removed']} for places from which a lesion had been "
-            f"taken out, and {area['errors']} for the largest errors."
-        )
-        if min(known[name]["mean"] or 0 for name in ("lost", "removed")) < FAITHFUL:
-            told += " For lesions that is low: <strong>a quiet map does not mean safe</strong>."
-        if not known["current"]:
-            told += " (Measured with an earlier version of the networks.)"
+        told = _words("unknown map")
     limit = max(float(np.quantile(map_, 0.999)), 0.1)
-    return f"<p>{words}</p><p>{told}</p>" + _maps(shown, map_, (0, limit), "magma", "spread, % of the scan's range")
+    return _words("sensitivity") + told + _maps(shown, map_, (0, limit), "magma", "spread, % of the scan's range")
 
 
 def _area(found: Mapping[str, Any]) -> str:
@@ -298,50 +272,31 @@ def _area(found: Mapping[str, Any]) -> str:
     return f"{found['mean']:.2f}" + ("" if found["low"] is None else f" ({found['low']:.2f} to {found['high']:.2f})")
 
 
-def _invented(result: Result, shown: _Shown, found: Mapping[str, float]) -> str:
-    plan, said = result.plan, []
+def _invented(result: Result, shown: _Shown) -> str:
     if result.labels is not None:
-        said.append("A border between tissues is a decision, and no probability is shown with it.")
-    elif plan.options.task == "denoise":
-        said.append("Fine structure as faint as the noise may be gone, and noise may have been drawn as structure.")
+        said = _words("invented: labels")
+    elif result.plan.options.task == "denoise":
+        said = _words("invented: denoise")
     else:
-        axis = plan.order[0] if shown.through else plan.order[1]
+        axis = result.plan.order[0 if shown.through else 1]
         least = 2 * float(volumes.voxel_sizes(result.source)[axis])
         where = "across the slices" if shown.through else "within the slices"
-        said.append(
-            f"The scan measured details of {least:.2g} mm and more {where} (two voxels). Whatever is finer was not "
-            "measured: the network added what images it was trained on usually hold there."
-        )
-        if "beyond" in found:
-            said.append(f"That is {found['beyond']:.2g} % of this result's energy, its mean apart.")
-        said.append(
-            "A lesion smaller than two voxels may be missing, fainter, or moved; a fine fold may be a guess. No measure in "
-            "this report can rule that out, since no data are left to compare with."
-        )
-    said.append("Read the result beside the input, and run a study on the result without a network (desc-zip), too.")
-    return "".join(f"<p>{words}</p>" for words in said)
+        said = _words("invented: finer", least=f"{least:.2g}", where=where)
+    return said + _words("invented")
 
 
 def _provenance(result: Result) -> str:
-    about, plan = result.provenance, result.plan
-
-    def voxels(image: Image) -> str:
-        return " × ".join(f"{size:.3g}" for size in volumes.voxel_sizes(image)) + " mm"
-
-    grids = f"from voxels of {voxels(result.source)} to {voxels(result.image)}"
-    how = f" ×{about['scale']} {about['axes']}, {grids}" if about["scale"] != 1 else f", voxels of {voxels(result.source)}"
-    text = (
-        f"Images were processed ({about['task']}{how}) with {about['software']}, network {about['network']}, version "
-        f"{about['version']} (SHA-256 {about['checksum']}), quality {about['quality']}, run by {about['engine']}. Beside each "
-        f"result stands one without a network ({about['without_network'] or 'none'}). The software judged the scan to be: "
-        f"{about['domain']}. Research use only."
+    about = {key: markup.escape(str(value)) for key, value in result.provenance.items()}
+    before, after = (
+        " × ".join(f"{size:.3g}" for size in volumes.voxel_sizes(image)) + " mm"
+        for image in (result.source, result.image)
     )
-    settings = {key: value for key, value in about.items() if not key.startswith("note_")}
-    return (
-        f'<blockquote id="methods">{markup.escape(text)}</blockquote>'
-        '<p><button type="button" data-copy="methods">Copy this paragraph</button> <span role="status"></span></p>'
-        f"<details><summary>All settings</summary>{_table(settings)}</details>"
+    how = (
+        f", voxels of {before}" if about["scale"] == "1" else f" ×{about['scale']} {about['axes']}, {before} to {after}"
     )
+    settings = _table({key: value for key, value in result.provenance.items() if not key.startswith("note_")})
+    about["without_network"] = about["without_network"] or "the input"
+    return _words("paper", **about, how=how, settings=settings)
 
 
 # ---------------------------------------------------------------- pieces
@@ -385,9 +340,18 @@ def _description(image: Image) -> str:
     return bytes(np.asarray(described).item() or b"").decode("latin-1").strip("\0 ") if np.size(described) else ""
 
 
+def _words(section: str, **values: Any) -> str:
+    """A piece of ``sections.html``, its names replaced by values."""
+    pieces = re.split(r"<!-- (.+?) -->\n", _read("sections.html"))
+    return Template(dict(zip(pieces[1::2], pieces[2::2], strict=True))[section]).substitute(values)
+
+
 def _page(title: str, body: str) -> str:
-    read: Callable[[str], str] = lambda end: Path(__file__).with_suffix(end).read_text(encoding="utf-8")  # noqa: E731
-    return Template(read(".html")).substitute(title=title, style=read(".css"), body=body)
+    return Template(_read("report.html")).substitute(title=title, style=_read("report.css"), body=body)
+
+
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _written(text: str, path: PathLike) -> Path:

@@ -126,9 +126,9 @@ def targets(coarse: Stack, scale: int, key: int | str = 0, *, repeats: int = 5, 
     rng = runtime.rng("targets", key)
     local, quiet = _quiet(coarse)
     chosen: list[tuple[int, int, int]] = []
-    for place in rng.permutation(np.argwhere(quiet)):
-        if _is_free(place, chosen, apart):
-            chosen.append(tuple(int(i) for i in place))
+    for k, i, j in rng.permutation(np.argwhere(quiet)).tolist():
+        if _is_free((k, i, j), chosen, apart):
+            chosen.append((k, i, j))
             if len(chosen) == repeats * len(kinds):
                 break
     if len(chosen) < FEWEST:

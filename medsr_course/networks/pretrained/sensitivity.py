@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from medsr_course import resources
-from medsr_course.networks import pretrained
 from medsr_course.networks.pretrained import turns
+from medsr_course.networks.pretrained.superresolution import super_resolve
+from medsr_course.networks.pretrained.weights import card
 from medsr_course.physics import grid
 from medsr_course.types import Stack
 
@@ -31,7 +32,7 @@ def spread(stack: Stack, scale: int) -> Stack:
     total = square = np.zeros((), np.float64)
     members = [(f"{name}-x{scale}", turn) for name in NETWORKS for turn in turns.TURNS]
     for name, turn in members:
-        made = turns.back(pretrained.super_resolve(name, turns.turned(stack, turn)), turn) / unit
+        made = turns.back(super_resolve(name, turns.turned(stack, turn)), turn) / unit
         total, square = total + made, square + made.astype(np.float64) ** 2
     mean = total / len(members)
     return np.sqrt(np.maximum(square / len(members) - mean**2, 0)).astype(np.float32)
@@ -43,5 +44,5 @@ def known(scale: int) -> dict[str, Any]:
     ``current`` tells whether the networks are still those that were measured; empty where nothing was.
     """
     found = json.loads(resources.path("sensitivity.json").read_text(encoding="utf-8")).get(str(scale), {})
-    cards = [pretrained.card(f"{name}-x{scale}") for name in NETWORKS] if found else []
-    return found and found | {"current": found["networks"] == {card.name: dict(card.files) for card in cards}}
+    cards = [card(f"{name}-x{scale}") for name in NETWORKS] if found else []
+    return found and found | {"current": found["networks"] == {about.name: dict(about.files) for about in cards}}
