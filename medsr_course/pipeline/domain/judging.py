@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from medsr_course.physics import likeness
 from medsr_course.pipeline.domain import header, pixels
 from medsr_course.pipeline.domain.verdict import CAUTION, REFUSED, Reason, Verdict, say, verdict
 from medsr_course.scans import volumes
@@ -32,7 +33,7 @@ def judge(
     if refusal:
         return verdict([refusal], {})
     data, sizes, across, reasons = opened(image)
-    if not np.isfinite(pixels.middle(data, across)).all():
+    if not np.isfinite(likeness.middle(data, across, pixels.SLICES)).all():
         return verdict([say("not-finite", REFUSED)], {})
     sidecar = sidecar or {}
     measured: dict[str, Any] = {
