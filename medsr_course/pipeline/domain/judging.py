@@ -41,9 +41,8 @@ def judge(
         "voxel_mm": [round(float(size), 3) for size in sizes],
         "slices": ("sagittal", "coronal", "axial")[across],
     }
-    description = ""
-    if _is_nifti(image):
-        description = bytes(image.header["descrip"].item()).decode("latin-1")
+    about = _nifti(image)
+    description = bytes(about["descrip"].item()).decode("latin-1") if about is not None else ""
     reasons += header.findings(sizes, sidecar, name, task, description, across)
     reasons += pixels.findings(data, sizes, across, task, axes, measured)
     return verdict(reasons, measured)
@@ -67,7 +66,8 @@ def opened(image: Image) -> tuple[Array, Array, int, list[Reason]]:
     data = data.reshape((*data.shape, 1)[:3])
     affine = np.asarray(np.eye(4) if image.affine is None else image.affine, float)
     reasons = []
-    if _is_nifti(image) and not (int(image.header["sform_code"]) or int(image.header["qform_code"])):
+    about = _nifti(image)
+    if about is not None and not (int(about["sform_code"]) or int(about["qform_code"])):
         reasons.append(say("orientation-unknown", CAUTION))
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3] / np.maximum(lengths, 1e-12))) < 1e-4:
@@ -79,7 +79,8 @@ def opened(image: Image) -> tuple[Array, Array, int, list[Reason]]:
     return data, sizes, thickest if sizes[thickest] > 1.5 * np.median(sizes) else 2, reasons
 
 
-def _is_nifti(image: Image) -> bool:
+def _nifti(image: Image) -> Any:
+    """The header, if it is one of NIfTI."""
     import nibabel
 
-    return isinstance(image.header, nibabel.Nifti1Header)
+    return image.header if isinstance(image.header, nibabel.Nifti1Header) else None
