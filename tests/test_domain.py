@@ -140,6 +140,17 @@ def test_what_header_and_name_say(name, sidecar, task, code, status):
     assert {reason.code: reason.status for reason in found}[code] == status
 
 
+@pytest.mark.parametrize("place", ["descrip", "extension"])
+def test_a_file_of_ours_says_so_itself(place):
+    image = nib.Nifti1Image(np.random.default_rng(0).random((40, 40, 6), np.float32), np.diag([1, 1, 3, 1]))
+    assert "enhanced" not in judge(image)[1]
+    if place == "descrip":
+        image.header["descrip"] = b"medsr-course 0.2 super-resolution"
+    else:
+        image.header.extensions.append(nib.nifti1.Nifti1Extension(6, b'{"medsr": {}}'))
+    assert judge(image)[1]["enhanced"] == "refused"
+
+
 @pytest.mark.parametrize(
     ("sizes", "across", "code"),
     [((3, 3, 3), 2, "voxel-size"), ((0.1, 0.1, 1), 2, "voxel-size"), ((0.8, 1.6, 3), 2, "voxel-size"),

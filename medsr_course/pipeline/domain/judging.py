@@ -41,8 +41,10 @@ def judge(
         "voxel_mm": [round(float(size), 3) for size in sizes],
         "slices": ("sagittal", "coronal", "axial")[across],
     }
-    about = _nifti(image)
-    description = bytes(about["descrip"].item()).decode("latin-1") if about is not None else ""
+    description = ""
+    if (about := _nifti(image)) is not None:
+        comments = [one.get_content() for one in about.extensions if one.get_code() == 6]
+        description = f"{bytes(about['descrip'].item())!r} {comments}"
     reasons += header.findings(sizes, sidecar, name, task, description, across)
     reasons += pixels.findings(data, sizes, across, task, axes, measured)
     return verdict(reasons, measured)
