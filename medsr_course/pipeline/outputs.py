@@ -129,8 +129,11 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
 
 def extremes(data: Any) -> tuple[float, float]:
     """Returns the least and the greatest value of an image, read in parts."""
-    parts = [data[..., part] for part in blocks(data.shape[2], data.shape[0] * data.shape[1])]
-    return min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
+    low, high = np.inf, -np.inf
+    for part in blocks(data.shape[2], data.shape[0] * data.shape[1]):
+        values = data[..., part]
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    return low, high
 
 
 def fitting(stored: Stored, low: float, high: float) -> Stored:
@@ -153,9 +156,10 @@ def fitting(stored: Stored, low: float, high: float) -> Stored:
         least, most = sorted(((low - stored.inter) / stored.slope, (high - stored.inter) / stored.slope))
         if limits.min <= np.rint(least) and np.rint(most) <= limits.max:
             return Stored(dtype, stored.slope, stored.inter)
+    # A millionth of the range stays free: slope and intercept are rounded to float32.
     span = float(limits.max) - float(limits.min)
-    slope = float(np.float32((high - low) / (span - 2)))
-    return Stored(dtype, slope, float(np.float32(low - slope * (float(limits.min) + 1))))
+    slope = float(np.float32((high - low) / span * (1 + 1e-6))) or 1.0
+    return Stored(dtype, slope, float(np.float32(low - slope * (float(limits.min) + 5e-7 * span))))
 
 
 def _nifti(path: Path, data: Any, stored: Stored, header: Any, told: dict[str, Any]) -> None:
@@ -201,7 +205,9 @@ def _content(file: Any, data: Any, stored: Stored, header: Any, told: dict[str, 
 def numbers(values: Array, stored: Stored, endianness: Literal["<", ">"] = "<") -> Array:
     """Returns the numbers that stand for values in a file."""
     if stored.dtype.kind != "f":
-        values = np.rint((values - stored.inter) / stored.slope)
+        limits = np.iinfo(stored.dtype)
+        values = values.astype(np.float64) if stored.dtype.itemsize > 2 else values
+        values = np.clip(np.rint((values - stored.inter) / stored.slope), limits.min, limits.max)
     return values.astype(stored.dtype.newbyteorder(endianness))
 
 

@@ -106,10 +106,8 @@ def _nifti(path: Path) -> Source:
     original = nibabel.load(path)
     assert isinstance(original, nibabel.Nifti1Pair)
     raw = original.header
-    slope, inter = (float(raw[key]) for key in ("scl_slope", "scl_inter"))
-    if not (np.isfinite(slope) and slope):
-        slope, inter = 1.0, 0.0
-    stored = Stored(raw.get_data_dtype().newbyteorder("="), slope, inter if np.isfinite(inter) else 0.0)
+    proxy: Any = original.dataobj  # loading takes slope and intercept out of the header
+    stored = Stored(raw.get_data_dtype().newbyteorder("="), float(proxy.slope), float(proxy.inter))
     header = _in_mm(raw, image)
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     image = kind(np.asanyarray(image.dataobj), image.affine, header)
@@ -148,7 +146,10 @@ def _dicom(path: Path) -> Source:
         return _series(path, path)
     with tempfile.TemporaryDirectory(prefix="medsr-") as folder:
         _unzip(path, Path(folder))
-        return _series(path, Path(folder))
+        try:
+            return _series(path, Path(folder))
+        except ScanError as error:
+            raise ScanError(str(error).replace(Path(folder).name, path.name)) from None
 
 
 def _series(path: Path, folder: Path) -> Source:

@@ -44,8 +44,8 @@ def stamp(result: Result, high: float) -> Result:
         if _grows_towards(image, axis) in "RAS":
             text = np.flip(text, place)
     text = np.expand_dims(text, 0).transpose(np.argsort(order))
-    made = type(image)(Stamped(image.dataobj, text, high), image.affine, image.header)
-    return replace(result, image=made)
+    stamped: Any = Stamped(image.dataobj, text, high)
+    return replace(result, image=type(image)(stamped, image.affine, image.header))
 
 
 def _grows_towards(image: Image, axis: int) -> str:
