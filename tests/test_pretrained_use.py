@@ -147,7 +147,7 @@ def test_products_of_matrices_are_fourier_transforms(shape, size):
     stack = np.random.default_rng(0).random((2, *shape)).astype(np.float32)
     resize = [grid.pad_axis if size > k else grid.crop_axis for k in shape]
     expected = resize[1](resize[0](stack, size, 1), size, 2)
-    np.testing.assert_allclose(pretrained.superresolution._resized(stack, size, size), expected, atol=1e-5)
+    np.testing.assert_allclose(pretrained.superresolution.resized(stack, size, size), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("place", [(40, 35), (5, 50), (74, 2)])  # in the middle, over an edge, over two
