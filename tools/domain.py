@@ -26,9 +26,6 @@ ZOOMS = (1.25, 1.5, 2.0)
 REFILLED = ("zero-filled", "zero-filled, windowed", "linear", "cubic")
 
 
-# ------------------------------------------------------------------------------ images
-
-
 def development(folder: Path) -> Iterator[tuple[str, str, Image]]:
     """Person, name and image of each development scan of a head."""
     real = folder / "real"
@@ -115,7 +112,7 @@ def _lowfield(folder: Path) -> Iterator[tuple[str, str, Stack]]:
 def _slices(image: Image) -> Stack:
     """The slices that the judge measures the likeness on."""
     data, _, across, _ = opened(image)
-    return pixels.middle(data, across)
+    return likeness.middle(data, across, pixels.SLICES)
 
 
 def cohort() -> Iterator[tuple[str, str, Image]]:
@@ -123,9 +120,6 @@ def cohort() -> Iterator[tuple[str, str, Image]]:
     for k, subject in enumerate(datasets.load("cohort", n_subjects=COHORT, seed=0)):
         contrast = list(datasets.CONTRASTS)[(k + k // 4) % len(datasets.CONTRASTS)]
         yield subject.id, f"{subject.id} {contrast}", subject.contrasts[contrast]
-
-
-# ------------------------------------------------------------------------------ bands
 
 
 def native(planes: Stack, key: str) -> Array:
@@ -168,7 +162,7 @@ def tried(data: Array, name: str, turn: int) -> Iterator[dict[str, Any]]:
     """The finder on each axis of a scan (x, y, z): native by construction, and interpolated by one zoom in turn."""
     for axis in range(3):
         other = 0 if axis == 2 else 2
-        planes = pixels.middle(data, other, 3)
+        planes = likeness.middle(data, other, 3)
         planes = planes if axis == 0 else planes.swapaxes(1, 2)
         z = native(planes, name)
         if z.shape[1] < bands.LEAST:
@@ -181,9 +175,6 @@ def tried(data: Array, name: str, turn: int) -> Iterator[dict[str, Any]]:
         zoom = ZOOMS[(turn + axis) % len(ZOOMS)]
         for how in REFILLED:
             yield about | {"how": how, "zoom": zoom, "noise": 2, "called": found(refilled(noisy, how, zoom))}
-
-
-# ------------------------------------------------------------------------------ fit
 
 
 def fit(values: Array, persons: list[str], real: Array) -> tuple[Array, Array]:
@@ -232,16 +223,13 @@ def limit(distances: Array, persons: list[str]) -> float:
     raise AssertionError("the largest distance holds all")
 
 
-# ------------------------------------------------------------------------------ all of it
-
-
 def measure(scans: Iterator[tuple[str, str, Image]], group: str, *, axes: bool) -> tuple[list[dict], list[dict]]:
     """What each scan is like, what its axes fill, whether a face shows; and the finder's trials."""
     rows, trials = [], []
     for person, name, image in scans:
         data, sizes, across, _ = opened(image)
-        like = likeness.features(pixels.middle(data, across))
-        row = {"group": group, "person": person, "name": name, "like": like, "face": pixels.face(data, sizes)}
+        like = likeness.features(likeness.middle(data, across, pixels.SLICES))
+        row = {"group": group, "person": person, "name": name, "like": like, "face": likeness.face(data, sizes)}
         row["filled"] = {"xyz"[axis]: pixels.interpolated(data, axis) for axis in range(3)}
         rows.append(row)
         if axes:
@@ -349,9 +337,9 @@ def _axes(rows: list[dict], trials: list[dict], report_trials: list[dict]) -> li
     lines = ["## Was an axis interpolated? (`interpolated-x`, `-y`, `-z`)", "",
              "Each axis of each scan, cropped in k-space to half its grid as complex data, is native by construction "
              "(3 T partners, ulf: 0.28 of their grid, as the scanner had made it much finer; with half of it 7 of "
-             "170 axes were called interpolated, all of them theirs); from there it is made finer, each axis by one of three "
-             "zooms in turn. Shares of axes called interpolated, and the people behind them. Noise: 2 % added before "
-             "(native: without and with).", "",
+             "170 axes were called interpolated, all of them theirs); from there it is made finer, each axis by one of "
+             "three zooms in turn. Shares of axes called interpolated, and the people behind them. Noise: 2 % added "
+             "before (native: without and with).", "",
              "| axis is | zoom | development: in-plane | slice axis | people | report scans |",
              "|---|---|---|---|---|---|"]  # fmt: skip
 

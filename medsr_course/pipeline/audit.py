@@ -19,6 +19,7 @@ EXIT = {"ok": 0, "caution": 3, "wrong": 4}
 NEAR = 0.15  # fine voxels
 BLOCK = 96  # voxels along each axis, in the middle of the image, on which the shift is measured
 TRUTH = 1.0, 5.0  # %: how far the truth itself is from a stored magnitude (measured on development scans, ×2)
+SPIKE = 5.0  # times the frequencies beside it: a pattern
 EMPTY, FULL = 0.02, 4.0  # of the energy that the input's spectrum, continued, has beyond the measured band
 
 
@@ -180,6 +181,10 @@ def _spectrum(after: Image, axis: int, factor: float) -> Finding:
     slope, level = np.polyfit(np.log(frequency[inside]), np.log(power[inside]), 1)
     ratio = float(power[beyond].sum() / np.exp(level + slope * np.log(frequency[beyond])).sum())
     words = f"beyond the measured band the spectrum along {name} holds {ratio:.2g} of what its fall lets expect"
+    peaks = np.where(beyond, power / np.maximum(ndimage.median_filter(power, 11), 1e-30 * power.max()), 0)
+    if ratio > EMPTY and peaks.max() > SPIKE:
+        period = 1 / frequency[np.argmax(peaks)]
+        return Finding("spectrum", "caution", f"along {name} a pattern repeats every {period:.3g} voxels", (ratio, period))
     if ratio < EMPTY:
         return Finding("spectrum", "caution", f"{words}: as good as empty, no finer than the scan", (ratio,))
     if ratio > FULL:
