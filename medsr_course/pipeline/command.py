@@ -15,7 +15,9 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 def enhance(
     scan: Annotated[Path, typer.Argument(metavar="IN", help="NIfTI or NRRD file, DICOM folder or .zip.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The result, e.g. out.nii.gz.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The result: out.nii.gz, or, for DICOM, a folder for series.")
+    ],
     task: Annotated[str, typer.Option(help="super-resolution, denoise, thin-slices or segment")] = "super-resolution",
     scale: Annotated[int | None, typer.Option(help="How many times finer; 2 in-plane, 4 through-plane.")] = None,
     axes: Annotated[str, typer.Option(help="in-plane, through-plane, or auto: from the voxel sizes.")] = "auto",
@@ -58,7 +60,8 @@ def enhance(
             result = enhancing.run(source.image, plan, folder=out.parent)
         except ValueError as error:  # values no network can work with
             raise CourseError(f"{scan.name}: {error}") from None
-        for path in outputs.write(result, source, out, stamp=stamp, force=force):
+        files = outputs.write(result, source, out, stamp=stamp, force=force)
+        for path in dict.fromkeys(path.parent if path.suffix == ".dcm" else path for path in files):
             print(f"written   {path}")
         if report:
             page = reports.write(
