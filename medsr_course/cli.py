@@ -1,4 +1,4 @@
-"""The command ``medsr``: doctor, run, leaderboard, data."""
+"""The command ``medsr``: doctor, run, leaderboard, data, enhance, probe, audit."""
 
 import json
 import logging
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medsr_course import __version__, runtime
+from medsr_course.pipeline import checks, command
 from medsr_course.runtime import CourseError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ Exit codes:
   0    success
   1    something that can be mended, or a chapter or claim that failed
   2    wrong usage
+  3    enhance: written, but with caution; audit: something to look at
+  4    enhance: refused, nothing written; audit: something is wrong
   130  interrupted; the same command goes on from there"""
 
 app = typer.Typer(
@@ -34,6 +37,9 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: list, download, generate, verify, free.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.command()(command.enhance)
+app.add_typer(checks.probe_app, name="probe")
+app.command()(checks.audit)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medsr_course.physics import coils, grid, noise
+from medsr_course.physics import coils, grid, noise, noise_head
 from medsr_course.scans import datasets, volumes
 
 
@@ -63,6 +63,22 @@ def test_the_native_band_is_found(slices, native):
     assert noise.estimate(one_axis).native[0] == pytest.approx(1 / native, abs=0.035)
 
 
+def test_the_quietest_details_of_noise_alone():
+    alone = np.random.default_rng(1).normal(0, 1, (4, 300, 300))
+    for octave, value in noise_head.ALONE.items():
+        spread = (0, noise_head.SPREAD, noise_head.SPREAD)
+        square = ndimage.gaussian_filter(noise_head._diagonal(alone, octave) ** 2, spread)
+        assert np.percentile(square, noise_head.QUIET) == pytest.approx(value, rel=0.03)
+
+
+@pytest.mark.parametrize("percent", [3, 6])
+@pytest.mark.parametrize("kind", ["rician", "chi", "interpolated"])
+def test_without_air_sigma_lies_between_its_bounds(slices, kind, percent):
+    stack, sigma = file(slices, kind, percent)
+    found = noise.estimate(masked(stack))
+    assert found.between[0] < sigma < 1.02 * found.between[1]
+
+
 @pytest.mark.parametrize("scale", [1, 2])
 @pytest.mark.parametrize("kind", ["rician", "chi"])
 def test_from_the_head_alone(slices, kind, scale):
@@ -72,15 +88,15 @@ def test_from_the_head_alone(slices, kind, scale):
     assert found.coils is None
     assert found.sigma == pytest.approx(sigma, rel=0.3)
     assert noise.background_noise(masked(stack)) == 0  # which "unknown" replaces
-    details = noise._diagonal(masked(stack), 1)[noise._inside(stack, grid.intensity(stack)[1])]
-    plain = np.median(np.abs(details)) / 0.6745  # wrong: all of it taken for noise
-    assert plain > found.sigma * 1.05
+    assert found.between[0] < found.sigma < found.between[1]
+    assert found.between[0] < sigma < 1.02 * found.between[1]
 
 
 def test_where_it_cannot_tell_it_says_so(slices):
     clean = masked(coils.stored(slices, 2, "a"))
     found = noise.estimate(clean)
     assert (found.kind, found.sigma, found.coils) == ("unknown", None, None)
+    assert found.between[0] == 0 < found.between[1]  # not "none": there may be as much
     low, _ = file(slices, "rician", 1)
     assert noise.estimate(masked(low)).sigma is None
     hidden, _ = file(slices, "interpolated", 3)
@@ -100,7 +116,7 @@ def test_texture_in_the_air_is_not_noise(slices):
 def test_what_is_no_scan_is_handled():
     rng = np.random.default_rng(0)
     for flat in (np.zeros((2, 64, 64)), np.full((2, 64, 64), 7.0)):
-        assert noise.estimate(flat) == noise.NoiseEstimate("none", 0.0, None, (1.0, 1.0))
+        assert noise.estimate(flat) == noise.NoiseEstimate("none", 0.0, None, (1.0, 1.0), (0.0, 0.0))
     assert noise.estimate(rng.random((1, 12, 12))).kind == "unknown"
     assert noise.estimate(rng.normal(0, 500, (1, 64, 64))).kind == "unknown"  # signed
     assert noise.estimate(100 + rng.random((64, 64))).coils is None  # no air at all

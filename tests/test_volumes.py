@@ -205,6 +205,18 @@ def test_resample_wants_one_description():
         volumes.resample(blob(), voxel_size=1, labels=True)
 
 
+@pytest.mark.parametrize("plane", volumes.PLANES)
+def test_thinner_slices_lie_between_the_thick_ones(image, plane):
+    from medsr_course.tasks import thick_slices
+
+    thin = thick_slices.cubic(volumes.to_stack(image, plane), 4)
+    placed = volumes.from_stack(thin, image, plane, thinner=4)
+    assert np.isclose(volumes.slice_spacing(placed, plane), volumes.slice_spacing(image, plane) / 4)
+    assert_in_place(image, placed)
+    with pytest.raises(ValueError, match="must be"):
+        volumes.from_stack(thin[:-1], image, plane, thinner=4)
+
+
 def test_from_stack_refuses_what_does_not_fit():
     image = blob()
     stack = volumes.to_stack(image)

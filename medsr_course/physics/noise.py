@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, special
 
-from medsr_course.physics import checks, grid
+from medsr_course.physics import bands, checks, grid, noise_head
 from medsr_course.types import Array, ArrayLike, Rng, Stack
 
 
@@ -244,31 +244,34 @@ class NoiseEstimate:
         The effective N of a χ distribution with 2N channels; None where no background tells it.
     native : (float, float)
         Part of the band that is filled along rows' and columns' axes, (h, w); 1 for a native grid.
+    between : (float, float) or None
+        Where σ lies at least, told from the head alone; both are ``sigma`` where the air tells it. None where nothing
+        is known, say of signed data.
     """
 
     kind: str
     sigma: float | None
     coils: float | None
     native: tuple[float, float]
+    between: tuple[float, float] | None = None
 
 
 NONE = 0.25  # % of the intensity scale: σ of the air below it is no noise
-_STEP = 8.0  # dB: how much the power falls at the end of a filled band; without one it falls by at most 6
-_TEXTURE = 0.3, 0.4  # finest diagonal details of an object in parts of the second-finest: typical, most
+_SLICES = 12  # of a scan are looked at, evenly spread
+_SURE = 0.6  # of the most that σ may be, is the least: then the head tells it
 
 
 def estimate(stack: Stack) -> NoiseEstimate:
     r"""Kind and strength of the noise in magnitudes, from the air around the head or from the head itself.
 
-    * **Band.** Where zero-filling made the grid finer, the power inside the head falls by 8 dB or more at the end of
-      the native band.
+    * **Band.** Where zero-filling made the grid finer, the power inside the head falls by a step at the end of the
+      native band, see :mod:`.bands`.
     * **Air.** :math:`E[M]^2/E[M^2] = \Gamma(N + \tfrac12)^2 / (N\,\Gamma(N)^2)` there tells the number of coils N, π/4
       for one, and :math:`\sigma^2 = E[M^2]/2N`. The quartiles must tell the same N; otherwise the air holds more than
       noise, and says nothing.
-    * **Head.** Median absolute value of the finest diagonal wavelet details on the native grid (Donoho & Johnstone
-      1994), in the quieter half of the head. The object's own share is taken off by means of the next coarser
-      details: white noise is as strong in both, texture is 0.3 (at most 0.4) times as strong in the finest. Used where
-      the air says nothing; where most of these details may be texture, σ is None.
+    * **Head.** The finest wavelet details on the native grid, in the quietest part of the head, see
+      :func:`noise_head.bounds`. Used where the air says nothing; where much of these details may be texture, σ is None
+      and ``between`` says how much noise there may be.
 
     Air that was averaged after its magnitude was taken, as in a magnitude made coarser, looks like that of several
     coils.
@@ -294,61 +297,25 @@ def estimate(stack: Stack) -> NoiseEstimate:
     stack = stack[np.ptp(stack, axis=(1, 2)) > 0]
     nothing = NoiseEstimate("unknown", None, None, (1.0, 1.0))
     if not len(stack):
-        return NoiseEstimate("none", 0.0, None, (1.0, 1.0))
+        return NoiseEstimate("none", 0.0, None, (1.0, 1.0), (0.0, 0.0))
+    stack = stack[np.linspace(0, len(stack) - 1, min(len(stack), _SLICES)).round().astype(int)]
     offset, level = grid.intensity(stack)
     if offset or level <= 0 or min(stack.shape[1:]) < 32:
         return nothing
-    inside = _inside(stack, level)
+    inside = bands.inside(stack, level)
     enough = inside.sum() >= 200
-    native = _filled(stack, inside) if enough else (1.0, 1.0)
+    native = 1.0, 1.0
+    if enough:
+        native = bands.filled(stack, inside), bands.filled(stack.swapaxes(1, 2), inside.swapaxes(1, 2))
     coils, sigma = _from_air(stack, level)
-    if sigma is None and enough:
-        sigma = _from_head(stack, level, native)
+    between = None if sigma is None else (sigma, sigma)
+    if sigma is None and enough and (found := _from_head(stack, level, native)):
+        least, likely, most = found
+        between, sigma = (least, most), likely if least > _SURE * most else None
+    kind = "interpolated" if min(native) < 1 else "unknown" if coils is None else "rician" if coils < 1.5 else "chi"
     if coils is not None and sigma is not None and sigma < NONE / 100 * level:
-        return NoiseEstimate("none", sigma, coils, native)
-    if min(native) < 1:
-        return NoiseEstimate("interpolated", sigma, coils, native)
-    if coils is None:
-        return NoiseEstimate("unknown", sigma, None, native)
-    return NoiseEstimate("rician" if coils < 1.5 else "chi", sigma, coils, native)
-
-
-def _inside(stack: Stack, level: float) -> Array:
-    """Where the head is, four pixels from its border; bool ``(n, h, w)``."""
-    bright = ndimage.gaussian_filter(stack, (0, 2, 2)) > 0.15 * level
-    filled = np.stack([ndimage.binary_fill_holes(one) for one in bright])
-    return ndimage.binary_erosion(filled, np.ones((1, 3, 3), bool), iterations=4)
-
-
-def _filled(stack: Stack, inside: Array) -> tuple[float, float]:
-    """Part of the band that holds power along both axes, by the largest step of the power inside the head."""
-    weight = ndimage.gaussian_filter(inside.astype(float), (0, 2, 2))
-    detail = (stack - ndimage.gaussian_filter(stack, (0, 3, 3))) * weight
-    power = (np.abs(np.fft.fft2(detail)) ** 2).sum(axis=0)
-    fy, fx = np.abs(np.fft.fftfreq(power.shape[0]))[:, None], np.abs(np.fft.fftfreq(power.shape[1]))[None]
-    found = []
-    for along, across in ((fy, fx), (fx, fy)):
-        along, across = np.broadcast_arrays(along, across)
-        middle = (across > 0.05) & (across < 0.24)  # filled whatever the native grid, and not the strongest
-        found.append(_end_of_band(power[middle], along[middle]))
-    return found[0], found[1]
-
-
-def _end_of_band(power: Array, frequency: Array, bins: int = 48) -> float:
-    """Where the power falls by a step, in parts of the Nyquist frequency; 1 where it does not."""
-    place = np.minimum((frequency * 2 * bins).astype(int), bins - 1)
-    count = np.bincount(place, minlength=bins)
-    mean = np.bincount(place, power, minlength=bins) / np.maximum(count, 1)
-    known = np.flatnonzero(count)
-    curve = np.interp(np.arange(bins), known, 10 * np.log10(mean[known] + 1e-12 * mean.max() + 1e-300))
-    best, end = _STEP, 1.0
-    for cut in range(bins * 2 // 5, bins - 4):
-        before, after = curve[cut - 4 : cut], curve[cut + 2 : cut + 6]
-        slope = np.polyfit(np.arange(12), curve[cut - 13 : cut - 1], 1)[0]  # falls without a step, per bin
-        step = before.mean() - after.mean() + 5.5 * min(slope, 0)
-        if step > best and curve[cut + 2 :].max() < before.mean() - 0.6 * step:
-            best, end = step, (cut - 1) / bins
-    return float(end)
+        kind = "none"
+    return NoiseEstimate(kind, sigma, coils, native, between)
 
 
 def _from_air(stack: Stack, level: float) -> tuple[float | None, float | None]:
@@ -382,28 +349,9 @@ def _coils_of(ratio: float) -> float:
     return float(np.interp(ratio, rising, n))
 
 
-def _from_head(stack: Stack, level: float, native: tuple[float, float]) -> float | None:
-    """σ from diagonal details in the quieter half of the head, on the native grid."""
+def _from_head(stack: Stack, level: float, native: tuple[float, float]) -> tuple[float, float, float] | None:
+    """σ inside the head, on the native grid: at least, most likely, at most."""
     if min(native) < 1:
         for axis, part in zip((-2, -1), native, strict=True):
             stack = grid.crop_axis(stack, max(round(stack.shape[axis] * part), 8), axis)
-    inside = _inside(stack, level)
-    if inside.sum() < 200:
-        return None
-    flat = ndimage.gaussian_gradient_magnitude(stack, (0, 1.5, 1.5))
-    inside &= flat <= np.median(flat[inside])
-    fine, coarse = (np.median(np.abs(_diagonal(stack, k)[inside])) / 0.6745 for k in (1, 2))
-    typical, least = ((fine**2 - (part * coarse) ** 2) / (1 - part**2) for part in _TEXTURE)
-    return float(np.sqrt(typical)) if least > 0.4 * typical > 0 else None
-
-
-def _diagonal(stack: Stack, octave: int) -> Stack:
-    """Undecimated diagonal wavelet details (Daubechies 4) of ``(n, h, w)``; white noise keeps its σ."""
-    import pywt
-
-    low, high = (np.array(f) for f in pywt.Wavelet("db4").filter_bank[:2])
-    if octave == 2:
-        spread = np.zeros(2 * len(high) - 1)
-        spread[::2] = high
-        high = np.convolve(low, spread)
-    return ndimage.convolve1d(ndimage.convolve1d(stack, high, -1, mode="mirror"), high, -2, mode="mirror")
+    return noise_head.bounds(stack, bands.inside(stack, level))

@@ -70,7 +70,7 @@ def to_stack(image: Image, plane: str = "axial") -> Stack:
     return np.ascontiguousarray(data.transpose(_axes(plane)))
 
 
-def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1) -> Image:
+def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1, *, thinner: int = 1) -> Image:
     """Return a stack to its place: the inverse of :func:`to_stack`, also after super-resolution.
 
     Parameters
@@ -81,11 +81,13 @@ def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1
     plane : {"axial", "sagittal", "coronal"}
     scale : float
         How many times finer the stack's rows and columns are than ``like`` (1/2: twice as coarse).
+    thinner : int
+        How many slices there are for each of ``like``: thick slice k lies where thin slice ``thinner``·k does.
 
     Returns
     -------
     nibabel.Nifti1Image
-        RAS; sample 0 where it was, in-plane voxel size divided by ``scale``.
+        RAS; sample 0 where it was, in-plane voxel size divided by ``scale``, distance of slices by ``thinner``.
 
     Raises
     ------
@@ -96,13 +98,37 @@ def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1
     stack = np.asanyarray(stack)
     axes = _axes(plane)
     like = to_ras(like)
-    if stack.ndim != 3 or stack.shape[0] != like.shape[axes[0]]:
-        raise ValueError(f"the {plane} stack must be (n, h, w) with n = {like.shape[axes[0]]}, not {stack.shape}")
+    if stack.ndim != 3 or stack.shape[0] != thinner * like.shape[axes[0]]:
+        count = thinner * like.shape[axes[0]]
+        raise ValueError(f"the {plane} stack must be (n, h, w) with n = {count}, not {stack.shape}")
     for size, axis in zip(stack.shape[1:], axes[1:], strict=True):
         if size > np.ceil(scale * like.shape[axis]):
             raise ValueError(f"a side of {size} is more than {scale} × {like.shape[axis]}: wrong scale?")
-    affine = scaled_affine(like.affine, scale, axes[1:])
+    affine = scaled_affine(scaled_affine(like.affine, scale, axes[1:]), thinner, axes[:1])
     return make_image(stack.transpose(np.argsort(axes)), affine, like=like)
+
+
+def stack_affine(image: Image, plane: str = "axial", scale: float = 1) -> Array:
+    """Return the matrix (4, 4) from an index (slice, row, column) of :func:`to_stack` to mm.
+
+    With ``scale``, of a stack whose rows and columns are that many times finer, as :func:`from_stack` takes it.
+
+    >>> from nibabel import Nifti1Image
+    >>> stack_affine(Nifti1Image(np.zeros((4, 4, 4)), np.diag([1, 2, 3, 1])), scale=2) @ [1, 2, 4, 1]
+    array([2., 2., 3., 1.])
+    """
+    axes = _axes(plane)
+    return scaled_affine(to_ras(image).affine, scale, axes[1:])[:, [*axes, 3]]
+
+
+def finest_plane(image: Image) -> str:
+    """Return the plane of :data:`PLANES` whose slices lie along the longest voxel edge; axial where edges are alike.
+
+    >>> from nibabel import Nifti1Image
+    >>> finest_plane(Nifti1Image(np.zeros((4, 4, 4)), np.diag([5, 1, 1, 1])))
+    'sagittal'
+    """
+    return max(PLANES, key=lambda plane: round(slice_spacing(image, plane) / min(voxel_sizes(image)), 1))
 
 
 def pixel_size(image: Image, plane: str = "axial") -> float:

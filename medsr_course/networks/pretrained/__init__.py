@@ -7,12 +7,14 @@ consistency, Fourier transforms) in NumPy around them.
 from medsr_course.networks.pretrained.cards import Card, WeightError
 from medsr_course.networks.pretrained.common import BATCH_PIXELS, EDGE, beyond_edges, checked_stack
 from medsr_course.networks.pretrained.denoising import denoise, denoise_with
+from medsr_course.networks.pretrained.engines import session
 from medsr_course.networks.pretrained.reconstruction import reconstruct, reconstruct_with
 from medsr_course.networks.pretrained.segmentation import segment, segment_with
-from medsr_course.networks.pretrained.superresolution import LEAST_NOISE, OWN_ERROR, super_resolve, super_resolve_with
+from medsr_course.networks.pretrained.superresolution import OWN_ERROR, super_resolve, super_resolve_with
 from medsr_course.networks.pretrained.thick_slices import thin_slices, thin_slices_with
+from medsr_course.networks.pretrained.told import LEAST_NOISE, USE, Use
 from medsr_course.networks.pretrained.using import usage
-from medsr_course.networks.pretrained.weights import card, load, names, network, session, verify
+from medsr_course.networks.pretrained.weights import card, engine, load, names, network, verify
 
 __all__ = [
     "BATCH_PIXELS",
@@ -20,12 +22,15 @@ __all__ = [
     "EDGE",
     "LEAST_NOISE",
     "OWN_ERROR",
+    "USE",
+    "Use",
     "WeightError",
     "beyond_edges",
     "card",
     "checked_stack",
     "denoise",
     "denoise_with",
+    "engine",
     "load",
     "names",
     "network",

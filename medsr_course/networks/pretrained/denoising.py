@@ -4,14 +4,27 @@ from typing import Any
 
 import numpy as np
 
+from medsr_course.networks.pretrained import told, turns
 from medsr_course.networks.pretrained.cards import Card
-from medsr_course.networks.pretrained.common import Network, batch_size, beyond_edges, checked_shape, checked_stack
+from medsr_course.networks.pretrained.common import (
+    Network,
+    batch_size,
+    beyond_edges,
+    check_quality,
+    checked_shape,
+    checked_stack,
+)
 from medsr_course.networks.pretrained.weights import card, network
-from medsr_course.physics.grid import intensity
-from medsr_course.types import ArrayLike, Stack
+from medsr_course.physics import grid
+from medsr_course.types import Array, ArrayLike, Stack
+
+OWN_ERROR = (
+    0.01  # of a network that is not told the noise, in parts of the intensity scale: chosen on development scans
+)
+EDGE = 16  # pixels wrapped round beyond each side: these networks see farther than those that make an image finer
 
 
-def denoise(name: str, stack: ArrayLike) -> Stack:
+def denoise(name: str, stack: ArrayLike, quality: str = "standard") -> Stack:
     """Takes the noise out of a stack of slices with a shipped network; errors are those of :func:`super_resolve`.
 
     Parameters
@@ -20,8 +33,10 @@ def denoise(name: str, stack: ArrayLike) -> Stack:
         One of ``names("denoising")``: those for magnitudes also take off what noise adds to a magnitude on average;
         those for channels want real images of both signs, or complex ones, whose two channels they treat alike.
     stack : array (n, h, w)
-        Noisy slices of one scan, in any unit, any h and w. The intensity scale is taken from the whole stack, so give
-        a scan's slices together. ``ValueError`` if it is not of the kind the network is for.
+        Noisy slices of one scan, in any unit, any h and w. The intensity scale and the noise are taken from the whole
+        stack, so give a scan's slices together. ``ValueError`` if it is not of the kind the network is for.
+    quality : {"standard", "best"}
+        "best": the average over the eight flips and transposes of the image, for eight times the time.
 
     Returns
     -------
@@ -32,7 +47,7 @@ def denoise(name: str, stack: ArrayLike) -> Stack:
     True
     """
     about = card(name, "denoising")
-    stack, run, options = np.asarray(stack), network(name), usage(about)
+    stack, run, options = np.asarray(stack), network(name), {**usage(about), "quality": quality}
     if not np.iscomplexobj(stack):
         return denoise_with(run, stack, **options)
     if options["kind"] == "rician":
@@ -44,11 +59,23 @@ def denoise(name: str, stack: ArrayLike) -> Stack:
 
 def usage(about: Card) -> dict[str, Any]:
     """Returns the part of a card that says how :func:`denoise_with` uses the network, as keyword arguments."""
-    return dict(about.usage)
+    told_so = about.settings.get("noise_map", False)
+    return {**about.usage, "noise_map": told_so, "measured": True, "own_error": 0.0 if told_so else OWN_ERROR}
 
 
 def denoise_with(
-    network: Network, stack: ArrayLike, *, kind: str = "rician", residual: bool = True, unit: float | None = None
+    network: Network,
+    stack: ArrayLike,
+    *,
+    kind: str = "rician",
+    residual: bool = True,
+    unit: float | None = None,
+    noise_map: bool = False,
+    measured: bool = False,
+    own_error: float = 0.0,
+    quality: str = "standard",
+    use: told.Use = told.USE,
+    like: told.Told | None = None,
 ) -> Stack:
     """Takes the noise out of a stack with any network of :mod:`medsr_course.networks.models.denoising`.
 
@@ -64,25 +91,55 @@ def denoise_with(
         The network predicts what to add to the image, not the image.
     unit : float, optional
         Another intensity scale; the kind then does not matter.
+    noise_map : bool
+        The network reads a second channel, σ of the noise in each channel.
+    measured : bool
+        Of magnitudes: measure the noise, and give the network an image whose noise is white and of one coil, see
+        :func:`told.look`. Otherwise a network without a noise map sees the image as it is, as in training.
+    own_error : float
+        Standard deviation e of the network's error, in parts of the intensity scale. Where the noise was measured,
+        σ²/(σ² + e²) of the residual counts: with little noise there is more to lose than to gain.
+    quality : {"standard", "best"}
+        See :func:`denoise`.
+    use : told.Use
+        How the measured noise is used.
+    like : told.Told, optional
+        What :func:`told.look` found in more slices of the same scan, of which ``stack`` is a part.
 
     Returns
     -------
     float32 array (n, h, w)
     """
+    check_quality(quality)
     stack = checked_stack(stack)
-    if unit is None and kind == "rician":
-        offset, unit = intensity(stack)
-        if offset:
-            raise ValueError(
-                f"expected magnitudes, got values down to {stack.min():.4g}: take a network for real channels"
-            )
+    magnitudes = unit is None and kind == "rician"
+    if magnitudes and (like.unit if like else grid.intensity(stack))[0]:
+        raise ValueError(f"expected magnitudes, got values down to {stack.min():.4g}: take a network for real channels")
+    seen = told.look(stack, use, like) if magnitudes and (measured or noise_map) else None
+    image, sigma = (seen.stack, seen.sigma) if seen else (stack, 0.0)
+    if seen:
+        unit = seen.unit[1]
     elif unit is None:
-        unit = intensity(np.abs(stack))[1]
-    result = stack.copy()
+        unit = grid.intensity(image if kind == "rician" else np.abs(image))[1]
     if unit == 0:  # nothing there: no noise
-        return result
-    step = batch_size(*stack.shape[1:])
-    for part in (slice(start, start + step) for start in range(0, len(stack), step)):
-        made = beyond_edges(network, stack[part][..., None] / unit, 1, 1) * unit
-        result[part] = stack[part] + made if residual else made
-    return result
+        return stack.copy()
+
+    counts = 1.0  # of the residual
+    if seen and own_error:
+        counts = sigma**2 / (sigma**2 + (own_error * unit) ** 2)
+
+    def cleaned(batch: Array) -> Array:
+        return beyond_edges(network, batch, 1, 1, EDGE)
+
+    result = image.copy()
+    step = batch_size(image.shape[1], image.shape[2], edge=EDGE)
+    for part in (slice(start, start + step) for start in range(0, len(image), step)):
+        batch = image[part][..., None] / unit
+        if noise_map:
+            batch = np.concatenate([batch, np.full_like(batch, sigma / unit)], axis=-1)
+        made = (turns.averaged(cleaned, batch) if quality == "best" else cleaned(batch)) * unit
+        result[part] = image[part] + counts * (made if residual else made - image[part])
+    for axis in (1, 2):  # from the native grid, where the network worked on that
+        if result.shape[axis] != stack.shape[axis]:
+            result = grid.pad_axis(result, stack.shape[axis], axis)
+    return result.astype(np.float32, copy=False)

@@ -59,6 +59,7 @@ def thin_slices_with(
     sequence: int = 8,
     overlap: int = OVERLAP,
     consistent: bool = True,
+    unit: tuple[float, float] | None = None,
 ) -> Stack:
     """Makes thin slices of thick ones with any network of :mod:`models.thick_slices`.
 
@@ -77,6 +78,8 @@ def thin_slices_with(
         Thick slices at a window's end that are taken from its neighbour; less than half of ``sequence``.
     consistent : bool
         End with the nearest stack whose thick slices are the measured ones.
+    unit : (float, float), optional
+        Offset and intensity scale, where they are known from more of the scan; by default :func:`grid.intensity`.
 
     Returns
     -------
@@ -85,12 +88,12 @@ def thin_slices_with(
     if not 0 <= 2 * overlap < sequence:
         raise ValueError(f"overlap must be less than half of {sequence}, not {overlap}")
     stack = checked_stack(stack)
-    offset, unit = intensity(stack)
+    offset, span = unit or intensity(stack)
     result = thick_slices.back_project(stack, slab, iterations)
-    if unit == 0:  # nothing but one value: no detail to add
+    if span == 0:  # nothing but one value: no detail to add
         return result
-    steps = thick_slices.to_steps((result - offset) / unit, slab.spacing)
-    result += unit * thick_slices.from_steps(in_windows(network, steps, sequence, overlap))
+    steps = thick_slices.to_steps((result - offset) / span, slab.spacing)
+    result += span * thick_slices.from_steps(in_windows(network, steps, sequence, overlap))
     return thick_slices.consistent(result, stack, slab) if consistent else result
 
 

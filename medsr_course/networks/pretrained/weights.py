@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medsr_course import resources, runtime
+from medsr_course.networks.pretrained import engines
 from medsr_course.networks.pretrained.cards import TASKS, Card, WeightError
 
 if TYPE_CHECKING:
@@ -100,10 +101,13 @@ def load(name: str) -> "keras.Model":
     return model
 
 
-def network(name: str, part: "Callable[[keras.Model], keras.Model] | None" = None) -> Callable[[Any], Any]:
+def network(
+    name: str, part: "Callable[[keras.Model], keras.Model] | None" = None, *, quick: bool = False
+) -> Callable[[Any], Any]:
     """Returns the callable behind a name, from arrays to arrays.
 
-    It runs in ONNX Runtime; in Keras where there is no .onnx file, and in a null run, with fresh weights.
+    It runs in ONNX Runtime in float32, or with ``quick``, where its architecture is one of :data:`engines.QUICK`, in
+    the quickest engine there is; in Keras where there is no .onnx file, and in a null run, with fresh weights.
 
     A network with several entries takes a list of arrays, one with several exits returns a list. Where the .onnx file
     holds a part of the network only, ``part`` gets that from the Keras model.
@@ -111,24 +115,13 @@ def network(name: str, part: "Callable[[keras.Model], keras.Model] | None" = Non
     if runtime.is_null() or f"{name}.onnx" not in card(name).files:
         model = load(name)
         return (part(model) if part else model).predict_on_batch
-    return session(_verified(name, ".onnx"))
+    return engines.session(_verified(name, ".onnx"), quick and card(name).architecture in engines.QUICK)
 
 
-@lru_cache(maxsize=8)
-def session(path: Path | str) -> Callable[[Any], Any]:
-    """Returns what runs an ``.onnx`` file: a callable as :func:`network` returns."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = runtime.cpu_count()
-    made = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    entries = [entry.name for entry in made.get_inputs()]
-
-    def run(batch):
-        out = made.run(None, dict(zip(entries, batch if isinstance(batch, list) else [batch], strict=True)))
-        return out if len(out) > 1 else out[0]
-
-    return run
+def engine(name: str) -> str:
+    """Returns what runs a shipped network from image to image here, e.g. ``"ONNX Runtime 1.26, float32"``."""
+    run = network(name, quick=True)
+    return run.name if isinstance(run, engines.Engine) else "Keras, float32"
 
 
 def _verified(name: str, suffix: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np

@@ -1,0 +1,94 @@
+"""``medsr enhance`` on the command line."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medsr_course.runtime import CourseError
+
+CAUTION, REFUSED = 3, 4  # exit codes
+UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def enhance(
+    scan: Annotated[Path, typer.Argument(metavar="IN", help="NIfTI or NRRD file, DICOM folder or .zip.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The result: out.nii.gz, or, for DICOM, a folder for series.")
+    ],
+    task: Annotated[str, typer.Option(help="super-resolution, denoise, thin-slices or segment")] = "super-resolution",
+    scale: Annotated[int | None, typer.Option(help="How many times finer; 2 in-plane, 4 through-plane.")] = None,
+    axes: Annotated[str, typer.Option(help="in-plane, through-plane, or auto: from the voxel sizes.")] = "auto",
+    quality: Annotated[str, typer.Option(help="fast, standard or best")] = "standard",
+    keep_grid: Annotated[bool, typer.Option("--keep-grid", help="Return the result on the input's grid.")] = False,
+    max_memory: Annotated[str, typer.Option(help="Take no more, e.g. 2G; work in smaller parts instead.")] = "",
+    report: Annotated[bool, typer.Option("--report", help="Write a report beside the result, one HTML file.")] = False,
+    with_identifiers: Annotated[
+        bool, typer.Option("--with-identifiers", help="Name the scan's file and header in the report.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    stamp: Annotated[bool, typer.Option("--stamp", help="Mark every slice as research, in a corner.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace results; go on with a scan out of domain.")] = False,
+) -> None:
+    """Make a scan finer, cleaner, thinner or segmented, in its place in the world.
+
+    Exit codes: 0 in domain; 3 caution, the result is written; 4 refused, nothing is written.
+    """
+    from medsr_course.pipeline import enhancing, outputs, scansource
+    from medsr_course.pipeline import plan as planning
+    from medsr_course.pipeline import report as reports
+
+    try:
+        options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            source = scansource.read(scan)
+        plan = planning.plan(source.image, options, sidecar=source.sidecar, name=scan.name)
+    except planning.Refusal as error:
+        print(f"medsr: refused: {error}", file=sys.stderr)
+        raise typer.Exit(REFUSED) from None
+    lines = [*plan.lines(), *(f"note      {line}" for line in (*source.notes, *(str(w.message) for w in told)))]
+    print("\n".join(lines))
+    if plan.verdict.status == "refused" and not force:
+        print("medsr: refused: see above; --force goes on all the same", file=sys.stderr)
+        raise typer.Exit(REFUSED)
+    if not dry_run:
+        outputs.check(source, out, plan, force=force)
+        try:
+            result = enhancing.run(source.image, plan, folder=out.parent)
+        except ValueError as error:  # values no network can work with
+            raise CourseError(f"{scan.name}: {error}") from None
+        files = outputs.write(result, source, out, stamp=stamp, force=force)
+        for path in dict.fromkeys(path.parent if path.suffix == ".dcm" else path for path in files):
+            print(f"written   {path}")
+        if report:
+            page = reports.write(
+                result, out.with_name(f"{out.name.split('.nii')[0]}_report.html"), with_identifiers=with_identifiers
+            )
+            outputs.record(out.parent, [(page, "report")])
+            print(f"written   {page}")
+        if "kept" in result.provenance:
+            print(f"kept      {result.provenance['kept']}")
+    if plan.verdict.status != "in domain":
+        raise typer.Exit(CAUTION)
+
+
+def size(text: str) -> int | None:
+    """Returns bytes written as a number with K, M, G or T behind it, None for "".
+
+    >>> size("2G"), size("")
+    (2147483648, None)
+    """
+    if not text:
+        return None
+    number = text.strip().upper().removesuffix("B").removesuffix("I")
+    unit = UNITS.get(number[-1:], 1)
+    try:
+        value = int(float(number.rstrip("KMGT")) * unit)
+    except (ValueError, OverflowError):
+        value = 0
+    if value <= 0:
+        raise CourseError(f"--max-memory {text}: give bytes, or e.g. 800M or 2G")
+    return value

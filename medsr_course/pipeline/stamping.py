@@ -1,0 +1,66 @@
+"""A line of text in a corner of every slice: an image that was made by a network says so wherever it is shown."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from medsr_course.pipeline.enhancing import Result
+from medsr_course.types import Array, Image, Mask
+
+WORDS = "AI-ENHANCED - RESEARCH, NOT FOR DIAGNOSIS"
+HEIGHT = 0.05  # of a slice: the text's, where the line then is no wider than the slice
+
+
+class Stamped:
+    """An image with text over it, drawn where it is read."""
+
+    is_proxy = True
+    ndim = 3
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, data: Any, text: Mask, high: float) -> None:
+        self.data, self.text, self.high, self.shape = data, text, high, data.shape
+
+    def __getitem__(self, key: Any) -> Array:
+        """Returns a part of the image: text at the greatest value, around it the image."""
+        text = np.broadcast_to(self.text, self.shape)[key]
+        return np.where(text, np.float32(self.high), self.data[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self[()].astype(dtype or np.float32, copy=False)
+
+
+def stamp(result: Result, high: float) -> Result:
+    """Returns a result whose image carries :data:`WORDS` in the lower left corner of every slice.
+
+    ``high``, the image's greatest value, is what the letters get. The text reads as slices are shown: the patient's
+    left on the right, feet or back down.
+    """
+    image, order = result.image, result.plan.order
+    rows, columns = (image.shape[axis] for axis in order[1:])
+    text = _drawn(rows, columns)
+    for place, axis in enumerate(order[1:]):
+        if _grows_towards(image, axis) in "RAS":
+            text = np.flip(text, place)
+    text = np.expand_dims(text, 0).transpose(np.argsort(order))
+    stamped: Any = Stamped(image.dataobj, text, high)
+    return replace(result, image=type(image)(stamped, image.affine, image.header))
+
+
+def _grows_towards(image: Image, axis: int) -> str:
+    import nibabel
+
+    return str(nibabel.aff2axcodes(image.affine)[axis])
+
+
+def _drawn(rows: int, columns: int) -> Mask:
+    """The text as a mask (rows, columns), in the last rows."""
+    from PIL import Image as Pillow
+    from PIL import ImageDraw, ImageFont
+
+    size = max(6.0, HEIGHT * rows)
+    size *= min(1.0, columns / ImageFont.load_default(size).getlength(WORDS))
+    canvas = Pillow.new("L", (columns, rows))
+    ImageDraw.Draw(canvas).text((0, rows), WORDS, fill=255, font=ImageFont.load_default(max(4.0, size)), anchor="ld")
+    return np.asarray(canvas) > 127
