@@ -38,6 +38,7 @@ class Recipe:
     repeats: tuple[int, ...] = ()
     # The weight from which the training starts: a shipped one, or that of a stage (:func:`pretrained.is_stage`)
     start: str | None = None
+    version: str = "1.0"  # of the weights
     players: adversarial.Players | None = None  # adversarial training with these settings
     options: dict[str, Any] = field(default_factory=dict)  # what only this task needs, see its ``defaults``
 
@@ -171,7 +172,7 @@ class Task:
             not_for=not_for,
             recipe=f"make weights NAME={name}",
             licence="MIT",
-            version="1.0",
+            version=recipe.version,
             files={},
         )
 

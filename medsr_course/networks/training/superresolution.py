@@ -29,7 +29,7 @@ SETTINGS: dict[str, dict[str, int]] = {  # of each architecture, besides the sca
     "srresnet": {"filters": 48, "blocks": 8},
 }
 STORED = ("rician", 0)  # kind and noise of what a file holds
-_recipe = partial(Recipe, task="super-resolution", margin=3, share=sources.BROAD)
+_recipe = partial(Recipe, task="super-resolution", margin=3, share=sources.BROAD, version="2.0")
 # The first stage knew signed pairs and T1w of healthy people only.
 _stage = partial(
     Recipe,
@@ -60,10 +60,10 @@ RECIPES = {
         batch=20,
         learning_rate=1.5e-3,
     ),
-    "srcnn-x2": _recipe("SRCNN ×2", **_of("srcnn", 2), steps=1500, start="srcnn-x2-stage1"),
-    "srcnn-x4": _recipe("SRCNN ×4", **_of("srcnn", 4), steps=1500, size=20, start="srcnn-x4-stage1"),
-    "espcn-x2": _recipe("ESPCN ×2", **_of("espcn", 2), steps=6000, start="espcn-x2-stage1"),
-    "espcn-x4": _recipe("ESPCN ×4", **_of("espcn", 4), steps=4000, size=24, batch=24, start="espcn-x4-stage1"),
+    "srcnn-x2": _recipe("SRCNN ×2", **_of("srcnn", 2), steps=1000, start="srcnn-x2-stage1"),
+    "srcnn-x4": _recipe("SRCNN ×4", **_of("srcnn", 4), steps=1000, size=20, start="srcnn-x4-stage1"),
+    "espcn-x2": _recipe("ESPCN ×2", **_of("espcn", 2), steps=4000, start="espcn-x2-stage1"),
+    "espcn-x4": _recipe("ESPCN ×4", **_of("espcn", 4), steps=3000, size=24, batch=24, start="espcn-x4-stage1"),
     "srresnet-x2-stage2": _recipe(
         "SRResNet ×2, second stage",
         **_of("srresnet", 2),
@@ -83,7 +83,7 @@ RECIPES = {
     "srresnet-x4": _recipe(
         "SRResNet ×4",
         **_of("srresnet", 4),
-        steps=10000,
+        steps=6000,
         size=24,
         batch=20,
         learning_rate=1.2e-3,
@@ -92,7 +92,7 @@ RECIPES = {
     "srgan-x4": _recipe(
         "SRGAN ×4",
         **_of("srresnet", 4),
-        steps=2000,
+        steps=1000,
         batch=8,
         size=24,
         learning_rate=2e-4,
