@@ -112,7 +112,7 @@ def _conditions(name: str, scale: int, scan: Scan) -> list[tuple[str, float]]:
 
     CT is signed, and its own noise is not that of a magnitude image: it is measured signed and as it is.
     """
-    found = []
+    found: list[tuple[str, float]] = []
     for kind, noise in superresolution.CONDITIONS[scale]:
         wanted = bool(noise) if name in FILTERS else methods.get(name).can(scale)
         if noise and name not in FILTERS:
@@ -160,8 +160,8 @@ class _Bench:
         if method.learned:
             method(pair.given[:1], scale)  # a session is made at the first call
         result, seconds = timed(method, pair.given, scale)
-        quick = _scores(pair, result, zero_fill(pair.given, scale))
-        scores = quick if noise else {key: v for key, v in pair.scores(result).items() if key in BOARD.metrics} | quick
+        quick: Row = _scores(pair, result, zero_fill(pair.given, scale))
+        scores: Row = quick if noise else {key: v for key, v in pair.scores(result).items() if key in BOARD.metrics} | quick
         scores["better"] = None if name == "zip" else scores["better"]
         return scores | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
 

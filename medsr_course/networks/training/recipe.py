@@ -102,8 +102,8 @@ class Task:
         batches = self.batches(recipe, samples, weights)
         if recipe.players is not None:
             return adversarial.teach(model, batches, recipe.steps, self.players(recipe), seed=recipe.seed, **options)
-        rate = {"learning_rate": recipe.learning_rate, "schedule": recipe.schedule}
-        return fit(model, batches, recipe.steps, **rate, **self.loss(recipe), **options)
+        options |= {"learning_rate": recipe.learning_rate, "schedule": recipe.schedule, **self.loss(recipe)}
+        return fit(model, batches, recipe.steps, **options)
 
     def gain(self, model: Model, recipe: Recipe, image: Image) -> float:
         """Returns the gain over the classical method on a few slices of one scan, in dB."""
