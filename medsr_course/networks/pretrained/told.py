@@ -72,12 +72,24 @@ def look(stack: Stack, use: Use = USE) -> Told:
     found = noise.estimate(stack)
     sigma = _sigma(found, use)
     if use.native and min(found.native) < 1:
-        for axis, part in zip((-2, -1), found.native, strict=True):
-            stack = grid.crop_axis(stack, max(round(stack.shape[axis] * part), 8), axis)
+        stack = _native(stack, found.native, sigma)
     if use.one_coil and found.coils is not None and found.coils > 1.5 and sigma:
         stack = noise.without_floor(stack, sigma, found.coils - 1)
     level = grid.intensity(stack)[1]
     return Told(stack.astype(np.float32, copy=False), sigma if sigma > LEAST_NOISE * level else 0.0, found)
+
+
+def _native(stack: Stack, native: tuple[float, float], sigma: float) -> Stack:
+    """The stack on its native grid; as it is, where white noise fills the band that was taken for empty."""
+    small = stack
+    for axis, part in zip((-2, -1), native, strict=True):
+        small = grid.crop_axis(small, max(round(stack.shape[axis] * part), 8), axis)
+    again = small
+    for axis in (-2, -1):
+        again = grid.pad_axis(again, stack.shape[axis], axis)
+    bright = stack > 0.5 * grid.intensity(stack)[1]  # in air a magnitude fills any band
+    filled = float(np.std((stack - again)[bright])) if bright.any() else 0.0
+    return stack if sigma and filled > 0.5 * sigma * np.sqrt(1 - native[0] * native[1]) else small
 
 
 def _sigma(found: noise.NoiseEstimate, use: Use) -> float:
