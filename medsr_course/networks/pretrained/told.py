@@ -81,14 +81,14 @@ def look(stack: Stack, use: Use = USE) -> Told:
 
 def _native(stack: Stack, native: tuple[float, float], sigma: float) -> Stack:
     """The stack on its native grid; as it is, where white noise fills the band that was taken for empty."""
-    small = stack
+    small, rest = stack, stack
     for axis, part in zip((-2, -1), native, strict=True):
-        small = grid.crop_axis(small, max(round(stack.shape[axis] * part), 8), axis)
-    again = small
-    for axis in (-2, -1):
-        again = grid.pad_axis(again, stack.shape[axis], axis)
+        size = stack.shape[axis]
+        small = grid.crop_axis(small, max(round(size * part), 8), axis)
+        wider = grid.crop_axis(rest, min(max(round(size * (part + 0.06)), 8), size), axis)  # the end is not sharp
+        rest = grid.pad_axis(wider, size, axis)
     bright = stack > 0.5 * grid.intensity(stack)[1]  # in air a magnitude fills any band
-    filled = float(np.std((stack - again)[bright])) if bright.any() else 0.0
+    filled = float(np.median(np.abs((stack - rest)[bright]))) / 0.6745 if bright.any() else 0.0
     return stack if sigma and filled > 0.5 * sigma * np.sqrt(1 - native[0] * native[1]) else small
 
 
