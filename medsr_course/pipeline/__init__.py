@@ -1,6 +1,5 @@
 """A scan in, a scan out: the tool for one's own scans, ``medsr enhance``.
 
-=======
 =================  =================================================================================
 :mod:`.plan`       what will be done, on which grid, with how much memory and time, decided beforehand
 :mod:`.domain`     whether the networks are for such a scan
