@@ -38,7 +38,6 @@ def enhance(
     """
     from medsr_course.pipeline import enhancing, outputs, scansource
     from medsr_course.pipeline import plan as planning
-    from medsr_course.pipeline import report as reports
 
     try:
         options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
@@ -56,6 +55,9 @@ def enhance(
         raise typer.Exit(REFUSED)
     if not dry_run:
         outputs.check(source, out, plan, force=force)
+        page = out.with_name(f"{out.name.split('.nii')[0]}_report.html")
+        if report and page.exists() and not force:
+            raise CourseError(f"{page} exists: choose another name, or replace it with --force")
         try:
             result = enhancing.run(source.image, plan, folder=out.parent)
         except ValueError as error:  # values no network can work with
@@ -64,9 +66,9 @@ def enhance(
         for path in dict.fromkeys(path.parent if path.suffix == ".dcm" else path for path in files):
             print(f"written   {path}")
         if report:
-            page = reports.write(
-                result, out.with_name(f"{out.name.split('.nii')[0]}_report.html"), with_identifiers=with_identifiers
-            )
+            from medsr_course.pipeline import report as reports
+
+            reports.write(result, page, with_identifiers=with_identifiers)
             outputs.record(out.parent, [(page, "report")])
             print(f"written   {page}")
         if "kept" in result.provenance:

@@ -161,7 +161,9 @@ class _Bench:
             method(pair.given[:1], scale)  # a session is made at the first call
         result, seconds = timed(method, pair.given, scale)
         quick: Row = _scores(pair, result, zero_fill(pair.given, scale))
-        scores: Row = quick if noise else {key: v for key, v in pair.scores(result).items() if key in BOARD.metrics} | quick
+        scores: Row = (
+            quick if noise else {key: v for key, v in pair.scores(result).items() if key in BOARD.metrics} | quick
+        )
         scores["better"] = None if name == "zip" else scores["better"]
         return scores | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
 

@@ -125,7 +125,7 @@ def denoise_with(
         return stack.copy()
 
     counts = 1.0  # of the residual
-    if seen and own_error:
+    if seen and seen.found.between and own_error:  # of an image too small to tell anything, all of it counts
         counts = sigma**2 / (sigma**2 + (own_error * unit) ** 2)
 
     def cleaned(batch: Array) -> Array:

@@ -81,8 +81,7 @@ def look(stack: Stack, use: Use = USE, like: Told | None = None) -> Told:
     found = like.found if like else noise.estimate(stack)
     sigma = _sigma(found, use)
     if use.native and min(found.native) < 1:
-        for axis, part in zip((-2, -1), found.native, strict=True):
-            stack = grid.crop_axis(stack, max(round(stack.shape[axis] * part), 8), axis)
+        stack = _native(stack, found.native, sigma)
     if use.one_coil and found.coils is not None and found.coils > 1.5 and sigma:
         stack = noise.without_floor(stack, sigma, found.coils - 1)
     unit = like.unit if like else grid.intensity(stack)
@@ -96,6 +95,19 @@ def plain(stack: Stack, like: Told | None = None) -> Told:
     if like:
         return Told(stack, 0.0, nothing, like.unit, like.signed)
     return Told(stack, 0.0, nothing, grid.intensity(stack), is_signed(stack))
+
+
+def _native(stack: Stack, native: tuple[float, float], sigma: float) -> Stack:
+    """The stack on its native grid; as it is, where white noise fills the band that was taken for empty."""
+    small, rest = stack, stack
+    for axis, part in zip((-2, -1), native, strict=True):
+        size = stack.shape[axis]
+        small = grid.crop_axis(small, max(round(size * part), 8), axis)
+        wider = grid.crop_axis(rest, min(max(round(size * (part + 0.06)), 8), size), axis)  # the end is not sharp
+        rest = grid.pad_axis(wider, size, axis)
+    bright = stack > 0.5 * grid.intensity(stack)[1]  # in air a magnitude fills any band
+    filled = float(np.median(np.abs((stack - rest)[bright]))) / 0.6745 if bright.any() else 0.0
+    return stack if sigma and filled > 0.5 * sigma * np.sqrt(1 - native[0] * native[1]) else small
 
 
 def _sigma(found: noise.NoiseEstimate, use: Use) -> float:
