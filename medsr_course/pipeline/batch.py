@@ -364,6 +364,22 @@ def run_folder(parent: Path) -> Iterator[Path]:
         yield place
 
 
+def command(folder: Path, out: Path, level: str, options: planning.Options, **how: Any) -> int:
+    """Does what the command line asks for, shows a table, and returns the exit code."""
+    from rich.console import Console
+
+    if level not in LEVELS:
+        raise CourseError(f"{level}: the third word is participant, or group")
+    if level == "group":
+        from medsr_course.pipeline import report
+
+        print(f"written   {report.group(read(out), out / 'report.html')}")
+        return 0
+    outcomes = run(folder.absolute(), out.absolute(), options, **how)
+    Console(highlight=False, markup=False).print(table(outcomes))
+    return exit_code(outcomes)
+
+
 def exit_code(outcomes: Iterable[Outcome]) -> int:
     """Returns 0, 3 with caution, 4 if all were refused, 1 if all failed, 5 if some were not done."""
     found = Counter(one.outcome for one in outcomes)
