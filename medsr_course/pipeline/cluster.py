@@ -1,8 +1,8 @@
 """Scans handed to the workers of a Dask cluster, ``medsr enhance … --scheduler tcp://…`` (extra ``cluster``).
 
-Scheduler, workers and this machine share a file system, with the same paths, and have the same version of medsr. Whoever
-reaches a port of Dask runs code there: keep it on a private network, or use TLS (``tls://…``, with the certificates in
-Dask's own configuration, ``distributed.comm.tls``). Start workers with ``--nthreads 1``: each takes one scan at a time,
+Scheduler, workers and this machine share a file system, with the same paths, and have the same version of medsr.
+Whoever reaches a port of Dask runs code there: keep it on a private network, or use TLS (``tls://…``, with certificates
+in Dask's own configuration, ``distributed.comm.tls``). Start workers with ``--nthreads 1``: each takes a scan at a time,
 on one core. A scan whose worker is lost goes to another one; after three of them it has failed.
 """
 
@@ -30,7 +30,9 @@ def each(function: Callable[[Job], Any], jobs: Sequence[Job], address: str) -> I
     try:
         client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError):
-        raise CourseError(f"no Dask scheduler answers at {address}: start `dask scheduler`, check the address") from None
+        raise CourseError(
+            f"no Dask scheduler answers at {address}: start `dask scheduler`, check the address"
+        ) from None
     with client:  # closing it takes back what is not done
         futures = {client.submit(_alone, function, job, pure=False): job for job in jobs}
         for future in as_completed(futures):

@@ -96,16 +96,18 @@ def size(text: str) -> int | None:
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need TLS before it.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback need TLS before it.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8765,
     allow_host: Annotated[list[str] | None, typer.Option(help="Another name under which it may be asked.")] = None,
     max_memory: Annotated[str, typer.Option(help="For a scan at a time.")] = "4G",
     max_upload: Annotated[str, typer.Option(help="Largest file taken.")] = "1G",
 ) -> None:
-    """Serve a page on this machine where a scan is uploaded and its result fetched; see docs for curl.
+    """Serve a page on this machine where a scan is uploaded and its result fetched.
 
-    Without the page: curl -H "Authorization: Bearer TOKEN" -F scan=@scan.nii.gz http://127.0.0.1:8765/scans gives an id;
-    GET /scans/ID says how far it is, GET /scans/ID/result gives a .zip, once.
+    Without the page: curl -H "Authorization: Bearer TOKEN" -F scan=@scan.nii.gz http://127.0.0.1:8765/scans gives an
+    id; with the same header, …/scans/ID says how far it is, and …/scans/ID/result gives a .zip, once.
     """
     from medsr_course.pipeline import service
 

@@ -73,7 +73,7 @@ class Process:
 def each(
     function: Callable[[Job], Any], jobs: Sequence[Job], count: int, cpus: int = 1, memory: int | None = None
 ) -> Iterator[tuple[Job, Any]]:
-    """Has ``count`` processes do jobs; returns each job with its answer as it is done, None if its process ended before."""
+    """Returns jobs, each with its answer, as ``count`` processes do them; None where a process ended before."""
     waiting, idle = deque(jobs), list[Process]()
     busy: dict[Any, tuple[Process, Job]] = {}
     try:

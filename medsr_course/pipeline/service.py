@@ -45,7 +45,7 @@ _CSP = (
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes in bytes, times in seconds; ``queue`` is how many scans are here at a time, results not fetched included."""
+    """Sizes in bytes, times in seconds; ``queue`` is how many scans are here at a time, results included."""
 
     upload: int = 1 << 30
     unpacked: int = 4 << 30
@@ -294,7 +294,9 @@ def app(token: str, folder: Path, *, limits: Limits = Limits(), hosts: tuple[str
         if scan.state != "done":
             raise HTTPException(409, f"it is {scan.state}")
         done = BackgroundTask(desk.drop, name)
-        return FileResponse(scan.folder / "result.zip", media_type="application/zip", filename="result.zip", background=done)
+        return FileResponse(
+            scan.folder / "result.zip", media_type="application/zip", filename="result.zip", background=done
+        )
 
     @service.delete("/scans/{name}", status_code=204, dependencies=[Depends(opened)])
     async def forget(name: str) -> None:
