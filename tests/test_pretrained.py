@@ -8,6 +8,7 @@ import pytest
 
 from medsr_course import resources
 from medsr_course.networks import pretrained, training
+from medsr_course.networks.pretrained import Use
 from medsr_course.physics import acquisition, grid, interpolation, metrics, noise
 from medsr_course.scans import volumes
 
@@ -52,7 +53,7 @@ def test_onnx_equals_keras(name, coarse):
 @pytest.mark.parametrize(("h", "w"), [(32, 32), (31, 27), (5, 8), (1, 1)])
 def test_any_size_and_the_measured_part_stays(name, h, w):
     scale = pretrained.card(name).usage["scale"]
-    stack = np.random.default_rng(0).random((2, h, w)) * 900
+    stack = np.random.default_rng(0).random((2, h, w)) * 900 - 300  # signed, as a crop of k-space is
     out = pretrained.super_resolve(name, stack)
     assert out.shape == (2, scale * h, scale * w)
     assert out.dtype == np.float32
@@ -209,7 +210,7 @@ def test_soft_consistency_weighs_both_by_their_variance(noisy):
     unit = grid.intensity(stack)[1]
     assert off_measurement(hard, stack) < 1e-5
     assert off_measurement(none, stack) > 0.1
-    measured = noise.background_noise(stack) / unit
+    measured = noise.estimate(stack).sigma / unit
     assert measured == pytest.approx(sigma / unit, rel=0.05)
     for own in (0.003, 0.03, 0.3):
         soft = pretrained.super_resolve_with(nearest, stack, 2, "soft", own_error=own)
@@ -229,11 +230,19 @@ def test_soft_consistency_between_its_two_ends(noisy):
 
 
 @pytest.mark.parametrize("own_error", [0.0, 0.01])
-def test_soft_is_hard_where_no_noise_is_known(noisy, own_error):
+def test_soft_is_hard_where_there_is_no_noise(noisy, own_error):
+    y, x = np.mgrid[:96, :90]
+    clean = np.maximum(500.0 - 15 * np.hypot(y - 48, x - 45), 0)[None]
+    for stack in (clean, noisy[0] - 300):  # magnitudes without noise; signed data, of whose noise nothing is known
+        soft = pretrained.super_resolve_with(nearest, stack, 2, "soft", own_error=own_error, use=Use(unknown=0))
+        np.testing.assert_array_equal(soft, pretrained.super_resolve_with(nearest, stack, 2, "hard"))
+
+
+def test_signed_data_have_their_own_consistency(noisy):
     stack, _ = noisy
-    for clean in (np.where(stack > 200, stack, 0), stack - 1000, np.tile(stack[:, 40:60, 40:60], (1, 2, 2))):
-        soft = pretrained.super_resolve_with(nearest, clean, 2, "soft", own_error=own_error)
-        np.testing.assert_array_equal(soft, pretrained.super_resolve_with(nearest, clean, 2, "hard"))
+    for given, expected in ((stack, None), (stack - 300, "hard")):
+        out = pretrained.super_resolve_with(nearest, given, 2, None, of_signed="hard")
+        np.testing.assert_array_equal(out, pretrained.super_resolve_with(nearest, given, 2, expected))
 
 
 def test_an_unknown_consistency_is_refused(noisy):
@@ -275,7 +284,7 @@ def test_a_noise_map_is_the_measured_noise(noisy):
 
     pretrained.super_resolve_with(network, stack, 2, noise_map=True)
     assert seen[0].shape[-1] == 2
-    np.testing.assert_allclose(seen[0][..., 1] * unit, noise.background_noise(stack), rtol=1e-5)
+    np.testing.assert_allclose(seen[0][..., 1] * unit, noise.estimate(stack).sigma, rtol=1e-5)
 
 
 def test_a_swapped_weight_is_refused(tmp_path, monkeypatch):

@@ -2,9 +2,9 @@
 
     python -m tools.bench [--only PART …] [--repeats 3] [--minutes 10] [--slices 24]
 
-Parts: start-up, cohort, methods, training, inference, volume, recipes (three trainings of --minutes each; ours,
-keras.io, keras.io-pairs name them singly). Rows of parts that are not run stay as they are; each part is written as
-soon as it is there, and an interrupted training of "recipes" goes on where it was.
+Parts: start-up, cohort, methods, training, inference, engines, volume, recipes (three trainings of --minutes each;
+ours, keras.io, keras.io-pairs name them singly). Rows of parts that are not run stay as they are; each part is written
+as soon as it is there, and an interrupted training of "recipes" goes on where it was.
 
 PyTorch is compared where this Python has it, or the Python named in MEDSR_TORCH_PYTHON does. On another machine compare
 the ratios, unit ×, not the seconds.
@@ -27,7 +27,6 @@ import numpy as np
 
 from medsr_course import resources, runtime
 from medsr_course.leaderboard import methods
-from medsr_course.networks import pretrained
 from medsr_course.physics import acquisition
 from medsr_course.scans import datasets, phantom, volumes
 from medsr_course.types import Array
@@ -38,8 +37,8 @@ Found: TypeAlias = dict[tuple[str, str], float]  # framework and precision → s
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "results" / "bench.csv"
 COLUMNS = ("part", "what", "value", "unit", "machine", "commit", "date")
-NETWORK = {"scale": 2, "filters": 48, "blocks": 5, "noise_map": True}  # srresnet-x2
-VOLUME = (180, 256, 256)
+NETWORK = {"scale": 2, "filters": 48, "blocks": 8, "noise_map": True}  # srresnet-x2
+VOLUME = (181, 217, 181)  # slices, rows, columns
 KERAS = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import keras"
 
 
@@ -150,72 +149,15 @@ def _keras_step(x: Array, y: Array, precision: str, steps: int) -> float:
     return float(np.median(np.diff(stamps)[4:]))
 
 
-def inference_speed(options: argparse.Namespace) -> Rows:
-    """SRResNet ×2 alone on slices of 256×256 with their edges wrapped round: ONNX Runtime, Keras, PyTorch."""
-    model, path = _exported()
-    side = VOLUME[1] + 2 * pretrained.EDGE
-    slices = np.random.default_rng(0).random((options.slices, side, side, 2), np.float32)
-    at_once = max(1, pretrained.BATCH_PIXELS // side**2)
-    session = pretrained.session(path)
-    parts = [slices[k : k + at_once] for k in range(0, len(slices), at_once)]
-    expected = np.concatenate([session(part) for part in parts])
-    found: Found = {}
-    for _ in range(options.repeats):
-        for name, call in (("ONNX Runtime", session), ("Keras on TensorFlow", model.predict_on_batch)):
-            call(parts[0])
-            _keep_least(found, (name, "float32"), seconds(partial(each, call, parts), 1))
-        for precision in ("float32", "bfloat16"):
-            if told := torch_run(precision, options, model=model, slices=slices, at_once=at_once, steps=0):
-                _keep_least(found, ("PyTorch", precision), float(told["inference"]))
-                if precision == "float32":
-                    gap = np.abs(told["result"] - expected).max() / np.abs(expected).max()
-                    if gap > 1e-3:
-                        raise SystemExit(f"error: PyTorch's network is another one: its output differs by {gap:.2g}")
-    for (framework, precision), spent in found.items():
-        per_volume = spent * VOLUME[0] / len(slices)
-        yield f"SRResNet ×2 network alone, 256×256×180, {framework}, {precision}", per_volume, "s"
-    del found["Keras on TensorFlow", "float32"]
-    yield from _ratios("inference", found)
+def engines(part: str) -> Callable[[argparse.Namespace], Rows]:
+    """A part of ``bench_engines``."""
 
+    def rows(options: argparse.Namespace) -> Rows:
+        from tools import bench_engines
 
-WHOLE_VOLUME = """
-import sys, time
-import numpy as np
-from medsr_course.networks import pretrained
+        yield from getattr(bench_engines, part)(options)
 
-n, h, w = map(int, sys.argv[2:])
-y, x = np.mgrid[:h, :w]
-rng = np.random.default_rng(0)
-stack = np.empty((n, h, w), np.float32)
-for image in stack:
-    noise = 5 * rng.standard_normal((2, h, w))
-    image[:] = np.hypot(500 * (np.hypot(y - h / 2, x - w / 2) < w / 3) + noise[0], noise[1])
-began = time.perf_counter()
-pretrained.super_resolve_with(pretrained.session(sys.argv[1]), stack, 2, "soft", noise_map=True)
-spent = time.perf_counter() - began
-try:  # of this process alone; what getrusage says includes its parent's before it became this one
-    with open("/proc/self/status") as file:
-        peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**10
-except OSError:
-    try:
-        import resource
-    except ImportError:  # Windows
-        peak = float("nan")
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-print(spent, peak)
-"""
-
-
-def volume(options: argparse.Namespace) -> Rows:
-    """A whole volume, image to image, in a process of its own: seconds and peak memory."""
-    _, path = _exported()
-    size = (options.slices if options.quick else VOLUME[0], *VOLUME[1:])
-    command = [sys.executable, "-c", WHOLE_VOLUME, str(path), *map(str, size)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    name = "×".join(map(str, (*size[1:], size[0])))
-    yield f"SRResNet ×2, image to image, {name} volume", float(told[0]), "s"
-    yield f"SRResNet ×2, image to image, {name} volume: peak memory", float(told[1]), "MiB"
+    return rows
 
 
 def recipe(name: str) -> Callable[[argparse.Namespace], Rows]:
@@ -234,8 +176,9 @@ PARTS = {
     "cohort": cohort,
     "methods": resampling,
     "training": training_speed,
-    "inference": inference_speed,
-    "volume": volume,
+    "inference": engines("inference"),
+    "engines": engines("gains"),
+    "volume": engines("volume"),
     "ours": recipe("ours"),
     "keras.io": recipe("keras.io"),
     "keras.io-pairs": recipe("keras.io, our pairs"),
@@ -348,6 +291,7 @@ HEADINGS = {
     "cohort": "The synthetic cohort",
     "training": "Training SRResNet ×2, beside plain PyTorch",
     "inference": "SRResNet ×2 on a volume, the network alone",
+    "engines": "What the quicker engines cost",
     "volume": "SRResNet ×2, from image to image",
     "recipes": "ESPCN ×2 after the same processor time of training, beside keras.io's recipe",
 }

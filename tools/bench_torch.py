@@ -4,7 +4,8 @@
 
 ``inputs.npz`` holds the weights ``w0`` … in Keras's order and layout, ``scale``, a training batch ``x`` and ``y`` and
 ``slices`` for inference, all channels last. ``outputs.npz`` gets ``training`` and ``inference`` (seconds) and
-``result``. Both memory layouts are tried; the quicker one counts.
+``result``. Both memory layouts are tried, and for inference ``torch.compile`` where there is a compiler; the quickest
+counts.
 """
 
 import sys
@@ -45,7 +46,7 @@ def channels_first(array: np.ndarray, layout: torch.memory_format) -> torch.Tens
 
 
 def measure(
-    stored: dict[str, np.ndarray], layout: torch.memory_format, half: bool, steps: int
+    stored: dict[str, np.ndarray], layout: torch.memory_format, half: bool, steps: int, compiled: bool = False
 ) -> tuple[float, float, np.ndarray]:
     """Seconds of a training step, seconds of the inference, its result."""
     kernels = [stored[f"w{i}"] for i in range(sum(key.startswith("w") for key in stored))]
@@ -53,10 +54,11 @@ def measure(
     x, y, slices = (channels_first(stored[key], layout) for key in ("x", "y", "slices"))
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=half)
     parts = range(0, len(slices), int(stored["at_once"]))
+    run = torch.compile(model) if compiled else model
     with torch.inference_mode(), autocast:
-        model(slices[: int(stored["at_once"])])
+        run(slices[: int(stored["at_once"])])
         began = time.perf_counter()
-        result = torch.cat([model(slices[k : k + int(stored["at_once"])]) for k in parts])
+        result = torch.cat([run(slices[k : k + int(stored["at_once"])]) for k in parts])
         inference = time.perf_counter() - began
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
     times = []
@@ -80,6 +82,11 @@ def main() -> None:
         measure(stored, layout, precision == "bfloat16", int(steps))
         for layout in (torch.contiguous_format, torch.channels_last)
     ]
+    if len(stored["slices"]) > 2:  # worth the minute that it takes
+        try:
+            found.append(measure(stored, torch.channels_last, precision == "bfloat16", 0, compiled=True))
+        except Exception as error:  # of many kinds: there is no C++ compiler, or not one it knows
+            print(f"not compiled: {type(error).__name__}", file=sys.stderr)
     np.savez(
         target,
         training=min(training for training, _, _ in found),

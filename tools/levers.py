@@ -5,7 +5,7 @@
 Coarse images as files hold them, with noise of one coil, of eight, or interpolated, with their air or with it set to
 zero. Every number is PSNR inside the head over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best strength
 for that very scan, the magnitude's bias taken off or not, whichever is better, with the true noise known to them.
-Finished rows stay; ``--fresh`` measures them again, as new weights ask for. Choices are written where they are used:
+Rows of the same weights stay, unless ``--fresh`` asks for them anew. Choices are written where they are used:
 ``USE`` in ``networks/pretrained/told.py`` and ``data_consistency`` in the cards.
 """
 
@@ -14,6 +14,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +87,17 @@ def matters(lever: str, condition: Condition) -> bool:
     return True
 
 
-def scans() -> Iterator[tuple[str, str, Image]]:
+@cache
+def scans() -> list[tuple[str, str, Image]]:
     """Person, name and image of each development scan."""
+    found = []
     for subject in sources.subjects("ds002748", "validation"):
-        yield subject.id, f"{subject.id} T1w", subject.contrasts["T1w"]
+        found.append((subject.id, f"{subject.id} T1w", subject.contrasts["T1w"]))
     for subject in datasets.load("real-scans"):
         for contrast, image in subject.contrasts.items():
             if subject.split == "validation" and contrast != "CT":
-                yield subject.id, f"{subject.id} {contrast}", image
+                found.append((subject.id, f"{subject.id} {contrast}", image))
+    return found
 
 
 def pair(name: str, image: Image, scale: int, condition: Condition, slices: int) -> tuple[superresolution.Pair, Any]:
@@ -159,9 +163,9 @@ def page(rows: list[dict[str, str]]) -> str:
     lines = [
         "# Levers of use",
         "",
-        "Made by `python -m tools.levers` from development scans alone (sub-66, sub-71 of ds002748, and `stroke-brain`). "
-        "PSNR inside the head, dB, over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best strength for that "
-        "very scan and told the true noise: mean over persons (least of all scans).",
+        "Made by `python -m tools.levers` from development scans alone (ds002748: sub-66, sub-71; `stroke-brain`). "
+        "PSNR inside the head, dB, over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best strength for "
+        "that very scan and told the true noise: mean over persons (least of all scans).",
     ]
     for network in dict.fromkeys(row["network"] for row in rows):
         mine = [row for row in rows if row["network"] == network]
@@ -205,6 +209,8 @@ def main() -> None:
         with options.output.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     for network in options.network:
+        weights = pretrained.card(network).checksum[:12]
+        rows = [row for row in rows if row["network"] != network or row["weights"] == weights]
         known = {row["condition"] for row in rows if row["network"] == network}
         wanted = [c for c in CONDITIONS if c.title in (options.condition or [c.title]) and c.title not in known]
         for condition in runtime.progress(wanted, network, unit="condition"):

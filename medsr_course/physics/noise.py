@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, special
 
-from medsr_course.physics import checks, grid, noise_head
+from medsr_course.physics import bands, checks, grid, noise_head
 from medsr_course.types import Array, ArrayLike, Rng, Stack
 
 
@@ -246,7 +246,6 @@ class NoiseEstimate:
 
 
 NONE = 0.25  # % of the intensity scale: σ of the air below it is no noise
-_STEP = 8.0  # dB: how much the power falls at the end of a filled band; without one it falls by at most 6
 _SLICES = 12  # of a scan are looked at, evenly spread
 _SURE = 0.6  # of the most that σ may be, is the least: then the head tells it
 
@@ -254,8 +253,8 @@ _SURE = 0.6  # of the most that σ may be, is the least: then the head tells it
 def estimate(stack: Stack) -> NoiseEstimate:
     r"""Kind and strength of the noise in magnitudes, from the air around the head or from the head itself.
 
-    * **Band.** Where zero-filling made the grid finer, the power inside the head falls by 8 dB or more at the end of
-      the native band.
+    * **Band.** Where zero-filling made the grid finer, the power inside the head falls by a step at the end of the
+      native band, see :mod:`.bands`.
     * **Air.** :math:`E[M]^2/E[M^2] = \Gamma(N + \tfrac12)^2 / (N\,\Gamma(N)^2)` there tells the number of coils N, π/4
       for one, and :math:`\sigma^2 = E[M^2]/2N`. The quartiles must tell the same N; otherwise the air holds more than
       noise, and says nothing.
@@ -292,9 +291,11 @@ def estimate(stack: Stack) -> NoiseEstimate:
     offset, level = grid.intensity(stack)
     if offset or level <= 0 or min(stack.shape[1:]) < 32:
         return nothing
-    inside = _inside(stack, level)
+    inside = bands.inside(stack, level)
     enough = inside.sum() >= 200
-    native = _filled(stack, inside) if enough else (1.0, 1.0)
+    native = 1.0, 1.0
+    if enough:
+        native = bands.filled(stack, inside), bands.filled(stack.swapaxes(1, 2), inside.swapaxes(1, 2))
     coils, sigma = _from_air(stack, level)
     between = None if sigma is None else (sigma, sigma)
     if sigma is None and enough and (found := _from_head(stack, level, native)):
@@ -304,44 +305,6 @@ def estimate(stack: Stack) -> NoiseEstimate:
     if coils is not None and sigma is not None and sigma < NONE / 100 * level:
         kind = "none"
     return NoiseEstimate(kind, sigma, coils, native, between)
-
-
-def _inside(stack: Stack, level: float) -> Array:
-    """Where the head is, four pixels from its border; bool ``(n, h, w)``."""
-    bright = ndimage.gaussian_filter(stack, (0, 2, 2)) > 0.15 * level
-    filled = np.stack([ndimage.binary_fill_holes(one) for one in bright])
-    return ndimage.binary_erosion(filled, np.ones((1, 3, 3), bool), iterations=4)
-
-
-def _filled(stack: Stack, inside: Array) -> tuple[float, float]:
-    """Part of the band that holds power along both axes, by the largest step of the power inside the head."""
-    weight = ndimage.gaussian_filter(inside.astype(float), (0, 2, 2))
-    detail = (stack - ndimage.gaussian_filter(stack, (0, 3, 3))) * weight
-    power = (np.abs(np.fft.fft2(detail)) ** 2).sum(axis=0)
-    fy, fx = np.abs(np.fft.fftfreq(power.shape[0]))[:, None], np.abs(np.fft.fftfreq(power.shape[1]))[None]
-    found = []
-    for along, across in ((fy, fx), (fx, fy)):
-        along, across = np.broadcast_arrays(along, across)
-        middle = (across > 0.05) & (across < 0.24)  # filled whatever the native grid, and not the strongest
-        found.append(_end_of_band(power[middle], along[middle]))
-    return found[0], found[1]
-
-
-def _end_of_band(power: Array, frequency: Array, bins: int = 48) -> float:
-    """Where the power falls by a step, in parts of the Nyquist frequency; 1 where it does not."""
-    place = np.minimum((frequency * 2 * bins).astype(int), bins - 1)
-    count = np.bincount(place, minlength=bins)
-    mean = np.bincount(place, power, minlength=bins) / np.maximum(count, 1)
-    known = np.flatnonzero(count)
-    curve = np.interp(np.arange(bins), known, 10 * np.log10(mean[known] + 1e-12 * mean.max() + 1e-300))
-    best, end = _STEP, 1.0
-    for cut in range(bins * 2 // 5, bins - 4):
-        before, after = curve[cut - 4 : cut], curve[cut + 2 : cut + 6]
-        slope = np.polyfit(np.arange(12), curve[cut - 13 : cut - 1], 1)[0]  # falls without a step, per bin
-        step = before.mean() - after.mean() + 5.5 * min(slope, 0)
-        if step > best and curve[cut + 2 :].max() < before.mean() - 0.6 * step:
-            best, end = step, (cut - 1) / bins
-    return float(end)
 
 
 def _from_air(stack: Stack, level: float) -> tuple[float | None, float | None]:
@@ -380,4 +343,4 @@ def _from_head(stack: Stack, level: float, native: tuple[float, float]) -> tuple
     if min(native) < 1:
         for axis, part in zip((-2, -1), native, strict=True):
             stack = grid.crop_axis(stack, max(round(stack.shape[axis] * part), 8), axis)
-    return noise_head.bounds(stack, _inside(stack, level))
+    return noise_head.bounds(stack, bands.inside(stack, level))

@@ -22,7 +22,7 @@ from medsr_course.types import Array, Image, Stack
 if TYPE_CHECKING:  # nibabel is loaded where it is used
     import nibabel
 
-MOST_MEASURED = 1 << 24  # voxels from which intensity scale and noise are taken: of larger images, evenly spread slices
+MOST_MEASURED = 1 << 23  # voxels from which intensity scale and noise are taken: of larger images, evenly spread slices
 REACH = 16  # pixels: farther no network for thick slices reaches in eight steps
 CLASSICAL = {  # what ``Result.zip`` is
     "in-plane": "zero-filling (ZIP)",
@@ -173,7 +173,8 @@ def finer_header(like: Image, plan: Plan) -> "nibabel.Nifti1Header":
         header["pixdim"][1 + axis] /= fine / coarse
         for row in ("srow_x", "srow_y", "srow_z"):
             header[row][axis] /= fine / coarse
-    header["cal_min"] = header["cal_max"] = 0  # a window for other values
+    for stale in ("cal_min", "cal_max", "slice_code", "slice_start", "slice_end", "slice_duration"):
+        header[stale] = 0  # a window for other values; when other slices were taken
     return header
 
 

@@ -15,6 +15,7 @@ from medsr_course.types import Array, Stack
 BASE = 350 << 20  # bytes that Python, its libraries and a loaded network take
 MARGIN = 32  # pixels that tiles share with their neighbours on every side: no shipped network reaches farther
 BLOCK = 1 << 22  # pixels of the result that are worked on at a time
+BAND = 3 * BLOCK  # the same for bands of rows, which need margins
 TILE = 1 << 18  # pixels that go through a network at a time at most; usual batches are smaller
 LEAST_TILE = 1 << 14  # pixels, margins included
 NETWORK_BYTES = 1600  # for each pixel that goes through a network at a time: measured, the largest one ships with
@@ -137,7 +138,7 @@ def tiled(network: Network, most: int, margin: int = MARGIN) -> Network:
     return run
 
 
-def shares(base: int, most: int | None) -> tuple[int, int]:
+def shares(base: int, most: int | None, block: int, least: int) -> tuple[int, int]:
     """Returns how many pixels may be in a block and in a tile, so that all takes at most ``most`` bytes.
 
     Parameters
@@ -146,20 +147,27 @@ def shares(base: int, most: int | None) -> tuple[int, int]:
         Bytes that are taken whatever the blocks are.
     most : int or None
         Bytes; None: as suits.
+    block, least : int
+        Pixels of a usual block, and of the smallest there can be.
 
     Raises
     ------
     CourseError
         If it cannot be done.
     """
-    usual = BLOCK * BLOCK_BYTES + TILE * NETWORK_BYTES
+    block, usual = max(block, least), taken(max(block, least), TILE)
     if most is None or base + usual <= most:
-        return BLOCK, TILE
-    least = base + LEAST_TILE * NETWORK_BYTES
-    if most < least:
-        raise CourseError(f"--max-memory {text(most)} is too little: this scan takes {text(least)} at least")
-    part = (most - base) / usual
-    return max(1, int(BLOCK * part)), max(LEAST_TILE, int(TILE * part))
+        return block, TILE
+    small = base + taken(least, LEAST_TILE)
+    if most < small:
+        raise CourseError(f"--max-memory {text(most)} is too little: this scan takes {text(small)} at least")
+    part = (most - small) / (base + usual - small)
+    return int(least + part * (block - least)), int(LEAST_TILE + part * (TILE - LEAST_TILE))
+
+
+def taken(block: int, tile: int) -> int:
+    """Returns the bytes that blocks and tiles of so many pixels take."""
+    return block * BLOCK_BYTES + tile * NETWORK_BYTES
 
 
 def text(size: float) -> str:

@@ -99,7 +99,10 @@ def _data(path: Path, fields: dict[str, str], packed: bytes, shape: tuple[int, .
     memory.need(path.name, size + 4 * int(np.prod(shape)))
     encoding = fields.get("encoding", "raw").lower()
     if encoding in ("gzip", "gz"):
-        packed = zlib.decompressobj(31).decompress(packed, size)
+        packer = zlib.decompressobj(31)
+        packed = packer.decompress(packed, size + 1)
+        if not packer.eof:  # where its checksum stands
+            raise ScanError(f"{path.name} is cut short, or longer than its header says: fetch it again")
     elif encoding != "raw":
         raise ScanError(f"{path.name} is encoded as {encoding!r}: {REMEDY}")
     if len(packed) < size:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.pipeline import memory, stamping
+from medsr_course.pipeline import bids, dicom, memory, stamping
 from medsr_course.pipeline.enhancing import Result, finer_header
 from medsr_course.pipeline.memory import blocks
 from medsr_course.pipeline.plan import Plan
@@ -32,16 +32,22 @@ COMMENT = 6  # code of a NIfTI extension in plain text
 
 
 def names(source: Source, out: Path, plan: Plan) -> list[Path]:
-    """Returns the image files that a plan writes for an output name, the result first.
+    """Returns the image files that a plan writes for an output name, the result first; of DICOM, a folder a series.
 
     Raises
     ------
     CourseError
         If nothing can be written under such a name.
     """
+    if source.scan:
+        return bids.names(source.scan, out, plan)
     ending = next((ending for ending in NIFTI[::-1] if out.name.lower().endswith(ending)), None)
+    if ending is None and source.kind == "dicom" and not out.suffix:
+        dicom.check(source.frames, plan.options.task)
+        return [out / name for name in dicom.NAMES]
     if ending is None:
-        raise CourseError(f"{out}: a NIfTI result's name ends in .nii.gz or .nii")
+        series = ", and that of a DICOM result, a folder, has no ending" if source.kind == "dicom" else ""
+        raise CourseError(f"{out}: a NIfTI result's name ends in .nii.gz or .nii{series}")
     if plan.options.task == "segment":
         return [out]
     stem = out.name[: -len(ending)]
@@ -58,11 +64,14 @@ def check(source: Source, out: Path, plan: Plan, *, force: bool = False) -> None
     """
     files = names(source, out, plan)
     for file in files:
-        if file.exists() and (file.is_dir() or file.resolve() == source.path.resolve()):
+        if source.path.resolve() in file.resolve().parents:
+            raise CourseError(f"{out} lies in the folder of the scan itself: choose another one")
+        wrong = file.is_dir() == file.name.lower().endswith(NIFTI)
+        if file.exists() and (wrong or file.resolve() == source.path.resolve()):
             raise CourseError(f"{file} is {'a folder' if file.is_dir() else 'the scan itself'}: choose another name")
         if file.exists() and not force:
             raise CourseError(f"{file} exists: choose another name, or replace it with --force")
-    folder = runtime.writable_folder(out.parent, "output")
+    folder = runtime.writable_folder(files[0].parent if source.scan else out.parent, "output")
     free = shutil.disk_usage(folder).free
     if free < plan.disk:
         raise CourseError(
@@ -80,7 +89,7 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     source : Source
         What it was made of.
     out : path
-        ``….nii`` or ``….nii.gz``.
+        ``….nii`` or ``….nii.gz``, or, for a DICOM source, a folder for derived series.
     stamp : bool
         Write into a corner of every slice of the result, not into what it is compared with, what it is.
     force : bool
@@ -98,6 +107,9 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
         result = stamping.stamp(result, extremes(result.image.dataobj)[1])
     images = [result.image, result.zip, result.added] if result.labels is None else [result.labels]
     whats = ["result", f"without a network: {result.provenance['without_network']}", "result − the one without"]
+    if files[0].parent == out:
+        written = dicom.write_series(result, source, out, stamp=stamp, force=force)
+        return [*written, record(out, [(file, whats[dicom.NAMES.index(file.parent.name)]) for file in written])]
     whole = source.stored if result.labels is None else Stored(np.dtype(np.uint8))
     about: dict[str, Any] = dict(result.provenance) | {f"read_{k}": note for k, note in enumerate(source.notes, 1)}
     scalings = [fitting(whole, *extremes(image.dataobj)) for image in images]
@@ -109,13 +121,19 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     with ThreadPoolExecutor(min(len(files), runtime.cpu_count())) as pool:  # packing lets other threads run
         list(pool.map(save, range(len(files))))
     rows = [(file, what) for file, what in zip(files, whats, strict=False)]
+    if source.scan:
+        sidecars = bids.describe(result, source.scan, out, files)
+        return [*files, *sidecars, record(out, [*rows, *((file, "sidecar") for file in sidecars)])]
     return [*files, record(out.parent, rows)]
 
 
 def extremes(data: Any) -> tuple[float, float]:
     """Returns the least and the greatest value of an image, read in parts."""
-    parts = [data[..., part] for part in blocks(data.shape[2], data.shape[0] * data.shape[1])]
-    return min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
+    low, high = np.inf, -np.inf
+    for part in blocks(data.shape[2], data.shape[0] * data.shape[1]):
+        values = data[..., part]
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    return low, high
 
 
 def fitting(stored: Stored, low: float, high: float) -> Stored:
@@ -138,9 +156,10 @@ def fitting(stored: Stored, low: float, high: float) -> Stored:
         least, most = sorted(((low - stored.inter) / stored.slope, (high - stored.inter) / stored.slope))
         if limits.min <= np.rint(least) and np.rint(most) <= limits.max:
             return Stored(dtype, stored.slope, stored.inter)
+    # A millionth of the range stays free: slope and intercept are rounded to float32.
     span = float(limits.max) - float(limits.min)
-    slope = float(np.float32((high - low) / (span - 2)))
-    return Stored(dtype, slope, float(np.float32(low - slope * (float(limits.min) + 1))))
+    slope = float(np.float32((high - low) / span * (1 + 1e-6))) or 1.0
+    return Stored(dtype, slope, float(np.float32(low - slope * (float(limits.min) + 5e-7 * span))))
 
 
 def _nifti(path: Path, data: Any, stored: Stored, header: Any, told: dict[str, Any]) -> None:
@@ -186,7 +205,9 @@ def _content(file: Any, data: Any, stored: Stored, header: Any, told: dict[str, 
 def numbers(values: Array, stored: Stored, endianness: Literal["<", ">"] = "<") -> Array:
     """Returns the numbers that stand for values in a file."""
     if stored.dtype.kind != "f":
-        values = np.rint((values - stored.inter) / stored.slope)
+        limits = np.iinfo(stored.dtype)
+        values = values.astype(np.float64) if stored.dtype.itemsize > 2 else values
+        values = np.clip(np.rint((values - stored.inter) / stored.slope), limits.min, limits.max)
     return values.astype(stored.dtype.newbyteorder(endianness))
 
 

@@ -135,8 +135,9 @@ def plan(image: Image, options: Options, *, sidecar: Mapping[str, Any] | None = 
     kept = options.keep_grid or scale == 1
     count, voxels = int(np.prod(fine)), int(np.prod(shape))
     base = memory.BASE + 11 * voxels
-    block, tile = memory.shares(base, options.max_memory)
-    work = min(block, max(count, 1)) * memory.BLOCK_BYTES + min(tile, 2 * voxels) * memory.NETWORK_BYTES
+    thin = options.axes == "through-plane"
+    one = count // shape[rows if thin else across]  # pixels of the result in a row of all slices, or in a slice
+    block, tile = memory.shares(base, options.max_memory, memory.BAND if thin else memory.BLOCK, one)
     effort = pretrained.card(network).parameters * voxels * {"best": 8, "fast": 1, "standard": 1}[options.quality]
     seconds = STARTING + 1.3 * effort / (SPEED * runtime.cpu_count()) + EACH_VOXEL * count
     return Plan(
@@ -151,7 +152,7 @@ def plan(image: Image, options: Options, *, sidecar: Mapping[str, Any] | None = 
         thickness=thickness,
         block=block,
         tile=tile,
-        memory=base + work,
+        memory=base + memory.taken(min(block, count), min(tile, 2 * voxels)),
         disk=memory.TEMPORARY * count + 3 * 4 * (voxels if kept else count),
         seconds=seconds,
         verdict=domain.judge(image, task=options.task, axes=options.axes, sidecar=dict(sidecar), name=name),

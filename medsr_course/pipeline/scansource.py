@@ -5,15 +5,16 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medsr_course.pipeline import nrrd
+from medsr_course.pipeline import bids, dicom, nrrd
 from medsr_course.scans import scanfiles
 from medsr_course.scans.scanfiles import ScanError
+from medsr_course.scans.scanfiles.frames import Frame
 from medsr_course.types import PathLike
 
 if TYPE_CHECKING:  # nibabel is loaded where it is used
@@ -40,8 +41,9 @@ class Source:
     """A scan as it came.
 
     ``kind`` is "nifti", "nrrd", "dicom" or "bids"; ``image`` is 3-D, float32, finite, its affine in mm; ``sidecar`` has
-    the names of BIDS (SliceThickness in mm, Modality …); ``datasets`` are those of a DICOM series, in the order of the
-    slices; ``notes`` say what was changed while reading.
+    the names of BIDS (SliceThickness in mm, Modality …); ``frames`` are the slices of a DICOM series, each with its
+    file's header, in the image's order; ``scan`` is the place in a BIDS dataset; ``notes`` say what was changed while
+    reading.
     """
 
     path: Path
@@ -49,7 +51,8 @@ class Source:
     image: "nibabel.Nifti1Image"
     stored: Stored = Stored()
     sidecar: dict[str, Any] = field(default_factory=dict)
-    datasets: tuple[Any, ...] = ()
+    frames: tuple[Frame, ...] = ()
+    scan: bids.Scan | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -81,6 +84,11 @@ def read(path: PathLike) -> Source:
     return _nifti(path)
 
 
+def read_scan(scan: bids.Scan) -> Source:
+    """Reads a scan of a BIDS dataset, with all that its sidecars say."""
+    return replace(_nifti(scan.path), kind="bids", sidecar=scan.sidecar, scan=scan)
+
+
 def _nifti(path: Path) -> Source:
     import nibabel
 
@@ -98,10 +106,8 @@ def _nifti(path: Path) -> Source:
     original = nibabel.load(path)
     assert isinstance(original, nibabel.Nifti1Pair)
     raw = original.header
-    slope, inter = (float(raw[key]) for key in ("scl_slope", "scl_inter"))
-    if not (np.isfinite(slope) and slope):
-        slope, inter = 1.0, 0.0
-    stored = Stored(raw.get_data_dtype().newbyteorder("="), slope, inter if np.isfinite(inter) else 0.0)
+    proxy: Any = original.dataobj  # loading takes slope and intercept out of the header
+    stored = Stored(raw.get_data_dtype().newbyteorder("="), float(proxy.slope), float(proxy.inter))
     header = _in_mm(raw, image)
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     image = kind(np.asanyarray(image.dataobj), image.affine, header)
@@ -144,8 +150,8 @@ def _dicom(path: Path) -> Source:
 
 
 def _series(path: Path, folder: Path) -> Source:
-    image = scanfiles.read_dicom(folder, flat=True)
-    return Source(path, "dicom", image, Stored(np.dtype(np.int16)))
+    image, frames = scanfiles.read_series(folder, flat=True)
+    return Source(path, "dicom", image, Stored(np.dtype(np.int16)), dicom.sidecar(frames), tuple(frames))
 
 
 def _unzip(path: Path, folder: Path) -> None:

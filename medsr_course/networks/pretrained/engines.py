@@ -2,13 +2,15 @@
 
 ONNX Runtime is always there, and its results are the same bytes run after run. OpenVINO is the extra ``openvino``. In
 float32 it is no quicker (``results/bench.md``); in bfloat16, on processors that have it, it takes half the time.
-Neither calls out: the package that counts OpenVINO's users serves its model converter, which nothing here calls.
+Neither calls out: the package that counts OpenVINO's users is kept from being imported.
 """
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +62,9 @@ def onnx_runtime(path: Path | str, threads: int | None = None) -> Engine:
 
 def openvino(path: Path | str, precision: str = "f32", threads: int | None = None) -> Engine:
     """Returns a network in OpenVINO; ``precision`` "f32" or "bf16"."""
-    import openvino
-
     options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads or runtime.cpu_count()}
     made = _core().compile_model(str(path), "CPU", options)
-    version = openvino.__version__.split("-")[0]
+    version = metadata.version("openvino")
     return Engine(
         f"OpenVINO {version}, {'bfloat16' if precision == 'bf16' else 'float32'}",
         lambda batch: list(made(batch).to_tuple()),
@@ -73,6 +73,8 @@ def openvino(path: Path | str, precision: str = "f32", threads: int | None = Non
 
 @lru_cache(maxsize=1)
 def _core() -> Any:
+    # OpenVINO does without the package that counts its users, where that is not installed; so it is not there.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     return openvino.Core()

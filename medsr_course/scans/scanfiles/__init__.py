@@ -15,9 +15,9 @@ that can be inverted; every refusal is a :class:`ScanError` that says what was w
 ================  ==============================================================================
 """
 
-from medsr_course.scans.scanfiles.dicom import read_dicom
+from medsr_course.scans.scanfiles.dicom import read_dicom, read_series
 from medsr_course.scans.scanfiles.errors import ScanError, ScanWarning
 from medsr_course.scans.scanfiles.nifti import read
 from medsr_course.scans.scanfiles.writing import write
 
-__all__ = ["ScanError", "ScanWarning", "read", "read_dicom", "write"]
+__all__ = ["ScanError", "ScanWarning", "read", "read_dicom", "read_series", "write"]

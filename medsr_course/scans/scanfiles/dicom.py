@@ -61,14 +61,31 @@ def read_dicom(
     ScanWarning
         If DICOM files without an image (a report, an index) lie beside the series; they are left out.
     """
+    return read_series(source, series=series, volume=volume, flat=flat)[0]
+
+
+def read_series(
+    source: PathLike | Iterable[PathLike],
+    *,
+    series: str | None = None,
+    volume: int | None = None,
+    flat: bool = False,
+) -> "tuple[nibabel.Nifti1Image, list[Frame]]":
+    """Read one DICOM series as :func:`read_dicom` does, with the slices it was made of.
+
+    Returns
+    -------
+    (nibabel.Nifti1Image, list of Frame)
+        The image, and for each slice of it, in the image's order, its place and its file's header.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, about faults that are checked here, too
         files, where, others = _series(source, series)
-        image = _volume(files, where, volume, flat)
+        image, found = _volume(files, where, volume, flat)
     if others:
         plural = "s" if len(others) > 1 else ""
         warn(f"{where}: {len(others)} file{plural} without a DICOM image left out: {listed(others)}")
-    return image
+    return image, found
 
 
 def _series(source: PathLike | Iterable[PathLike], series: str | None) -> tuple[list[DicomFile], str, list[str]]:
@@ -123,8 +140,10 @@ def _chosen(images: list[DicomFile], where: str, series: str | None) -> list[Dic
     return next(iter(known.values()))
 
 
-def _volume(files: list[DicomFile], where: str, volume: int | None, flat: bool) -> "nibabel.Nifti1Image":
-    """The image of a series' files."""
+def _volume(
+    files: list[DicomFile], where: str, volume: int | None, flat: bool
+) -> "tuple[nibabel.Nifti1Image, list[Frame]]":
+    """The image of a series' files and its slices."""
     found: list[Frame] = []
     for file in files:
         try:
@@ -142,7 +161,7 @@ def _volume(files: list[DicomFile], where: str, volume: int | None, flat: bool) 
     affine[:2] *= -1  # LPS to RAS
     image = volumes.make_image(_values(found, where), affine)
     image.header.set_sform(affine, 1)  # scanner coordinates
-    return image
+    return image, found
 
 
 def _named(where: str, file: DicomFile) -> str:

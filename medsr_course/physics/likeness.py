@@ -1,0 +1,98 @@
+"""What an image is like, in ten plain numbers, and how far it is from others: whether it resembles a head.
+
+Each slice gives ten numbers (:data:`FEATURES`), a scan their medians; :func:`distance` is that of Mahalanobis. Which
+images it tells from heads: ``results/domain.md``.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from medsr_course.physics import acquisition, grid, interpolation
+from medsr_course.types import Array, Stack
+
+FEATURES = {
+    "kurtosis": "log kurtosis of the fine detail inside the object",
+    "follows edges": "correlation of fine detail with edges",
+    "quiet half": "share of fine detail in the quieter half, logit",
+    "detail": "log10 share of the power that is fine detail",
+    "slope": "slope of the spectrum, power of frequency",
+    "dark": "share of the field that is dark",
+    "median": "median inside the object, parts of the scale",
+    "spread": "interquartile range inside the object, parts of the scale",
+    "ellipse": "overlap of the object with an ellipse",
+    "mirror": "likeness to its own mirror image",
+}
+LEAST = 32  # pixels along a side, below which nothing is measured
+
+
+def features(stack: Stack) -> Array | None:
+    """Returns the ten numbers of a scan's slices (n, h, w), or None where no slice holds an object to measure."""
+    scale = grid.intensity(stack)[1]
+    if min(stack.shape[1:]) < LEAST or scale <= 0:
+        return None
+    found = [row for one in grid.trim(np.asarray(stack, float) / scale, 2) if (row := _of_slice(one)) is not None]
+    return np.median(found, axis=0) if found else None
+
+
+def _of_slice(image: Array) -> Array | None:
+    bright = ndimage.gaussian_filter(image, 1.5) > grid.IN_HEAD
+    parts, count = ndimage.label(bright)
+    if not count:
+        return None
+    whole = ndimage.binary_fill_holes(parts == 1 + np.bincount(parts.ravel())[1:].argmax())
+    inside = ndimage.binary_erosion(whole, iterations=3)
+    if inside.sum() < 200:
+        return None
+    low = interpolation.zero_fill(acquisition.kspace_crop(image[None], 2), 2)[0]
+    high = image - low
+    edges = np.log(ndimage.gaussian_gradient_magnitude(low, 1.5)[inside] + 1e-4)
+    energy = ndimage.gaussian_filter(high**2, 1.5)[inside] + 1e-10
+    detail, values = high[inside] ** 2 + 1e-12, image[inside]
+    quiet = np.clip(np.sort(energy)[: energy.size // 2].sum() / energy.sum(), 1e-3, 0.499)
+    lower, middle, upper = np.percentile(values, [25, 50, 75])
+    follows = np.corrcoef(edges, np.log(energy))[0, 1] if np.ptp(edges) and np.ptp(energy) else 0.0
+    return np.array([
+        np.log(np.mean(detail**2) / detail.mean() ** 2),
+        follows,
+        np.log(quiet / (0.5 - quiet)),
+        np.log10(detail.mean() / np.mean(values**2)),
+        _slope(image * ndimage.gaussian_filter(inside.astype(float), 2)),
+        np.mean(image < grid.IN_HEAD),
+        middle,
+        upper - lower,
+        *_shape(whole, image),
+    ])  # fmt: skip
+
+
+def _slope(image: Array) -> float:
+    """Power of frequency that the spectrum falls with, between a tenth and eight tenths of the band."""
+    h, w = image.shape
+    radius = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w)[None]) * 2
+    place = np.digitize(radius.ravel(), np.geomspace(0.1, 0.8, 13))
+    power = np.bincount(place, np.abs(np.fft.rfft2(image)).ravel() ** 2, 14)[1:13] / np.bincount(place, None, 14)[1:13]
+    return float(np.polyfit(np.arange(12) * np.log(8) / 12, np.log(power + 1e-12), 1)[0])
+
+
+def _shape(whole: Array, image: Array) -> tuple[float, float]:
+    """Overlap (Dice) with the ellipse of equal second moments, and correlation with the mirror image, either way."""
+    y, x = np.nonzero(whole)
+    centre = np.array([y.mean(), x.mean()])
+    spread = np.cov(np.stack([y, x])) + 1e-6 * np.eye(2)
+    rows, columns = np.indices(whole.shape)
+    off = np.stack([rows - centre[0], columns - centre[1]])
+    ellipse = np.einsum("ihw,ij,jhw->hw", off, np.linalg.inv(spread), off) <= 4
+    alike = []
+    for axis in (0, 1):
+        shift = [0.0, 0.0]
+        shift[axis] = 2 * centre[axis] - (whole.shape[axis] - 1)
+        soft = ndimage.gaussian_filter(image, 1.5)
+        mirrored = ndimage.shift(np.flip(soft, axis), shift, order=1)
+        a, b = soft[whole], mirrored[whole]
+        alike.append(np.corrcoef(a, b)[0, 1] if np.ptp(a) and np.ptp(b) else 0.0)
+    return 2 * (whole & ellipse).sum() / (whole.sum() + ellipse.sum()), max(alike)
+
+
+def distance(values: Array, mean: Array, covariance: Array) -> float:
+    """Returns the Mahalanobis distance, divided by the root of the number of features: about 1 for what was fitted."""
+    away = values - mean
+    return float(np.sqrt(away @ np.linalg.solve(covariance, away) / len(away)))
