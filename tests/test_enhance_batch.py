@@ -1,6 +1,7 @@
 """Many scans at once: a folder of files, a BIDS folder, what is wrong with one of them, and going on after a kill."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -163,7 +164,7 @@ def test_what_was_changed_or_lost_is_found_again(tmp_path, here, monkeypatch):
     batch.run(folder, out, QUICK)
     expected = contents(out)
     done = []
-    monkeypatch.setattr(batch, "treat", lambda job: done.append(job.scan) or batch._guarded(job, True))
+    monkeypatch.setattr(batch, "treat", lambda job: done.append(job.name) or batch._guarded(job, True))
     (out / "head1_desc-zip.nii.gz").unlink()
     assert [one.outcome for one in batch.run(folder, out, QUICK)] == ["written"] * 3
     assert done == ["head1.nii.gz"]
@@ -225,7 +226,12 @@ def test_a_bids_folder_and_its_labels(tmp_path, here):
     assert {name: row["outcome"] for name, row in table(tmp_path / "out").items()} == dict.fromkeys(
         (Path(place).name[:-7] for place in places), "written"
     )
-    assert len(contents(tmp_path / "out" / "sub-01" / "ses-b" / "anat")) == 3
+    made = tmp_path / "out" / "sub-01" / "ses-b" / "anat"
+    assert set(contents(made)) == {f"sub-01_ses-b_res-x2_desc-{what}_T1w.nii.gz" for what in ("medsr", "zip", "added")}
+    assert len(list(made.glob("*.json"))) == 3
+    described = json.loads((tmp_path / "out" / "dataset_description.json").read_text(encoding="utf-8"))
+    assert described["DatasetLinks"] == {"raw": "../in"}
+    assert not hidden(tmp_path / "out") or hidden(tmp_path / "out") == [".bidsignore"]
     assert {row["scan"] for row in outputs.listed(tmp_path / "out").values()} == set(table(tmp_path / "out"))
 
 

@@ -9,19 +9,20 @@ runs may share a folder, each with its participants.
 import contextlib
 import csv
 import functools
+import os
 import re
 import shutil
 import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medsr_course import __version__, runtime
-from medsr_course.pipeline import domain, enhancing, memory, outputs, processes, scansource
+from medsr_course.pipeline import bids, domain, enhancing, memory, outputs, processes, scansource
 from medsr_course.pipeline import plan as planning
 from medsr_course.runtime import CourseError
 from medsr_course.scans.scanfiles.memory import free
@@ -35,7 +36,7 @@ _LOCK, _RUN = ".medsr.lock", ".medsr-run-"
 _USUAL = 3 << 29  # bytes for each process, where nobody says how many there are
 _SHOWN = 40  # rows of a table on the screen
 _SCAN = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr)$", re.IGNORECASE)
-_LABELS = ("_mask", "_dseg", "_probseg", "_roi")
+_LABELS = ("mask", "dseg", "probseg", "roi")  # suffixes of BIDS that are no scans
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,12 @@ _COLUMNS = tuple(one.name for one in fields(Outcome))
 
 @dataclass(frozen=True)
 class Job:
-    """What a process must know to treat a scan; ``part`` is a folder for it alone, ``target`` its result in OUT."""
+    """What a process must know to treat a scan; ``part`` is a folder for it alone, where its result gets ``target``."""
 
-    scan: str
-    path: Path
+    name: str
+    scan: Path | bids.Scan
     part: Path
-    target: str
+    target: Path
     options: planning.Options
     stamp: bool = False
     force: bool = False
@@ -91,7 +92,9 @@ def _is_bids(folder: Path) -> bool:
     return (folder / "dataset_description.json").is_file() or any(path.is_dir() for path in folder.glob("sub-*"))
 
 
-def find(folder: Path, participants: Collection[str] = (), sessions: Collection[str] = ()) -> dict[str, Path]:
+def find(
+    folder: Path, participants: Collection[str] = (), sessions: Collection[str] = ()
+) -> Mapping[str, Path | bids.Scan]:
     """Returns the scans of a folder by name, as BIDS or their files have it.
 
     Parameters
@@ -107,30 +110,20 @@ def find(folder: Path, participants: Collection[str] = (), sessions: Collection[
     """
     if not folder.is_dir():
         raise CourseError(f"{folder} is no folder: check the name")
-    bids = _is_bids(folder)
-    paths = folder.glob("sub-*/**/anat/sub-*") if bids else folder.iterdir()
-    found = sorted(path for path in paths if _SCAN.search(path.name) and path.name[0] != ".")
-    found = [path for path in found if not (bids and _stem(path).endswith(_LABELS))]
-    for option, prefix, labels in (("participant", "sub-", participants), ("session", "ses-", sessions)):
-        wanted = {prefix + label.removeprefix(prefix) for label in labels}
-        for label in sorted(wanted - {part for path in found for part in path.relative_to(folder).parts}):
-            raise CourseError(f"--{option}-label {label.removeprefix(prefix)}: {folder} has no scan of {label}")
-        found = [path for path in found if not wanted or wanted & set(path.relative_to(folder).parts)]
-    if not found:
-        raise CourseError(
-            f"{folder} holds no NIfTI file and no sub-…/anat/sub-…_T1w.nii.gz or the like: check the name"
-        )
-    return {_stem(path) if bids else path.name: path for path in found}
-
-
-def _stem(path: Path) -> str:
-    return _SCAN.sub("", path.name)
-
-
-def _target(path: Path) -> str:
-    entities, _, suffix = _stem(path).rpartition("_")
-    name = _stem(path) if path.parent == Path() else f"{entities}_desc-medsr_{suffix}"
-    return (path.parent / f"{name}.nii.gz").as_posix()
+    if not _is_bids(folder):
+        if participants or sessions:
+            raise CourseError(f"{folder} is no BIDS folder: leave --participant-label and --session-label out")
+        files = sorted(path for path in folder.iterdir() if _SCAN.search(path.name) and path.name[0] != ".")
+        if not files:
+            raise CourseError(f"{folder} holds neither NIfTI files nor sub-…/anat/sub-…_T1w.nii.gz: check the name")
+        return {path.name: path for path in files}
+    found = [scan for scan in bids.scans(folder) if scan.suffix not in _LABELS]
+    for option, key, labels in (("participant", "sub", participants), ("session", "ses", sessions)):
+        wanted = {label.removeprefix(f"{key}-") for label in labels}
+        for label in sorted(wanted - {scan.entities.get(key) for scan in found}):
+            raise CourseError(f"--{option}-label {label}: {folder} has no scan of {key}-{label}")
+        found = [scan for scan in found if not wanted or scan.entities.get(key) in wanted]
+    return {_SCAN.sub("", scan.path.name): scan for scan in found}
 
 
 def run(
@@ -193,20 +186,22 @@ def run(
     elif most:
         options = replace(options, max_memory=min(options.max_memory or most, most // count))
     with run_folder(out) as place:
-        jobs = {
-            name: Job(name, path, place / str(number), _target(path.relative_to(folder)), options, stamp, force)
-            for number, (name, path) in enumerate(scans.items())
-        }
+        jobs = {}
+        for part, (name, scan) in zip(map(str, range(len(scans))), scans.items(), strict=True):
+            target = Path(_SCAN.sub(".nii.gz", name)) if isinstance(scan, Path) else Path()
+            jobs[name] = Job(name, scan, place / part, target, options, stamp, force)
         found = {name: Outcome(name, asked=job.asked) for name, job in jobs.items()} | _finished(out, jobs, force)
         todo = [jobs[name] for name, one in found.items() if one.outcome != "written"]
         if dry or policy == "uniform":
-            found |= {job.scan: outcome for job, outcome in _each(pool, examine, todo, "look")}
+            found |= {job.name: outcome for job, outcome in _each(pool, examine, todo, "look")}
             if policy == "uniform":
                 _all_alike(out, found)
         if dry:
             return list(found.values())
-        for job, outcome in _each(pool, treat, [job for job in todo if found[job.scan].outcome != "failed"], "treat"):
-            found[job.scan] = _put(out, job, outcome)
+        for scan in [scan for scan in scans.values() if isinstance(scan, bids.Scan)][:1]:
+            bids.introduce(scan, out)
+        for job, outcome in _each(pool, treat, [job for job in todo if found[job.name].outcome != "failed"], "treat"):
+            found[job.name] = _put(out, job, outcome)
         _enter(out, *(one for one in found.values() if one.outcome == "failed"))
     return list(found.values())
 
@@ -215,7 +210,7 @@ def _each(pool: Any, function: Any, jobs: list[Job], what: str) -> Iterator[tupl
     lost = {"outcome": "failed", "reasons": "its process ended: too little memory, or a damaged file"}
     with contextlib.closing(pool(function, jobs)) as answers:  # interrupted: its processes end at once
         for job, answer in runtime.progress(answers, what, total=len(jobs), unit="scan"):
-            yield job, Outcome(**(answer or lost) | {"scan": job.scan, "asked": job.asked})
+            yield job, Outcome(**(answer or lost) | {"scan": job.name, "asked": job.asked})
 
 
 def _all_alike(out: Path, found: dict[str, Outcome]) -> None:
@@ -244,13 +239,16 @@ def _guarded(job: Job, write: bool) -> dict[str, Any]:
     try:
         outcome = _treated(job, write)
     except planning.Refusal as error:
-        outcome = Outcome(job.scan, "refused", "refused", str(error))
+        outcome = Outcome(job.name, "refused", "refused", str(error))
     except MemoryError:
-        outcome = Outcome(job.scan, "failed", reasons="too little memory: give more, or take fewer --n-cpus")
+        outcome = Outcome(job.name, "failed", reasons="too little memory: give more, or take fewer --n-cpus")
     except Exception as error:  # one scan stops no other, whatever is wrong with it
         told = str(error) if isinstance(error, CourseError | ValueError) else f"{type(error).__name__}: {error}"
-        outcome = Outcome(job.scan, "failed", reasons=told)
-    words = " ".join(outcome.reasons.replace(f"{job.path.parent}", "").replace(f"{job.part}", "").split())[:500]
+        outcome = Outcome(job.name, "failed", reasons=told)
+    words = outcome.reasons
+    for place in (_path(job).parent, job.part):
+        words = words.replace(f"{place}{os.sep}", "")
+    words = " ".join(words.split())[:500]
     seconds = round(time.perf_counter() - began, 2)
     return asdict(replace(outcome, reasons=words, seconds=seconds, peak_mib=processes.peak_mib()))
 
@@ -260,22 +258,25 @@ def _treated(job: Job, write: bool) -> Outcome:
         raise CourseError(f"this machine has medsr {__version__}, not {job.software}: install the same one")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        source = scansource.read(job.path)
-    plan = planning.plan(source.image, job.options, sidecar=source.sidecar, name=job.path.name)
+        source = scansource.read(job.scan) if isinstance(job.scan, Path) else scansource.read_scan(job.scan)
+    plan = planning.plan(source.image, job.options, sidecar=source.sidecar, name=_path(job).name)
     o, words = plan.options, "; ".join(reason.words for reason in plan.verdict.reasons)
     treatment = f"{o.task} {o.axes} ×{o.scale} {o.quality}, {plan.network}"
-    outcome = Outcome(job.scan, "planned", plan.verdict.status, words, treatment)
+    outcome = Outcome(job.name, "planned", plan.verdict.status, words, treatment)
     if plan.verdict.status == "refused" and not job.force:
         return replace(outcome, outcome="refused")
     if not write:
         return outcome
     shutil.rmtree(job.part, ignore_errors=True)  # of a worker that was lost
     job.part.mkdir()
-    target = job.part / job.target
-    target.parent.mkdir(parents=True, exist_ok=True)
     result = enhancing.run(source.image, plan, progress=False, folder=job.part)
-    outputs.write(result, source, target, stamp=job.stamp)
-    return replace(outcome, outcome="written", output=job.target, sha256=outputs.checksum(target))
+    file, *_ = outputs.write(result, source, job.part / job.target, stamp=job.stamp)
+    output = file.relative_to(job.part).as_posix()
+    return replace(outcome, outcome="written", output=output, sha256=outputs.checksum(file))
+
+
+def _path(job: Job) -> Path:
+    return job.scan if isinstance(job.scan, Path) else job.scan.path
 
 
 def _put(out: Path, job: Job, outcome: Outcome) -> Outcome:
@@ -291,18 +292,14 @@ def _put(out: Path, job: Job, outcome: Outcome) -> Outcome:
 
 
 def _publish(out: Path, job: Job) -> None:
-    rows = {
-        (file.parent / path).relative_to(job.part).as_posix(): row
-        for file in job.part.rglob(outputs.LIST)
-        for path, row in outputs.listed(file.parent).items()
-    }
+    rows = outputs.listed(job.part)
     known = outputs.listed(out)
     for path in rows:
-        ours = path in known and known[path]["scan"] == job.scan
+        ours = path in known and known[path]["scan"] == job.name
         if (out / path).exists() and not (job.force or ours and outputs.checksum(out / path) == known[path]["sha256"]):
             raise CourseError(f"{path} is in OUT already: choose another folder, or replace it with --force")
     # The list comes first: nothing in place is without its line, even where this process is killed in between.
-    outputs.enter(out, {path: row | {"path": path, "scan": job.scan} for path, row in rows.items()})
+    outputs.enter(out, {path: row | {"scan": job.name} for path, row in rows.items()})
     for path in rows:
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         (job.part / path).replace(out / path)

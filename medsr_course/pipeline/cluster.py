@@ -2,8 +2,8 @@
 
 Scheduler, workers and this machine share a file system, with the same paths, and have the same version of medsr.
 Whoever reaches a port of Dask runs code there: keep it on a private network, or use TLS (``tls://…``, with certificates
-in Dask's own configuration, ``distributed.comm.tls``). Start workers with ``--nthreads 1``: each takes a scan at a time,
-on one core. A scan whose worker is lost goes to another one; after three of them it has failed.
+in Dask's own configuration, ``distributed.comm.tls``). Start workers with ``--nthreads 1``: each takes one scan
+at a time, on one core. A scan whose worker is lost goes to another one; after three of them it has failed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
