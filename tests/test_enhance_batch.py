@@ -282,6 +282,14 @@ def test_exit_codes(outcomes, code):
     assert batch.exit_code(made) == code
 
 
+def test_a_worker_of_another_version_does_nothing(tmp_path):
+    path = scan(tmp_path / "head.nii.gz")
+    answer = batch.treat(batch.Job("head", path, tmp_path / "part", Path("head.nii.gz"), QUICK, software="0.0"))
+    assert answer["outcome"] == "failed"
+    assert "0.0" in answer["reasons"]
+    assert not (tmp_path / "part").exists()
+
+
 def crash(what):
     if what == "crash":
         os._exit(7)

@@ -13,6 +13,7 @@ from medsr_course import runtime
 from medsr_course.runtime import CourseError
 
 Job = TypeVar("Job")
+PATIENCE = 10  # seconds until a scheduler must have answered
 
 
 def each(function: Callable[[Job], Any], jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Any]]:
@@ -28,14 +29,14 @@ def each(function: Callable[[Job], Any], jobs: Sequence[Job], address: str) -> I
     except ImportError:
         raise CourseError("--scheduler needs Dask: pip install 'medsr-course[cluster]'") from None
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError):
         raise CourseError(
             f"no Dask scheduler answers at {address}: start `dask scheduler`, check the address"
         ) from None
     with client:  # closing it takes back what is not done
         futures = {client.submit(_alone, function, job, pure=False): job for job in jobs}
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             yield futures[future], future.result() if future.status == "finished" else None
 
 
