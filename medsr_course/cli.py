@@ -1,4 +1,4 @@
-"""The command ``medsr``: doctor, run, leaderboard, data, enhance, serve."""
+"""The command ``medsr``: doctor, run, leaderboard, data, enhance, serve, probe, audit."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medsr_course import __version__, runtime
-from medsr_course.pipeline import command
+from medsr_course.pipeline import checks, command
 from medsr_course.runtime import CourseError
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ Exit codes:
   0    success
   1    something that can be mended, or a chapter or claim that failed
   2    wrong usage
-  3    enhance: written, but with caution
-  4    enhance: refused, nothing written
+  3    enhance: written, but with caution; audit: something to look at
+  4    enhance: refused, nothing written; audit: something is wrong
   5    enhance: some of a folder's scans failed
   130  interrupted; the same command goes on from there"""
 
@@ -40,6 +40,8 @@ data_app = typer.Typer(help="Data sets: list, download, generate, verify, free."
 app.add_typer(data_app, name="data")
 app.command(cls=command.Labels)(command.enhance)
 app.command()(command.serve)
+app.add_typer(checks.probe_app, name="probe")
+app.command()(checks.audit)
 
 
 def main() -> None:

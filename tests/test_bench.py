@@ -239,3 +239,18 @@ def test_every_recipe_is_trained_measured_and_cleared_away(recipes, monkeypatch,
         ]
         assert all(np.isfinite(value) for value in found.values())
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_every_engine_runs_the_same_network(tmp_path):
+    from medsr_course import resources
+    from tools import bench_engines
+
+    path = tmp_path / "espcn.onnx"
+    path.write_bytes(resources.path("weights", "espcn-x2.onnx").read_bytes())
+    sample = np.random.default_rng(0).random((2, 24, 20, 2)).astype(np.float32)
+    runs = bench_engines.available(path, sample)
+    plain = runs[bench_engines.PLAIN](sample[:1])
+    assert ("ONNX Runtime", "int8") in runs
+    for (engine, precision), run in runs.items():
+        limit = {"float32": 1e-4, "bfloat16": 0.05, "int8": 0.5}[precision]
+        assert np.abs(run(sample[:1]) - plain).max() <= limit * np.abs(plain).max(), (engine, precision)

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from medsr_course.physics import bands, coils, grid, likeness
 from medsr_course.pipeline import domain
-from medsr_course.pipeline.domain import header, pixels
+from medsr_course.pipeline.domain import header
 from medsr_course.runtime import CourseError
 from medsr_course.scans import datasets, volumes
 
@@ -140,6 +140,17 @@ def test_what_header_and_name_say(name, sidecar, task, code, status):
     assert {reason.code: reason.status for reason in found}[code] == status
 
 
+@pytest.mark.parametrize("place", ["descrip", "extension"])
+def test_a_file_of_ours_says_so_itself(place):
+    image = nib.Nifti1Image(np.random.default_rng(0).random((40, 40, 6), np.float32), np.diag([1, 1, 3, 1]))
+    assert "enhanced" not in judge(image)[1]
+    if place == "descrip":
+        image.header["descrip"] = b"medsr-course 0.2 super-resolution"
+    else:
+        image.header.extensions.append(nib.nifti1.Nifti1Extension(6, b'{"medsr": {}}'))
+    assert judge(image)[1]["enhanced"] == "refused"
+
+
 @pytest.mark.parametrize(
     ("sizes", "across", "code"),
     [((3, 3, 3), 2, "voxel-size"), ((0.1, 0.1, 1), 2, "voxel-size"), ((0.8, 1.6, 3), 2, "voxel-size"),
@@ -174,7 +185,7 @@ def test_noise_is_unknown_or_too_much_never_nothing(head):
 def native(head, axis, n=3):
     """Planes (n, along, across), complex, on half the grid."""
     data = np.asarray(head.dataobj, np.float32)
-    planes = pixels.middle(data, 0 if axis == 2 else 2, n)
+    planes = likeness.middle(data, 0 if axis == 2 else 2, n)
     planes = planes if axis == 0 else planes.swapaxes(1, 2)
     z = coils.object_of(planes, "native")
     z = grid.crop_axis(z, z.shape[1] // 4 * 2, 1)
@@ -220,12 +231,12 @@ def test_an_interpolated_axis_is_a_reason_where_it_is_made_finer(head):
 def test_a_face_is_mentioned_and_its_absence_is_not(head):
     data = np.array(head.dataobj)
     sizes = volumes.voxel_sizes(head)
-    assert pixels.face(data, sizes)
+    assert likeness.face(data, sizes)
     defaced = data.copy()
     defaced[:, data.shape[1] // 2 :, : data.shape[2] // 3] = 0
-    assert not pixels.face(defaced, sizes)
-    assert not pixels.face(data[:, :, data.shape[2] // 2 :], sizes)  # cropped above the nose
-    assert not pixels.face(np.zeros_like(data), sizes)
+    assert not likeness.face(defaced, sizes)
+    assert not likeness.face(data[:, :, data.shape[2] // 2 :], sizes)  # cropped above the nose
+    assert not likeness.face(np.zeros_like(data), sizes)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (64, 64, 1), (64, 64, 2), (1, 1, 1), (5, 4, 3), (1, 64, 64), (300, 2, 2)])
@@ -247,7 +258,7 @@ def test_few_slices_and_other_orientations(head):
     nowhere = nib.Nifti1Image(data, None)
     nowhere.header["sform_code"] = nowhere.header["qform_code"] = 0
     assert judge(nowhere)[1]["orientation-unknown"] == "caution"
-    assert judge(nib.Nifti1Image(data, np.zeros((4, 4))))[1]["affine"] == "caution"
+    assert judge(nib.spatialimages.SpatialImage(data, np.zeros((4, 4))))[1]["affine"] == "caution"
 
 
 def test_likeness_does_not_depend_on_unit_or_flips(head):

@@ -15,7 +15,7 @@ from scipy import ndimage
 from medsr_course.types import Array, Mask, Stack
 
 LEAST = 24  # samples along an axis, below which nothing is told
-STEP = 5.0  # dB below the trend; scans that were not interpolated stay below 4.8
+STEP = 5.0, 13.0  # dB below the trend, with a floor behind it and without; native scans: below 4.8, filtered ones 10.5
 PERIODIC = 6.0, 0.15  # times the median of its spectrum, and amplitude; scans that were not: below 4.9, 0.145
 _GRID = np.linspace(0.02, 1, 99)  # of the Nyquist frequency
 _LAST = 0.86  # of the band: a step beyond it cannot be told from a filter's end
@@ -86,12 +86,13 @@ def _spectrum(stack: Stack, head: Mask) -> Array:
 
 def _end(curve: Array) -> float:
     """Where the power falls below its trend by a step and stays there, in parts of the band; 1 where it does not."""
-    best, end = STEP, 1.0
+    (best, sure), end = STEP, 1.0
     for i in range(30, int(np.searchsorted(_GRID, _LAST))):
         slope = np.polyfit(np.arange(23), curve[i - 25 : i - 2], 1)[0]  # dB per sample, before the step
         before, after = curve[i - 7 : i - 1].mean(), curve[i + 4 : i + 10].mean()
         step = before - after + 11 * min(slope, 0)
         fall = (after - curve[-4:].mean()) / (len(curve) - i - 9)  # dB per sample, behind the step
-        if step > best and curve[i + 4 :].max() < before - 0.6 * step and fall < 0.6 * (before - after) / 11:
+        floor = step > sure or fall < 0.6 * (before - after) / 11
+        if step > best and floor and curve[i + 4 :].max() < before - 0.6 * step:
             best, end = step, float(_GRID[i] - 0.02)
     return end

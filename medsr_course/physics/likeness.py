@@ -1,4 +1,4 @@
-"""What an image is like, in ten plain numbers, and how far it is from others: whether it resembles a head.
+"""What an image is like: what its values are, whether it resembles a head, whether that has a face.
 
 Each slice gives ten numbers (:data:`FEATURES`), a scan their medians; :func:`distance` is that of Mahalanobis. Which
 images it tells from heads: ``results/domain.md``.
@@ -96,3 +96,49 @@ def distance(values: Array, mean: Array, covariance: Array) -> float:
     """Returns the Mahalanobis distance, divided by the root of the number of features: about 1 for what was fitted."""
     away = values - mean
     return float(np.sqrt(away @ np.linalg.solve(covariance, away) / len(away)))
+
+
+def middle(data: Array, axis: int, count: int) -> Stack:
+    """Returns up to ``count`` slices of (x, y, z) across an axis, from its middle; the other axes keep their order."""
+    size = data.shape[axis]
+    index = np.unique(np.linspace(0.35 * size, 0.72 * size, count).astype(int).clip(0, size - 1))
+    return np.moveaxis(np.take(data, index, axis=axis), axis, 0).astype(np.float32)
+
+
+def values(stack: Stack) -> str:
+    """Returns what the values are: magnitude, empty, labels, phase, ct, signed, or quantitative (as mm²/s)."""
+    low, high = np.percentile(stack, [0.1, 99.9])
+    if stack.min() == stack.max():
+        return "empty"
+    left, right = stack[..., 1:], stack[..., :-1]
+    sample = stack.ravel()[:: max(1, stack.size // 20000)]
+    values, counts = np.unique(sample, return_counts=True)
+    usual = values[counts.argmax()]
+    some = (left != usual) | (right != usual)
+    if some.any() and np.mean(left[some] == right[some]) > 0.6:
+        return "labels"
+    if np.mean(np.abs(left - right) > 0.8 * (high - low)) > 0.008:
+        return "phase"
+    if grid.intensity(stack)[0]:
+        return "ct" if np.percentile(stack, 0.5) < -500 and high < 5000 else "signed"
+    return "quantitative" if 2e-4 < high < 1e-2 else "magnitude"
+
+
+def face(data: Array, sizes: Array) -> bool:
+    """Returns whether the front edge at the height of the nose is about as far forward as the forehead.
+
+    Of the middle sagittal slices of (x, y, z), RAS; a skull-stripped, a defaced or a cropped head has none there.
+    """
+    planes = middle(data, 0, 6)[:, :: max(1, round(2 / sizes[1])), :: max(1, round(2 / sizes[2]))]
+    step = sizes[1:] * [max(1, round(2 / size)) for size in sizes[1:]]
+    if min(planes.shape[1:]) < 16 or grid.intensity(planes)[1] <= 0:
+        return False
+    soft = ndimage.gaussian_filter(planes, (0, *(2 / step)))
+    bright = ndimage.binary_opening((soft > 0.15 * grid.intensity(planes)[1]).any(axis=0))
+    rows = np.flatnonzero(bright.sum(axis=0) * step[0] > 30)
+    if not rows.size:
+        return False
+    below = (rows[-1] - np.arange(bright.shape[1])) * step[1]  # mm below the vertex
+    front = np.where(bright.any(axis=0), bright.shape[0] - bright[::-1].argmax(axis=0), 0) * step[0]
+    forehead, nose = front[(below > 30) & (below < 60)], front[(below > 100) & (below < 150)]
+    return bool(forehead.size and nose.size and np.mean(nose > np.median(forehead) - 15) > 0.5)

@@ -23,6 +23,10 @@ def enhance(
     quality: Annotated[str, typer.Option(help="fast, standard or best")] = "standard",
     keep_grid: Annotated[bool, typer.Option("--keep-grid", help="Return the result on the input's grid.")] = False,
     max_memory: Annotated[str, typer.Option(help="Take no more, e.g. 2G; work in smaller parts instead.")] = "",
+    report: Annotated[bool, typer.Option("--report", help="Write a report beside the result, one HTML file.")] = False,
+    with_identifiers: Annotated[
+        bool, typer.Option("--with-identifiers", help="Name the scan's file and header in the report.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     stamp: Annotated[bool, typer.Option("--stamp", help="Mark every slice as research, in a corner.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results; go on with a scan out of domain.")] = False,
@@ -42,6 +46,7 @@ def enhance(
     """
     from medsr_course.pipeline import batch, enhancing, outputs, scansource
     from medsr_course.pipeline import plan as planning
+    from medsr_course.pipeline import report as reports
 
     options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
     if level or scheduler or participant_label or session_label or batch.is_batch(scan):
@@ -70,6 +75,12 @@ def enhance(
             raise CourseError(f"{scan.name}: {error}") from None
         for path in outputs.write(result, source, out, stamp=stamp, force=force):
             print(f"written   {path}")
+        if report:
+            page = reports.write(
+                result, out.with_name(f"{out.name.split('.nii')[0]}_report.html"), with_identifiers=with_identifiers
+            )
+            outputs.record(out.parent, [(page, "report")])
+            print(f"written   {page}")
         if "kept" in result.provenance:
             print(f"kept      {result.provenance['kept']}")
     if plan.verdict.status != "in domain":

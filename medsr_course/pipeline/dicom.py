@@ -111,10 +111,13 @@ def write_series(
         raise CourseError(f"{folder} holds {', '.join(there)} already: choose another folder, or replace with --force")
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".part") as part:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom's, about faults that the source has
+                headers = [_cleaned(_of_one_slice(frame)) for frame in source.frames]
             for number, (name, image) in enumerate(images.items(), 1):
                 series = _Series(result, source.frames, image, number, stamp and number == 1)
                 (Path(part) / name).mkdir()
-                for k, item in enumerate(series.items(), 1):
+                for k, item in enumerate(series.items(headers), 1):
                     item.save_as(Path(part) / name / f"IM{k:05}.dcm", enforce_file_format=True)
             for name in images:
                 if (folder / name).exists():
@@ -185,6 +188,7 @@ class _Series:
             digest.update(self.pixels(k))
         sources = [f"{text(frame.file.item, 'SOPInstanceUID')} {frame.index}" for frame in frames]
         self.uid = generate_uid(entropy_srcs=[*sources, digest.hexdigest()])
+        self.sources = _references(frames)
 
     def slice(self, k: int) -> Array:
         """Values (row, column) of a slice."""
@@ -199,15 +203,16 @@ class _Series:
         """Millimetres, LPS, of a slice's first pixel."""
         return self.affine[:3] @ [0, 0, k, 1]
 
-    def items(self) -> "Iterator[Dataset]":
-        """The files, a slice each, as they are to be written."""
+    def items(self, headers: "list[Dataset]") -> "Iterator[Dataset]":
+        """The files, a slice each, as they are to be written, from the cleaned headers of the source's slices."""
+        places = np.array([frame.position for frame in self.frames])
         numbers = [text(self.frames[k].file.item, "InstanceNumber") for k in (0, -1)]
         falling = all(number.isdigit() for number in numbers) and int(numbers[0]) > int(numbers[1])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's, about faults that the source has
             for k in range(self.count):
-                frame = min(self.frames, key=lambda f: float(np.linalg.norm(f.position - self.place(k))))
-                item = _cleaned(_of_one_slice(frame))
+                nearest = np.linalg.norm(places - self.place(k), axis=1).argmin()
+                item = copy.deepcopy(headers[nearest])
                 self._identify(item, k)
                 item.InstanceNumber = self.count - k if falling else k + 1
                 self._put_in_place(item, k)
@@ -226,7 +231,7 @@ class _Series:
         kinds = [word for word in text(item, "ImageType").split("\\")[2:] if word != "MOSAIC"]
         item.ImageType = ["DERIVED", "SECONDARY", *(kinds or ["OTHER"]), "MEDSR"]
         item.DerivationDescription, item.DerivationCodeSequence = self.words, self.codes
-        item.SourceImageSequence = self._sources()
+        item.SourceImageSequence = self.sources
         purpose = [_code("109102", "DCM", "Processing Equipment")]
         by = _dataset(Manufacturer="medsr_course", ContributionDescription=MARK, PurposeOfReferenceCodeSequence=purpose)
         item.ContributingEquipmentSequence = [*(item.get("ContributingEquipmentSequence") or ()), by]
@@ -254,16 +259,6 @@ class _Series:
         item.ImageOrientationPatient = [_decimal(value) for value in directions.T.ravel()]
         item.ImagePositionPatient = [_decimal(value) for value in self.place(k)]
         item.SliceLocation = _decimal(float(np.cross(*directions.T) @ self.place(k)))
-
-    def _sources(self) -> "list[Dataset]":
-        """References to every image of the source: the grey scale of all of them went into each result."""
-        out = []
-        for path, item in {frame.file.path: frame.file.item for frame in self.frames}.items():
-            purpose = [_code("121322", "DCM", "Source image for image processing operation")]
-            out.append(_dataset(**_reference(item), PurposeOfReferenceCodeSequence=purpose))
-            if "PerFrameFunctionalGroupsSequence" in item:
-                out[-1].ReferencedFrameNumber = sorted(f.index + 1 for f in self.frames if f.file.path == path)
-        return out
 
 
 def _scale(low: float, high: float, frames: Sequence[Frame]) -> tuple[tuple[float, float], bool]:
@@ -330,8 +325,16 @@ def _cleaned(item: "Dataset") -> "Dataset":
     return item
 
 
-def _reference(item: "Dataset") -> dict[str, str]:
-    return {"ReferencedSOPClassUID": item.SOPClassUID, "ReferencedSOPInstanceUID": item.SOPInstanceUID}
+def _references(frames: Sequence[Frame]) -> "list[Dataset]":
+    """References to every image of the source: the grey scale of all of them went into each result."""
+    out = []
+    for path, item in {frame.file.path: frame.file.item for frame in frames}.items():
+        purpose = _code("121322", "DCM", "Source image for image processing operation")
+        out.append(_dataset(ReferencedSOPClassUID=item.SOPClassUID, ReferencedSOPInstanceUID=item.SOPInstanceUID))
+        out[-1].PurposeOfReferenceCodeSequence = [purpose]
+        if "PerFrameFunctionalGroupsSequence" in item:
+            out[-1].ReferencedFrameNumber = sorted(f.index + 1 for f in frames if f.file.path == path)
+    return out
 
 
 def _decimal(value: float) -> Any:

@@ -236,7 +236,9 @@ def _thin(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: boo
     forward = thick_slices.matrix(len(stack), slab)
     n, h, w = stack.shape
     left = added = 0.0
-    for part in _bar(h, scale * n * w, plan, progress):
+    # A window of few slices still fills the network: its pixels bound the rows, too.
+    row = max(scale * n * w, options["sequence"] * w * plan.block // (3 * plan.tile))
+    for part in _bar(h, row, plan, progress):
         first, stop = max(0, part.start - REACH), min(h, part.stop + REACH)
         band = pretrained.checked_stack(stack[:, first:stop])
         inner = slice(part.start - first, part.stop - first)

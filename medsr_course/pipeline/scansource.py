@@ -146,7 +146,10 @@ def _dicom(path: Path) -> Source:
         return _series(path, path)
     with tempfile.TemporaryDirectory(prefix="medsr-") as folder:
         _unzip(path, Path(folder))
-        return _series(path, Path(folder))
+        try:
+            return _series(path, Path(folder))
+        except ScanError as error:
+            raise ScanError(str(error).replace(Path(folder).name, path.name)) from None
 
 
 def _series(path: Path, folder: Path) -> Source:

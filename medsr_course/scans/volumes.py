@@ -108,6 +108,29 @@ def from_stack(stack: Stack, like: Image, plane: str = "axial", scale: float = 1
     return make_image(stack.transpose(np.argsort(axes)), affine, like=like)
 
 
+def stack_affine(image: Image, plane: str = "axial", scale: float = 1) -> Array:
+    """Return the matrix (4, 4) from an index (slice, row, column) of :func:`to_stack` to mm.
+
+    With ``scale``, of a stack whose rows and columns are that many times finer, as :func:`from_stack` takes it.
+
+    >>> from nibabel import Nifti1Image
+    >>> stack_affine(Nifti1Image(np.zeros((4, 4, 4)), np.diag([1, 2, 3, 1])), scale=2) @ [1, 2, 4, 1]
+    array([2., 2., 3., 1.])
+    """
+    axes = _axes(plane)
+    return scaled_affine(to_ras(image).affine, scale, axes[1:])[:, [*axes, 3]]
+
+
+def finest_plane(image: Image) -> str:
+    """Return the plane of :data:`PLANES` whose slices lie along the longest voxel edge; axial where edges are alike.
+
+    >>> from nibabel import Nifti1Image
+    >>> finest_plane(Nifti1Image(np.zeros((4, 4, 4)), np.diag([5, 1, 1, 1])))
+    'sagittal'
+    """
+    return max(PLANES, key=lambda plane: round(slice_spacing(image, plane) / min(voxel_sizes(image)), 1))
+
+
 def pixel_size(image: Image, plane: str = "axial") -> float:
     """Return the edge length in mm of a pixel of :func:`to_stack`: the mean of rows and columns."""
     return float(voxel_sizes(to_ras(image))[list(_axes(plane)[1:])].mean())

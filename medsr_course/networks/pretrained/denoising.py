@@ -89,8 +89,8 @@ def denoise_with(
     noise_map : bool
         The network reads a second channel, σ of the noise in each channel.
     measured : bool
-        Of magnitudes: measure the noise, see :func:`told.look`, and keep as much of the image as it is more certain
-        than the network. Otherwise the network sees the image as it is, as in training.
+        Of magnitudes: measure the noise, and give the network an image whose noise is white and of one coil, see
+        :func:`told.look`. Otherwise a network without a noise map sees the image as it is, as in training.
     quality : {"standard", "best"}
         See :func:`denoise`.
     use : told.Use

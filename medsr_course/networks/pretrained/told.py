@@ -84,7 +84,7 @@ def look(stack: Stack, use: Use = USE, like: Told | None = None) -> Told:
         for axis, part in zip((-2, -1), found.native, strict=True):
             stack = grid.crop_axis(stack, max(round(stack.shape[axis] * part), 8), axis)
     if use.one_coil and found.coils is not None and found.coils > 1.5 and sigma:
-        stack = np.sqrt(np.maximum(np.square(stack) - 2 * (found.coils - 1) * sigma**2, 0))
+        stack = noise.without_floor(stack, sigma, found.coils - 1)
     unit = like.unit if like else grid.intensity(stack)
     sigma = sigma if sigma > LEAST_NOISE * unit[1] else 0.0
     return Told(stack.astype(np.float32, copy=False), sigma, found, unit, False)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from medsr_course.physics import likeness
 from medsr_course.pipeline.domain import header, pixels
 from medsr_course.pipeline.domain.verdict import CAUTION, REFUSED, Reason, Verdict, say, verdict
 from medsr_course.scans import volumes
@@ -32,7 +33,7 @@ def judge(
     if refusal:
         return verdict([refusal], {})
     data, sizes, across, reasons = opened(image)
-    if not np.isfinite(pixels.middle(data, across)).all():
+    if not np.isfinite(likeness.middle(data, across, pixels.SLICES)).all():
         return verdict([say("not-finite", REFUSED)], {})
     sidecar = sidecar or {}
     measured: dict[str, Any] = {
@@ -40,8 +41,10 @@ def judge(
         "voxel_mm": [round(float(size), 3) for size in sizes],
         "slices": ("sagittal", "coronal", "axial")[across],
     }
-    about = getattr(image, "header", None)
-    description = bytes(about["descrip"].item()).decode("latin-1") if about is not None and "descrip" in about else ""
+    description = ""
+    if (about := _nifti(image)) is not None:
+        comments = [one.get_content() for one in about.extensions if one.get_code() == 6]
+        description = f"{bytes(about['descrip'].item())!r} {comments}"
     reasons += header.findings(sizes, sidecar, name, task, description, across)
     reasons += pixels.findings(data, sizes, across, task, axes, measured)
     return verdict(reasons, measured)
@@ -65,8 +68,8 @@ def opened(image: Image) -> tuple[Array, Array, int, list[Reason]]:
     data = data.reshape((*data.shape, 1)[:3])
     affine = np.asarray(np.eye(4) if image.affine is None else image.affine, float)
     reasons = []
-    codes = [int(image.header[key]) for key in ("sform_code", "qform_code") if key in image.header]
-    if codes and not any(codes):
+    about = _nifti(image)
+    if about is not None and not (int(about["sform_code"]) or int(about["qform_code"])):
         reasons.append(say("orientation-unknown", CAUTION))
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3] / np.maximum(lengths, 1e-12))) < 1e-4:
@@ -76,3 +79,10 @@ def opened(image: Image) -> tuple[Array, Array, int, list[Reason]]:
     data, sizes = np.asanyarray(image.dataobj), volumes.voxel_sizes(image)
     thickest = int(sizes.argmax())
     return data, sizes, thickest if sizes[thickest] > 1.5 * np.median(sizes) else 2, reasons
+
+
+def _nifti(image: Image) -> Any:
+    """The header, if it is one of NIfTI."""
+    import nibabel
+
+    return image.header if isinstance(image.header, nibabel.Nifti1Header) else None

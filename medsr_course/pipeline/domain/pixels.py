@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from medsr_course import resources
 from medsr_course.physics import bands, grid, likeness, noise
@@ -19,38 +18,12 @@ MOST_NOISE = 8.0  # % of the intensity scale: more than the networks were traine
 _AXES = "left-right", "front-back", "head-foot"
 
 
-def middle(data: Array, axis: int, count: int = SLICES) -> Stack:
-    """Returns up to ``count`` slices of (x, y, z) across an axis, from its middle; the other axes keep their order."""
-    size = data.shape[axis]
-    index = np.unique(np.linspace(0.35 * size, 0.72 * size, count).astype(int).clip(0, size - 1))
-    return np.moveaxis(np.take(data, index, axis=axis), axis, 0).astype(np.float32)
-
-
-def kind(stack: Stack) -> str:
-    """Returns what the values are: magnitude, empty, labels, phase, ct, signed, or quantitative (as mm²/s)."""
-    low, high = np.percentile(stack, [0.1, 99.9])
-    if stack.min() == stack.max():
-        return "empty"
-    left, right = stack[..., 1:], stack[..., :-1]
-    sample = stack.ravel()[:: max(1, stack.size // 20000)]
-    values, counts = np.unique(sample, return_counts=True)
-    usual = values[counts.argmax()]
-    some = (left != usual) | (right != usual)
-    if some.any() and np.mean(left[some] == right[some]) > 0.6:
-        return "labels"
-    if np.mean(np.abs(left - right) > 0.8 * (high - low)) > 0.008:
-        return "phase"
-    if grid.intensity(stack)[0]:
-        return "ct" if np.percentile(stack, 0.5) < -500 and high < 5000 else "signed"
-    return "quantitative" if 2e-4 < high < 1e-2 else "magnitude"
-
-
 def findings(
     data: Array, sizes: Array, across: int, task: str, axes: str, measured: dict[str, Any]
 ) -> Iterator[Reason]:
     """Yields what the voxels of (x, y, z), RAS, speak against, and writes what is found into ``measured``."""
-    stack = middle(data, across)
-    measured["values"] = what = kind(stack)
+    stack = likeness.middle(data, across, SLICES)
+    measured["values"] = what = likeness.values(stack)
     if what in ("empty", "labels", "phase", "quantitative"):
         yield say(what, REFUSED)
         return
@@ -67,7 +40,7 @@ def findings(
         yield from _noise(stack, task, measured)
     yield from _bands(data, sizes, across, axes, measured)
     yield from _likeness(stack, measured)
-    if face(data, sizes):
+    if measured.get("distance", np.inf) <= _heads()[2] and likeness.face(data, sizes):
         yield say("face", NOTE)
 
 
@@ -97,7 +70,7 @@ def _bands(data: Array, sizes: Array, across: int, axes: str, measured: dict[str
 def interpolated(data: Array, axis: int, count: int = 4) -> tuple[float, bool]:
     """Returns which part of its band an axis of (x, y, z) fills, and whether it was resampled between its samples."""
     other = 0 if axis == 2 else 2  # slices that hold the axis
-    planes = middle(data, other, count)
+    planes = likeness.middle(data, other, count)
     planes = planes if axis == 0 else planes.swapaxes(1, 2)
     scale = grid.intensity(planes)[1]
     if min(planes.shape[1:]) < bands.LEAST or scale <= 0:
@@ -123,23 +96,3 @@ def _likeness(stack: Stack, measured: dict[str, Any]) -> Iterator[Reason]:
     measured.update(distance=round(distance, 2), limit=limit)
     if distance > limit:
         yield say("unlike-heads", CAUTION, far=distance, most=limit)
-
-
-def face(data: Array, sizes: Array) -> bool:
-    """Returns whether the front edge at the height of the nose is about as far forward as the forehead.
-
-    Of the middle sagittal slices of (x, y, z), RAS; a skull-stripped, a defaced or a cropped head has none there.
-    """
-    planes = middle(data, 0, 6)[:, :: max(1, round(2 / sizes[1])), :: max(1, round(2 / sizes[2]))]
-    step = sizes[1:] * [max(1, round(2 / size)) for size in sizes[1:]]
-    if min(planes.shape[1:]) < 16 or grid.intensity(planes)[1] <= 0:
-        return False
-    soft = ndimage.gaussian_filter(planes, (0, *(2 / step)))
-    bright = ndimage.binary_opening((soft > 0.15 * grid.intensity(planes)[1]).any(axis=0))
-    rows = np.flatnonzero(bright.sum(axis=0) * step[0] > 30)
-    if not rows.size:
-        return False
-    below = (rows[-1] - np.arange(bright.shape[1])) * step[1]  # mm below the vertex
-    front = np.where(bright.any(axis=0), bright.shape[0] - bright[::-1].argmax(axis=0), 0) * step[0]
-    forehead, nose = front[(below > 30) & (below < 60)], front[(below > 100) & (below < 150)]
-    return bool(forehead.size and nose.size and np.mean(nose > np.median(forehead) - 15) > 0.5)
