@@ -222,7 +222,7 @@ def test_a_bids_folder_and_its_labels(tmp_path, here):
         batch.find(folder, (), ["c"])
     # Two runs, as of two jobs of an array, share a folder.
     for label in ("01", "02"):
-        batch.run(folder, tmp_path / "out", QUICK, participants=[label])
+        batch.run(folder, tmp_path / "out", QUICK, participants=[label], report=label == "01")
     assert {name: row["outcome"] for name, row in table(tmp_path / "out").items()} == dict.fromkeys(
         (Path(place).name[:-7] for place in places), "written"
     )
@@ -230,6 +230,10 @@ def test_a_bids_folder_and_its_labels(tmp_path, here):
     assert set(contents(made)) == {f"sub-01_ses-b_res-x2_desc-{what}_T1w.nii.gz" for what in ("medsr", "zip", "added")}
     assert len(list(made.glob("*.json"))) == 3
     described = json.loads((tmp_path / "out" / "dataset_description.json").read_text(encoding="utf-8"))
+    page = batch.group(tmp_path / "out").read_text(encoding="utf-8")
+    assert "sub-02_ses-a_T1w" in page
+    assert "sub-01_ses-b_res-x2_desc-medsr_T1w_report.html" in page
+    assert (made / "sub-01_ses-b_res-x2_desc-medsr_T1w_report.html").is_file()
     assert described["DatasetLinks"] == {"raw": "../in"}
     assert not hidden(tmp_path / "out") or hidden(tmp_path / "out") == [".bidsignore"]
     assert {row["scan"] for row in outputs.listed(tmp_path / "out").values()} == set(table(tmp_path / "out"))

@@ -120,7 +120,7 @@ def test_a_scan_goes_in_and_its_result_comes_out_once(tmp_path, monkeypatch):
         made = client.get(f"/scans/{taken.json()['id']}/result")
         assert made.headers["content-type"] == "application/zip"
         with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
-            assert {"NOTICE.txt", "outputs.tsv", "result.nii.gz"} <= set(archive.namelist())
+            assert {"NOTICE.txt", "outputs.tsv", "report.html", "result.nii.gz"} <= set(archive.namelist())
             assert service.NOTICE in archive.read("NOTICE.txt").decode()
             (tmp_path / "result.nii.gz").write_bytes(archive.read("result.nii.gz"))
         assert nibabel.load(tmp_path / "result.nii.gz").shape == (48, 48, 6)

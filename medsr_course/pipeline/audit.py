@@ -184,7 +184,9 @@ def _spectrum(after: Image, axis: int, factor: float) -> Finding:
     peaks = np.where(beyond, power / np.maximum(ndimage.median_filter(power, 11), 1e-30 * power.max()), 0)
     if ratio > EMPTY and peaks.max() > SPIKE:
         period = 1 / frequency[np.argmax(peaks)]
-        return Finding("spectrum", "caution", f"along {name} a pattern repeats every {period:.3g} voxels", (ratio, period))
+        return Finding(
+            "spectrum", "caution", f"along {name} a pattern repeats every {period:.3g} voxels", (ratio, period)
+        )
     if ratio < EMPTY:
         return Finding("spectrum", "caution", f"{words}: as good as empty, no finer than the scan", (ratio,))
     if ratio > FULL:

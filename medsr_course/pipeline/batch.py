@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from medsr_course import __version__, runtime
 from medsr_course.pipeline import bids, domain, enhancing, memory, outputs, processes, scansource
 from medsr_course.pipeline import plan as planning
+from medsr_course.pipeline import report as reports
 from medsr_course.runtime import CourseError
 from medsr_course.scans.scanfiles.memory import free
 
@@ -45,7 +46,7 @@ class Outcome:
 
     ``outcome`` is "written", "refused", "failed", "planned", "odd" (it would be treated otherwise than the others) or
     "not done"; ``treatment`` is what the scan gets, ``asked`` what was asked for; ``output`` and ``sha256`` are of the
-    result.
+    result, ``added`` and ``consistency`` in % as in its report.
     """
 
     scan: str
@@ -58,6 +59,8 @@ class Outcome:
     peak_mib: int = 0
     output: str = ""
     sha256: str = ""
+    added: str = ""
+    consistency: str = ""
 
 
 _COLUMNS = tuple(one.name for one in fields(Outcome))
@@ -73,6 +76,7 @@ class Job:
     target: Path
     options: planning.Options
     stamp: bool = False
+    report: bool = False
     force: bool = False
     software: str = __version__
 
@@ -138,6 +142,7 @@ def run(
     most: int | None = None,
     scheduler: str = "",
     stamp: bool = False,
+    report: bool = False,
     force: bool = False,
     dry: bool = False,
 ) -> list[Outcome]:
@@ -156,7 +161,7 @@ def run(
         Cores and bytes for all processes together.
     scheduler : str
         Address of a Dask scheduler, whose workers do it instead.
-    stamp, force, dry : bool
+    stamp, report, force, dry : bool
         As for one scan; ``force`` does again what is done.
 
     Returns
@@ -189,7 +194,7 @@ def run(
         jobs = {}
         for part, (name, scan) in zip(map(str, range(len(scans))), scans.items(), strict=True):
             target = Path(_SCAN.sub(".nii.gz", name)) if isinstance(scan, Path) else Path()
-            jobs[name] = Job(name, scan, place / part, target, options, stamp, force)
+            jobs[name] = Job(name, scan, place / part, target, options, stamp, report, force)
         found = {name: Outcome(name, asked=job.asked) for name, job in jobs.items()} | _finished(out, jobs, force)
         todo = [jobs[name] for name, one in found.items() if one.outcome != "written"]
         if dry or policy == "uniform":
@@ -271,8 +276,15 @@ def _treated(job: Job, write: bool) -> Outcome:
     job.part.mkdir()
     result = enhancing.run(source.image, plan, progress=False, folder=job.part)
     file, *_ = outputs.write(result, source, job.part / job.target, stamp=job.stamp)
+    if job.report:
+        outputs.record(job.part, [(reports.write(result, _page(file)), "report")])
+    numbers = {key: f"{value:.3g}" for key, value in reports.numbers(result).items() if key in ("added", "consistency")}
     output = file.relative_to(job.part).as_posix()
-    return replace(outcome, outcome="written", output=output, sha256=outputs.checksum(file))
+    return replace(outcome, outcome="written", output=output, sha256=outputs.checksum(file), **numbers)
+
+
+def _page(result: Path) -> Path:
+    return result.with_name(_SCAN.sub("_report.html", result.name))
 
 
 def _path(job: Job) -> Path:
@@ -360,15 +372,26 @@ def command(folder: Path, out: Path, level: str, options: planning.Options, **ho
     from rich.console import Console
 
     if level == "group":
-        from medsr_course.pipeline import report
-
-        print(f"written   {report.group(read(out), out / 'report.html')}")
+        print(f"written   {group(out)}")
         return 0
     if level != "participant":
         raise CourseError(f"{level}: the third word is participant or group")
     outcomes = run(folder.absolute(), out.absolute(), options, **how)
     Console(highlight=False, markup=False).print(table(outcomes))
     return exit_code(outcomes)
+
+
+def group(out: Path) -> Path:
+    """Writes a page over the scans of a results' folder, worst first; names are shown where they are BIDS's."""
+    rows: list[dict[str, Any]] = []
+    for one in read(out):
+        status = one.outcome if one.outcome == "failed" else "refused" if one.outcome == "odd" else one.verdict
+        numbers = {key: float(value) for key in ("added", "consistency") if (value := getattr(one, key))}
+        row = {"scan": one.scan, "status": status, "why": one.reasons, "seconds": one.seconds, **numbers}
+        rows.append(row | ({"report": _page(Path(one.output))} if _page(out / one.output).is_file() else {}))
+    if not rows:
+        raise CourseError(f"{out} holds no results: run the level participant first")
+    return reports.group(rows, out / "group.html", with_identifiers=all(row["scan"].startswith("sub-") for row in rows))
 
 
 def exit_code(outcomes: list[Outcome]) -> int:

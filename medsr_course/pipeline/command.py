@@ -52,7 +52,7 @@ def enhance(
     if level or scheduler or participant_label or session_label or batch.is_batch(scan):
         labels = {"participants": participant_label or (), "sessions": session_label or ()}
         many = {"policy": policy, "cpus": n_cpus, "most": mem_gb and int(mem_gb * 1e9), "scheduler": scheduler}
-        flags = {"stamp": stamp, "force": force, "dry": dry_run}
+        flags = {"stamp": stamp, "report": report, "force": force, "dry": dry_run}
         raise typer.Exit(batch.command(scan, out, level or "participant", options, **labels, **many, **flags))
     try:
         with warnings.catch_warnings(record=True) as told:

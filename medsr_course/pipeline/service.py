@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from medsr_course import runtime
 from medsr_course.pipeline import batch, enhancing, outputs, processes, scansource
 from medsr_course.pipeline import plan as planning
+from medsr_course.pipeline import report as reports
 from medsr_course.runtime import CourseError
 
 if TYPE_CHECKING:  # an extra
@@ -127,13 +128,18 @@ def treat(folder: str, options: dict[str, Any], unpacked: int) -> dict[str, str]
         words = "; ".join(reason.words for reason in plan.verdict.reasons)
         if plan.verdict.status == "refused":
             return {"state": "refused", "detail": words}
-        (place / "result").mkdir()
+        made = place / "result"
+        made.mkdir()
+        target = made / "result.nii.gz"
+        with contextlib.suppress(CourseError):  # what cannot be a derived series is a NIfTI file
+            target = outputs.names(source, made / "dicom", plan)[0].parent
         result = enhancing.run(source.image, plan, progress=False, folder=place)
-        outputs.write(result, source, place / "result" / "result.nii.gz")
+        outputs.write(result, source, target)
+        reports.write(result, made / "report.html")
         with zipfile.ZipFile(place / "result.zip", "w") as archive:
             archive.writestr("NOTICE.txt", f"{NOTICE}\n")
-            for path in sorted((place / "result").rglob("*")):
-                archive.write(path, path.relative_to(place / "result"))
+            for path in sorted(made.rglob("*")):
+                archive.write(path, path.relative_to(made))
     except planning.Refusal as error:
         return {"state": "refused", "detail": str(error)}
     except (CourseError, ValueError) as error:
