@@ -621,3 +621,13 @@ def test_a_real_tilted_gantry_is_refused(real, tmp_path):
     head = sorted(real.glob("ct-head*/*.dcm"))[:14]
     with pytest.raises(CourseError, match=r"18\.5 degrees"):
         written(tmp_path, source_of(head))
+
+
+def test_a_derived_series_is_known_again(tmp_path):
+    from medsr_course.pipeline import domain, scansource
+
+    _, out = written(tmp_path, source_of(classic(tmp_path / "in")))
+    source = scansource.read(out / "desc-medsr")
+    verdict = domain.judge(source.image, task="super-resolution", sidecar=source.sidecar, name="x")
+    assert "enhanced" in [reason.code for reason in verdict.reasons]
+    assert verdict.status == "refused"

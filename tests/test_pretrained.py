@@ -8,7 +8,7 @@ import pytest
 
 from medsr_course import resources
 from medsr_course.networks import pretrained, training
-from medsr_course.networks.pretrained import Use
+from medsr_course.networks.pretrained import Use, engines
 from medsr_course.physics import acquisition, grid, interpolation, metrics, noise
 from medsr_course.scans import volumes
 
@@ -40,8 +40,15 @@ def test_card_says_what_a_reader_must_know(name):
     assert not {"sub-66", "sub-71"} & set(card.trained_on.get("ds002748", []))
 
 
+def in_float32(monkeypatch):
+    """As where there is no engine for bfloat16."""
+    monkeypatch.setattr(engines, "has_bfloat16", lambda: False)
+    engines.session.cache_clear()
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_onnx_equals_keras(name, coarse):
+def test_onnx_equals_keras(name, coarse, monkeypatch):
+    in_float32(monkeypatch)
     card = pretrained.card(name)
     model = pretrained.load(name)
     by_keras = pretrained.super_resolve_with(model.predict_on_batch, coarse, **pretrained.usage(card))
@@ -139,6 +146,7 @@ def test_an_altered_weight_is_refused(suffix, tmp_path, monkeypatch):
 
 
 def test_keras_serves_where_there_is_no_onnx(tmp_path, monkeypatch, coarse):
+    in_float32(monkeypatch)
     expected = pretrained.super_resolve("espcn-x4", coarse)
     shutil.copytree(resources.path("weights"), tmp_path / "weights")
     card = tmp_path / "weights" / "espcn-x4.json"

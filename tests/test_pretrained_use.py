@@ -94,6 +94,20 @@ def test_complex_images_are_denoised_in_their_unit():
         assert np.abs(made - image).mean() < 0.6 * np.abs(given - image).mean()
 
 
+def test_with_little_noise_little_of_the_residual_counts():
+    def network(batch):
+        return 0 * batch - 0.1
+
+    for sigma in (0.0, 6.0, 60.0):
+        stack = noisy(sigma=sigma, h=96, w=90)
+        seen = told.look(stack, told.Use(unknown=0))
+        unit = grid.intensity(stack)[1]
+        made = pretrained.denoise_with(network, stack, measured=True, own_error=0.02, use=told.Use(unknown=0))
+        counts = seen.sigma**2 / (seen.sigma**2 + (0.02 * unit) ** 2)
+        np.testing.assert_allclose(made, stack - 0.1 * counts * unit, atol=1e-3 * unit)
+        assert (counts == 0) is (sigma == 0)
+
+
 # ---------------------------------------------------------------- the noise that a network is told
 
 
@@ -147,7 +161,7 @@ def test_products_of_matrices_are_fourier_transforms(shape, size):
     stack = np.random.default_rng(0).random((2, *shape)).astype(np.float32)
     resize = [grid.pad_axis if size > k else grid.crop_axis for k in shape]
     expected = resize[1](resize[0](stack, size, 1), size, 2)
-    np.testing.assert_allclose(pretrained.superresolution._resized(stack, size, size), expected, atol=1e-5)
+    np.testing.assert_allclose(pretrained.superresolution.resized(stack, size, size), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("place", [(40, 35), (5, 50), (74, 2)])  # in the middle, over an edge, over two

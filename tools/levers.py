@@ -151,6 +151,7 @@ def measure(network: str, condition: Condition, slices: int) -> Iterator[dict[st
                     "lever": lever,
                     "person": person,
                     "scan": name,
+                    "slices": str(slices),
                     "zip": f"{plain:.3f}",
                     "over zip": f"{value - plain:.3f}",
                     "over the best": f"{value - best:.3f}",
@@ -180,7 +181,7 @@ def page(rows: list[dict[str, str]]) -> str:
         for lever in LEVERS:
             cells = [cell([r for r in mine if (r["condition"], r["lever"]) == (c, lever)]) for c in conditions]
             lines.append(f"| {lever} | " + " | ".join(cells) + " |")
-        lines += ["", f"Weights {mine[0]['weights']}."]
+        lines += ["", f"Weights {mine[0]['weights']}; {mine[0]['slices']} slices of each scan."]
     lines += ["", f"{where['system']} {where['machine']}, commit {where['commit']}, {where['date']}."]
     return "\n".join(lines) + "\n"
 
@@ -221,6 +222,8 @@ def main() -> None:
 
 def write(rows: list[dict[str, str]], table: Path) -> None:
     """The rows and their page; old files or new ones, never half of one."""
+    order = [condition.title for condition in CONDITIONS]
+    rows = sorted(rows, key=lambda row: (row["network"], order.index(row["condition"])))
     with runtime.atomic_write(table) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

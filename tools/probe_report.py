@@ -183,9 +183,10 @@ def main() -> None:
         for row in rows:
             writer.writerow({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()})
     (options.output / "probe.md").write_text(report(rows), encoding="utf-8")
-    quoted = {str(scale): _quoted([row for row in rows if row["scale"] == scale], scale) for scale in options.scale}
-    text = json.dumps(quoted, indent=1) + "\n"
-    (resources.path("weights").parent / "sensitivity.json").write_text(text, encoding="utf-8")
+    quoted = resources.path("weights").parent / "sensitivity.json"  # scales that were not measured now stay
+    known = json.loads(quoted.read_text(encoding="utf-8")) if quoted.exists() else {}
+    known |= {str(scale): _quoted([row for row in rows if row["scale"] == scale], scale) for scale in options.scale}
+    quoted.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 
 def _quoted(rows: list[dict[str, Any]], scale: int) -> dict[str, Any]:

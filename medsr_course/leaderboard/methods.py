@@ -50,7 +50,7 @@ def identity(name: str) -> str:
         return name
     card = pretrained.card(name)
     folder = Path(pretrained.__file__).parent
-    code = b"".join((folder / file).read_bytes() for file in ("common.py", "superresolution.py"))
+    code = b"".join((folder / file).read_bytes() for file in ("common.py", "superresolution.py", "told.py", "turns.py"))
     return f"{name} {card.checksum} {pretrained.usage(card)} {hashlib.sha256(code).hexdigest()[:12]}"
 
 

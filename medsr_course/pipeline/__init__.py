@@ -22,6 +22,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["enhancing", "memory", "outputs", "plan", "scansource"],
+    submodules=["audit", "enhancing", "memory", "outputs", "plan", "probe", "report", "scansource"],
     submod_attrs={"enhancing": ["Result", "enhance", "run"], "plan": ["Options", "Plan"]},
 )

@@ -278,9 +278,11 @@ def _treated(job: Job, write: bool) -> Outcome:
     file, *_ = outputs.write(result, source, job.part / job.target, stamp=job.stamp)
     if job.report:
         outputs.record(job.part, [(reports.write(result, _page(file)), "report")])
-    numbers = {key: f"{value:.3g}" for key, value in reports.numbers(result).items() if key in ("added", "consistency")}
+    found = reports.numbers(result)
+    added, consistency = (f"{found[key]:.3g}" if key in found else "" for key in ("added", "consistency"))
     output = file.relative_to(job.part).as_posix()
-    return replace(outcome, outcome="written", output=output, sha256=outputs.checksum(file), **numbers)
+    outcome = replace(outcome, outcome="written", output=output, sha256=outputs.checksum(file))
+    return replace(outcome, added=added, consistency=consistency)
 
 
 def _page(result: Path) -> Path:

@@ -16,7 +16,9 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 def enhance(
     scan: Annotated[Path, typer.Argument(metavar="IN", help="NIfTI or NRRD file, DICOM folder or .zip.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The result, e.g. out.nii.gz.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The result: out.nii.gz, or, for DICOM, a folder for series.")
+    ],
     task: Annotated[str, typer.Option(help="super-resolution, denoise, thin-slices or segment")] = "super-resolution",
     scale: Annotated[int | None, typer.Option(help="How many times finer; 2 in-plane, 4 through-plane.")] = None,
     axes: Annotated[str, typer.Option(help="in-plane, through-plane, or auto: from the voxel sizes.")] = "auto",
@@ -46,7 +48,6 @@ def enhance(
     """
     from medsr_course.pipeline import batch, enhancing, outputs, scansource
     from medsr_course.pipeline import plan as planning
-    from medsr_course.pipeline import report as reports
 
     options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
     if level or scheduler or participant_label or session_label or batch.is_batch(scan):
@@ -69,16 +70,20 @@ def enhance(
         raise typer.Exit(REFUSED)
     if not dry_run:
         outputs.check(source, out, plan, force=force)
+        page = out.with_name(f"{out.name.split('.nii')[0]}_report.html")
+        if report and page.exists() and not force:
+            raise CourseError(f"{page} exists: choose another name, or replace it with --force")
         try:
             result = enhancing.run(source.image, plan, folder=out.parent)
         except ValueError as error:  # values no network can work with
             raise CourseError(f"{scan.name}: {error}") from None
-        for path in outputs.write(result, source, out, stamp=stamp, force=force):
+        files = outputs.write(result, source, out, stamp=stamp, force=force)
+        for path in dict.fromkeys(path.parent if path.suffix == ".dcm" else path for path in files):
             print(f"written   {path}")
         if report:
-            page = reports.write(
-                result, out.with_name(f"{out.name.split('.nii')[0]}_report.html"), with_identifiers=with_identifiers
-            )
+            from medsr_course.pipeline import report as reports
+
+            reports.write(result, page, with_identifiers=with_identifiers)
             outputs.record(out.parent, [(page, "report")])
             print(f"written   {page}")
         if "kept" in result.provenance:

@@ -43,13 +43,13 @@ _SIDECAR = """
     Modality Manufacturer MagneticFieldStrength BodyPartExamined ScanningSequence SequenceVariant ImageType
     MRAcquisitionType SliceThickness SpacingBetweenSlices AcquisitionMatrix PercentSampling FlipAngle
     PhotometricInterpretation BurnedInAnnotation ConvolutionKernel KVP RepetitionTime InversionTime EffectiveEchoTime
-    EchoTime ManufacturerModelName
+    EchoTime ManufacturerModelName ProtocolName SeriesDescription DerivationDescription
 """
 _RENAMED = {"EffectiveEchoTime": "EchoTime", "ManufacturerModelName": "ManufacturersModelName"}
 
 
 def sidecar(frames: Sequence[Frame]) -> dict[str, Any]:
-    """Returns how a series was acquired, by the names and in the units of a BIDS sidecar; nothing personal."""
+    """Returns how a series was acquired, by the names and in the units of a BIDS sidecar: no name, date or UID."""
     item, found = frames[0].file.item, {}
     groups = [element for group in _groups(frames[0]) for element in group if element.VR == "SQ"]
     places = [item, *(one for element in groups for one in element.value[:1])]

@@ -47,10 +47,12 @@ class _Shown:
         self.labels = None if result.labels is None else self._stack(result.labels)
         self.fine, self.plain, self.given = (self._stack(x) for x in (result.image, result.zip, result.source))
         self.finer = self.fine.shape[1] // self.given.shape[1], self.fine.shape[2] // self.given.shape[2]
-        # In-plane, on the finer grid: what the course's measures are about
-        self.scale = self.finer[0] if self.finer[0] == self.finer[1] and not self.through else 1
+        # In-plane, on the finer grid, and not blank: what the course's measures are about
+        measured = self.finer[0] == self.finer[1] and not self.through and self.given.any()
+        self.scale = self.finer[0] if measured else 1
         self.pixel = float(volumes.voxel_sizes(result.image)[self.axes[1]])
-        self.unit = grid.intensity(self.given)[1] or 1.0
+        offset, unit = grid.intensity(self.given)
+        self.signed, self.unit = offset != 0, unit or 1.0
         self.affine = np.asarray(result.image.affine)
 
     def _stack(self, image: Image) -> Stack:
@@ -76,10 +78,10 @@ class _Shown:
 def numbers(result: Result) -> dict[str, float]:
     """Returns what the report measures, for tables: ``added`` and ``beyond``, ``consistency`` and ``truth``, in %.
 
-    ``added`` is the root mean square of result − ZIP in parts of the result's; in-plane super-resolution has also
-    ``beyond``, the part of the result's energy (its mean apart) beyond the measured band, ``consistency``, how far the
-    result cropped in k-space is from the scan, and ``truth``, how far it would be if the result were the truth and the
-    scan its stored magnitude.
+    ``added`` is the root mean square of result − ZIP in parts of the result's. In-plane super-resolution has also
+    ``beyond``, the part of the result's energy (its mean apart) beyond the measured band. Of magnitudes there are
+    ``consistency``, how far the result cropped in k-space is from the scan, and ``truth``, how far it would be if the
+    result were the truth and the scan its stored magnitude.
     """
     return _numbers(_Shown(result))
 
@@ -93,9 +95,11 @@ def _numbers(shown: _Shown) -> dict[str, float]:
     power[:, 0, 0] = 0
     frequency = [np.abs(np.fft.fftfreq(n)) for n in shown.fine.shape[1:]]
     beyond = np.maximum(frequency[0][:, None], frequency[1]) > 0.5 / shown.scale * 1.02
+    found["beyond"] = 100 * float(power[:, beyond].sum() / (power.sum() or 1.0))
+    if shown.signed:  # no magnitude: the truth would differ by nothing but noise, and there is no scale to show
+        return found
     stored = coils.stored(shown.fine, shown.scale, "report")
     return found | {
-        "beyond": 100 * float(power[:, beyond].sum() / (power.sum() or 1.0)),
         "consistency": 100 * metrics.low_band_residual(shown.given, shown.fine, shown.scale),
         "truth": 100 * metrics.low_band_residual(stored, shown.fine, shown.scale),
     }
@@ -119,7 +123,7 @@ def html(result: Result, *, with_identifiers: bool = False) -> str:
     ]
     if shown.scale > 1:
         parts += [
-            _section("Does it still agree with what was measured?", _consistency(found)),
+            "" if shown.signed else _section("Does it still agree with what was measured?", _consistency(found)),
             _section("Spectrum", _spectrum(shown, found)),
             _section("Sensitivity map", _sensitivity(shown)),
         ]

@@ -88,7 +88,7 @@ class Desk:
         """Forgets a scan, with all its files."""
         scan = self.scans.pop(name, None)
         if self.process and self.process[0] == name:
-            self.process[1].end()
+            self.process[1].kill()
         if scan:
             shutil.rmtree(scan.folder, ignore_errors=True)
 
@@ -112,6 +112,8 @@ class Desk:
             answer: dict[str, str] | None = process.answer(self.limits.working)
         except TimeoutError:
             return {"state": "failed", "detail": f"it takes longer than {self.limits.working:g} s"}
+        except ValueError:  # an answer that is none
+            answer = None
         finally:
             self.process = None
             process.end()
@@ -160,14 +162,14 @@ def _recognised(place: Path, unpacked: int) -> Path:
         start = file.read(4)
     kinds = {b"PK\3\4": "zip", b"\x5c\1\0\0": "nii", b"\0\0\1\x5c": "nii", b"\x1c\2\0\0": "nii", b"\0\0\2\x1c": "nii"}
     ending = "nii.gz" if start.startswith(b"\x1f\x8b") else kinds.get(start)
-    file = (place / "upload").rename(place / f"scan.{ending or 'unknown'}")
+    scan = (place / "upload").rename(place / f"scan.{ending or 'unknown'}")
     if ending is None:
         raise CourseError("this is neither a NIfTI file nor a .zip with a DICOM series")
     if ending == "zip":
-        with zipfile.ZipFile(file) as archive:  # it never gives more than it says
+        with zipfile.ZipFile(scan) as archive:  # it never gives more than it says
             if sum(member.file_size for member in archive.infolist()) > unpacked:
                 raise CourseError("the .zip grows beyond what this service unpacks")
-    return file
+    return scan
 
 
 async def receive(request: "Request", scan: Scan, limits: Limits) -> None:
@@ -196,14 +198,14 @@ async def receive(request: "Request", scan: Scan, limits: Limits) -> None:
     try:
         async with asyncio.timeout(limits.receiving):
             async with Request(request.scope, counted).form(max_files=1, max_fields=8, max_part_size=1024) as form:
-                given = {key: form[key] for key in FIELDS if form.get(key)}
+                given: dict[str, Any] = {key: form[key] for key in FIELDS if form.get(key)}
                 upload: Any = form.get("scan")
                 if not hasattr(upload, "file") or not all(isinstance(value, str) for value in given.values()):
                     raise HTTPException(422, "send a form (multipart/form-data) with the file as `scan`")
                 with open(scan.folder / "upload", "xb") as file:
                     await run_in_threadpool(shutil.copyfileobj, upload.file, file)
         if "scale" in given:
-            given["scale"] = int(str(given["scale"]))
+            given["scale"] = int(given["scale"])
         planning.Options(**given)
         scan.options = given
     except TimeoutError:

@@ -57,7 +57,7 @@ def super_resolve(name: str, stack: ArrayLike, quality: str = "standard") -> Sta
     """
     about = card(name, "super-resolution")
     check_quality(quality)
-    return super_resolve_with(network(name), stack, **usage(about), quality=quality)
+    return super_resolve_with(network(name, quick=True), stack, **usage(about), quality=quality)
 
 
 def usage(about: Card) -> dict[str, Any]:

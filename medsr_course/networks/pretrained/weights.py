@@ -88,10 +88,13 @@ def load(name: str) -> "keras.Model":
     return model
 
 
-def network(name: str, part: "Callable[[keras.Model], keras.Model] | None" = None) -> Callable[[Any], Any]:
+def network(
+    name: str, part: "Callable[[keras.Model], keras.Model] | None" = None, *, quick: bool = False
+) -> Callable[[Any], Any]:
     """Returns the callable behind a name, from arrays to arrays.
 
-    It runs in what :mod:`engines` takes; in Keras where there is no .onnx file, and in a null run, with fresh weights.
+    It runs in ONNX Runtime in float32, or with ``quick``, where its architecture is one of :data:`engines.QUICK`, in
+    the quickest engine there is; in Keras where there is no .onnx file, and in a null run, with fresh weights.
 
     A network with several entries takes a list of arrays, one with several exits returns a list. Where the .onnx file
     holds a part of the network only, ``part`` gets that from the Keras model.
@@ -99,12 +102,12 @@ def network(name: str, part: "Callable[[keras.Model], keras.Model] | None" = Non
     if runtime.is_null() or f"{name}.onnx" not in card(name).files:
         model = load(name)
         return (part(model) if part else model).predict_on_batch
-    return engines.session(_verified(name, ".onnx"), card(name).architecture in engines.QUICK)
+    return engines.session(_verified(name, ".onnx"), quick and card(name).architecture in engines.QUICK)
 
 
 def engine(name: str) -> str:
-    """Returns what runs a shipped network here, for a result's provenance, e.g. ``"ONNX Runtime 1.26, float32"``."""
-    run = network(name)
+    """Returns what runs a shipped network from image to image here, e.g. ``"ONNX Runtime 1.26, float32"``."""
+    run = network(name, quick=True)
     return run.name if isinstance(run, engines.Engine) else "Keras, float32"
 
 
