@@ -1,8 +1,8 @@
 """What a network is told about the noise of an image, and the image in which it is told so.
 
 Networks know one kind of noise: white, of one coil, σ in each channel. An image with another kind is brought close to
-that, as far as :func:`noise.estimate` can tell from the image. How that is used, :class:`Use`, was chosen on development scans, see
-``results/levers.md``; ``python -m tools.levers`` chooses again when there are new weights.
+that, as far as :func:`noise.estimate` can tell from the image. How that is used, :class:`Use`, was chosen on
+development scans, see ``results/levers.md``; ``python -m tools.levers`` chooses again when there are new weights.
 """
 
 from dataclasses import dataclass
