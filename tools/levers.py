@@ -171,7 +171,8 @@ def page(rows: list[dict[str, str]]) -> str:
     lines = [
         "# Levers of use",
         "",
-        "Made by `python -m tools.levers` from development scans alone (ds002748: sub-66, sub-71; `stroke-brain`; four validation subjects of the cohort). "
+        "Made by `python -m tools.levers` from development scans alone (ds002748: sub-66, sub-71; `stroke-brain`; four "
+        "validation subjects of the cohort). "
         "PSNR inside the head, dB, over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best strength for "
         "that very scan and told the true noise: mean over persons (least of all scans).",
     ]
