@@ -246,6 +246,8 @@ def test_a_bids_folder_and_its_labels(tmp_path, here):
         (["participant", "--participant-label", "7", "8"], "--participant-label 7"),
         (["participant", "--policy", "mixed"], "--policy"),
         (["participant", "--session-label", "a"], "--session-label a"),
+        (["participant", "--report", "--with-identifiers"], "leave it out"),
+        (["group"], "holds no results"),
     ],
 )
 def test_wrong_words_get_one_line(tmp_path, words, told):
