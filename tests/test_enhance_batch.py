@@ -200,6 +200,14 @@ def test_uniform_treats_all_alike_or_none(tmp_path, here, monkeypatch):
     assert {one.treatment for one in found} == {"super-resolution in-plane ×2 fast, espcn-x2"}
 
 
+def test_the_group_level_tells_of_different_treatments(tmp_path, capsys):
+    for label, treatment in (("sub-01", "×2"), ("sub-02", "×2"), ("sub-03", "×4")):
+        batch._enter(tmp_path, batch.Outcome(label, "written", "in domain", treatment=treatment))
+        code = batch.command(tmp_path, tmp_path, "group", QUICK)
+        assert code == (5 if label == "sub-03" else 0)
+    assert "×2; ×4" in capsys.readouterr().err
+
+
 def test_scans_that_would_get_another_treatment_stop_a_uniform_batch(tmp_path, here):
     folder = folder_of(tmp_path, 2)
     thick = nibabel.load(folder / "head1.nii.gz")

@@ -12,6 +12,7 @@ import functools
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 import warnings
@@ -197,9 +198,9 @@ def run(
             jobs[name] = Job(name, scan, place / part, target, options, stamp, report, force)
         found = {name: Outcome(name, asked=job.asked) for name, job in jobs.items()} | _finished(out, jobs, force)
         todo = [jobs[name] for name, one in found.items() if one.outcome != "written"]
-        if dry or policy == "uniform":
+        if dry or (policy == "uniform" and len(jobs) > 1):
             found |= {job.name: outcome for job, outcome in _each(pool, examine, todo, "look")}
-            if policy == "uniform":
+            if policy == "uniform" and len(jobs) > 1:
                 _all_alike(out, found)
         if dry:
             return list(found.values())
@@ -375,7 +376,10 @@ def command(folder: Path, out: Path, level: str, options: planning.Options, **ho
 
     if level == "group":
         print(f"written   {group(out)}")
-        return 0
+        kinds = sorted({one.treatment for one in read(out) if one.outcome == "written"})
+        if len(kinds) > 1:  # jobs of an array do not know of each other
+            print(f"medsr: treated differently ({'; '.join(kinds)}): compare only scans of one kind", file=sys.stderr)
+        return SOME if len(kinds) > 1 else 0
     if level != "participant":
         raise CourseError(f"{level}: the third word is participant or group")
     outcomes = run(folder.absolute(), out.absolute(), options, **how)
