@@ -214,6 +214,8 @@ def test_scans_that_would_get_another_treatment_stop_a_uniform_batch(tmp_path, h
     nibabel.save(nibabel.Nifti1Image(np.asarray(thick.dataobj), np.diag([1, 1, 5, 1])), folder / "thick.nii.gz")
     with pytest.raises(CourseError, match=r"1 of 3 scans.*thick"):
         batch.run(folder, tmp_path / "out", Options(quality="fast"), dry=True)
+    assert [one.outcome for one in batch.run(folder, tmp_path / "out", QUICK, dry=True)] == ["planned"] * 3
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_bids_folder_and_its_labels(tmp_path, here):
