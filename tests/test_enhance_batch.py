@@ -200,12 +200,22 @@ def test_uniform_treats_all_alike_or_none(tmp_path, here, monkeypatch):
     assert {one.treatment for one in found} == {"super-resolution in-plane ×2 fast, espcn-x2"}
 
 
+def test_the_group_level_tells_of_different_treatments(tmp_path, capsys):
+    for label, treatment in (("sub-01", "×2"), ("sub-02", "×2"), ("sub-03", "×4")):
+        batch._enter(tmp_path, batch.Outcome(label, "written", "in domain", treatment=treatment))
+        code = batch.command(tmp_path, tmp_path, "group", QUICK)
+        assert code == (5 if label == "sub-03" else 0)
+    assert "×2; ×4" in capsys.readouterr().err
+
+
 def test_scans_that_would_get_another_treatment_stop_a_uniform_batch(tmp_path, here):
     folder = folder_of(tmp_path, 2)
     thick = nibabel.load(folder / "head1.nii.gz")
     nibabel.save(nibabel.Nifti1Image(np.asarray(thick.dataobj), np.diag([1, 1, 5, 1])), folder / "thick.nii.gz")
     with pytest.raises(CourseError, match=r"1 of 3 scans.*thick"):
         batch.run(folder, tmp_path / "out", Options(quality="fast"), dry=True)
+    assert [one.outcome for one in batch.run(folder, tmp_path / "out", QUICK, dry=True)] == ["planned"] * 3
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_bids_folder_and_its_labels(tmp_path, here):
@@ -246,6 +256,8 @@ def test_a_bids_folder_and_its_labels(tmp_path, here):
         (["participant", "--participant-label", "7", "8"], "--participant-label 7"),
         (["participant", "--policy", "mixed"], "--policy"),
         (["participant", "--session-label", "a"], "--session-label a"),
+        (["participant", "--report", "--with-identifiers"], "leave it out"),
+        (["group"], "holds no results"),
     ],
 )
 def test_wrong_words_get_one_line(tmp_path, words, told):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_enhance_batch import scan
+from test_enhance_dicom import classic
 
 from medsr_course.pipeline import service
 
@@ -123,6 +124,30 @@ def test_a_scan_goes_in_and_its_result_comes_out_once(tmp_path, monkeypatch):
         assert nibabel.load(tmp_path / "result.nii.gz").shape == (48, 48, 6)
         assert client.get(f"/scans/{taken.json()['id']}/result").status_code == 404
         assert not uploads(tmp_path)
+
+
+def test_a_dicom_series_comes_back_as_series(tmp_path, monkeypatch):
+    import pydicom
+
+    easy(monkeypatch)
+    monkeypatch.setattr(service.processes, "Process", Here)
+    monkeypatch.setattr(service.tempfile, "tempdir", None)
+    classic(tmp_path / "series")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted((tmp_path / "series").rglob("*.dcm")):
+            archive.write(path, f"../{path.name}")  # names inside are not looked at either
+    with client_of(tmp_path) as client:
+        name = send(client, packed.getvalue(), data=FAST).json()["id"]
+        assert ended(client, name)["state"] == "done", client.get(f"/scans/{name}").json()
+        with zipfile.ZipFile(io.BytesIO(client.get(f"/scans/{name}/result").content)) as made:
+            series = [
+                file for file in made.namelist() if file.startswith("dicom/desc-medsr/") and file.endswith(".dcm")
+            ]
+            assert len(series) == 6
+            assert "report.html" in made.namelist()
+            item = pydicom.dcmread(io.BytesIO(made.read(series[0])))
+    assert "not for diagnosis" in item.SeriesDescription
 
 
 def test_the_page_says_what_it_is_not_and_runs_nothing_foreign(still):

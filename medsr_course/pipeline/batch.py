@@ -12,6 +12,7 @@ import functools
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 import warnings
@@ -179,7 +180,8 @@ def run(
     scans = find(folder, participants, sessions)
     if out.resolve() == folder.resolve():
         raise CourseError(f"{out} is the folder of the scans: choose another one for the results")
-    runtime.writable_folder(out, "OUT")
+    if not dry:
+        runtime.writable_folder(out, "OUT")
     cpus = cpus or runtime.cpu_count()
     room = most // (2 * memory.BASE) if most else (free() or _USUAL * cpus) // _USUAL
     count = max(1, min(cpus, len(scans), room))
@@ -190,17 +192,17 @@ def run(
         pool = functools.partial(cluster.each, address=scheduler)
     elif most:
         options = replace(options, max_memory=min(options.max_memory or most, most // count))
-    with run_folder(out) as place:
+    with tempfile.TemporaryDirectory() if dry else run_folder(out) as place:
         jobs = {}
         for part, (name, scan) in zip(map(str, range(len(scans))), scans.items(), strict=True):
             target = Path(_SCAN.sub(".nii.gz", name)) if isinstance(scan, Path) else Path()
-            jobs[name] = Job(name, scan, place / part, target, options, stamp, report, force)
+            jobs[name] = Job(name, scan, Path(place) / part, target, options, stamp, report, force)
         found = {name: Outcome(name, asked=job.asked) for name, job in jobs.items()} | _finished(out, jobs, force)
         todo = [jobs[name] for name, one in found.items() if one.outcome != "written"]
-        if dry or policy == "uniform":
+        if dry or (policy == "uniform" and len(jobs) > 1):
             found |= {job.name: outcome for job, outcome in _each(pool, examine, todo, "look")}
-            if policy == "uniform":
-                _all_alike(out, found)
+            if policy == "uniform" and len(jobs) > 1:
+                _all_alike(out, found, dry)
         if dry:
             return list(found.values())
         for scan in [scan for scan in scans.values() if isinstance(scan, bids.Scan)][:1]:
@@ -218,14 +220,15 @@ def _each(pool: Any, function: Any, jobs: list[Job], what: str) -> Iterator[tupl
             yield job, Outcome(**(answer or lost) | {"scan": job.name, "asked": job.asked})
 
 
-def _all_alike(out: Path, found: dict[str, Outcome]) -> None:
+def _all_alike(out: Path, found: dict[str, Outcome], dry: bool) -> None:
     known = {name: one for name, one in found.items() if one.outcome != "failed"}
     kinds = {name: "refused" if one.outcome == "refused" else "in domain" for name, one in known.items()}
     verdicts = {name: domain.Verdict(kind) for name, kind in kinds.items()}
     batch = domain.mixed(verdicts, {name: one.treatment for name, one in known.items()}, "uniform")
-    if batch.stops:
+    if batch.stops and not dry:
         _enter(out, *(replace(known[one.name], outcome="odd") for one in batch.odd))
-        raise CourseError(f"{batch.words}. {out / TABLE} says why")
+    if batch.stops:
+        raise CourseError(batch.words + ("" if dry else f". {out / TABLE} says why"))
 
 
 def examine(job: Job) -> dict[str, Any]:
@@ -375,7 +378,10 @@ def command(folder: Path, out: Path, level: str, options: planning.Options, **ho
 
     if level == "group":
         print(f"written   {group(out)}")
-        return 0
+        kinds = sorted({one.treatment for one in read(out) if one.outcome == "written"})
+        if len(kinds) > 1:  # jobs of an array do not know of each other
+            print(f"medsr: treated differently ({'; '.join(kinds)}): compare only scans of one kind", file=sys.stderr)
+        return SOME if len(kinds) > 1 else 0
     if level != "participant":
         raise CourseError(f"{level}: the third word is participant or group")
     outcomes = run(folder.absolute(), out.absolute(), options, **how)

@@ -51,6 +51,8 @@ def enhance(
 
     options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
     if level or scheduler or participant_label or session_label or batch.is_batch(scan):
+        if with_identifiers:
+            raise CourseError("--with-identifiers is for one scan: leave it out for a folder")
         labels = {"participants": participant_label or (), "sessions": session_label or ()}
         many = {"policy": policy, "cpus": n_cpus, "most": mem_gb and int(mem_gb * 1e9), "scheduler": scheduler}
         flags = {"stamp": stamp, "report": report, "force": force, "dry": dry_run}
