@@ -113,12 +113,7 @@ def describe(result: "Result", scan: Scan, out: PathLike, files: list[Path]) -> 
         The sidecars.
     """
     out, plan = Path(out), result.plan
-    for name, content in (("README", README), (".bidsignore", IGNORED)):
-        if not (out / name).exists():
-            _put(out / name, content)
-    described = _described(scan, out)
-    if described != _read(out / "dataset_description.json"):
-        _put_json(out / "dataset_description.json", described)
+    introduce(scan, out)
     sizes = " × ".join(f"{size:.4g}" for size in volumes.voxel_sizes(result.image))
     kept = {key: value for key, value in scan.sidecar.items() if not (_PERSONAL.search(key) or _STALE.search(key))}
     if plan.options.axes == "through-plane":
@@ -142,6 +137,16 @@ def describe(result: "Result", scan: Scan, out: PathLike, files: list[Path]) -> 
         sidecars.append(file.with_name(file.name.replace(".nii.gz", ".json")))
         _put_json(sidecars[-1], {"Description": f"{what}; research, not for diagnosis", **about})
     return sidecars
+
+
+def introduce(scan: Scan, out: Path) -> None:
+    """Write what a derivative dataset says of itself; what it says already stays."""
+    for name, content in (("README", README), (".bidsignore", IGNORED)):
+        if not (out / name).exists():
+            _put(out / name, content)
+    described = _described(scan, out)
+    if described != _read(out / "dataset_description.json"):
+        _put_json(out / "dataset_description.json", described)
 
 
 def _described(scan: Scan, out: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from medsr_course.scans.scanfiles.errors import reason
 from medsr_course.types import Array
 
 LIST = "outputs.tsv"
-COLUMNS = ("path", "sha256", "bytes", "what")
+COLUMNS = ("path", "sha256", "bytes", "what", "scan")  # the last where many scans share a folder
 LEVEL = 1  # of compression: a higher one takes several times as long for a tenth less
 COMMENT = 6  # code of a NIfTI extension in plain text
 
@@ -211,22 +211,34 @@ def numbers(values: Array, stored: Stored, endianness: Literal["<", ">"] = "<") 
     return values.astype(stored.dtype.newbyteorder(endianness))
 
 
-def record(folder: Path, files: list[tuple[Path, str]]) -> Path:
-    """Enters files into a folder's ``outputs.tsv``, each with its checksum; what is listed there already stays."""
-    path = folder / LIST
-    rows = {}
-    if path.exists():
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = {row["path"]: row for row in csv.DictReader(file, delimiter="\t") if row.get("path")}
-    for name, what in files:
-        digest = hashlib.sha256()
-        with open(name, "rb") as content:
-            while piece := content.read(1 << 20):
-                digest.update(piece)
-        place = name.relative_to(folder).as_posix()
-        rows[place] = dict(zip(COLUMNS, (place, digest.hexdigest(), str(name.stat().st_size), what), strict=True))
+def listed(folder: Path) -> dict[str, dict[str, str]]:
+    """Returns what a folder's ``outputs.tsv`` lists, by path; nothing where there is none."""
+    if not (folder / LIST).exists():
+        return {}
+    with open(folder / LIST, newline="", encoding="utf-8") as file:
+        return {row["path"]: row for row in csv.DictReader(file, delimiter="\t") if row.get("path")}
+
+
+def enter(folder: Path, rows: dict[str, dict[str, str]]) -> Path:
+    """Enters rows into a folder's ``outputs.tsv``, by path; what is listed there already stays."""
+    path, rows = folder / LIST, listed(folder) | rows
     with runtime.atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n", extrasaction="ignore")
         table.writeheader()
         table.writerows(rows[place] for place in sorted(rows))
     return path
+
+
+def record(folder: Path, files: list[tuple[Path, str]]) -> Path:
+    """Enters files into a folder's ``outputs.tsv``, each with its checksum."""
+    rows = {}
+    for name, what in files:
+        place = name.relative_to(folder).as_posix()
+        rows[place] = dict(zip(COLUMNS, (place, checksum(name), str(name.stat().st_size), what), strict=False))
+    return enter(folder, rows)
+
+
+def checksum(path: Path) -> str:
+    """Returns the SHA-256 of a file."""
+    with open(path, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
