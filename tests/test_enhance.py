@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from medsr_course import cli, pipeline
 from medsr_course.networks import pretrained
-from medsr_course.networks.pretrained import engines
 from medsr_course.physics import grid, interpolation
-from medsr_course.pipeline import domain, enhancing, memory, outputs, scansource
+from medsr_course.pipeline import enhancing, memory, outputs
 from medsr_course.pipeline.plan import Options, Refusal, plan
 from medsr_course.runtime import CourseError
-from medsr_course.scans import volumes
+from medsr_course.scans import domain, scansource, spool, volumes
+from medsr_course.scans.scanfiles import storing
 from medsr_course.tasks import thick_slices
 
 ORIENTATIONS = [
@@ -36,7 +36,6 @@ def _all_in_domain(monkeypatch):
     """What is small and synthetic is no head: whether a scan is in domain has tests of its own."""
     monkeypatch.setenv("MEDSR_PROGRESS", "0")
     monkeypatch.setattr(domain, "judge", lambda *_, **__: domain.Verdict())
-    monkeypatch.setattr(engines, "QUICK", ())  # in bfloat16 equal is not equal to a millionth
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def invoke():
 def idle(monkeypatch):
     """Networks that add nothing: geometry does not depend on them."""
 
-    def network(name):
+    def network(name, quick=False):
         factor = pretrained.card(name).usage.get("scale", 1)
         return lambda batch: np.zeros_like(batch[..., :1]).repeat(factor, 1).repeat(factor, 2)
 
@@ -304,10 +303,10 @@ def test_tiles_do_go_through_one_by_one():
 def test_a_spool_reads_like_an_array():
     values = np.random.default_rng(0).random((3, 4, 5), np.float32)
     for axes in itertools.permutations(range(3)):
-        spool = memory.Spool(values.shape, axes)
+        spooled = spool.Spool(values.shape, axes)
         stack = values.transpose(axes)
-        spool.write(0, stack[:1])
-        spool.write(1, stack[1:])
+        spooled.write(0, stack[:1])
+        spooled.write(1, stack[1:])
         for key in (
             np.s_[...],
             np.s_[1],
@@ -317,10 +316,10 @@ def test_a_spool_reads_like_an_array():
             np.s_[2:0:-1, :, 3],
             np.s_[1:1],
         ):
-            assert np.array_equal(spool[key], values[key])
-        assert np.array_equal(np.asarray(spool), values)
-        spool.write_rows(1, -stack[:, 1:3])
-        assert np.array_equal(spool[()].transpose(axes)[:, 1:3], -stack[:, 1:3])
+            assert np.array_equal(spooled[key], values[key])
+        assert np.array_equal(np.asarray(spooled), values)
+        spooled.write_rows(1, -stack[:, 1:3])
+        assert np.array_equal(spooled[()].transpose(axes)[:, 1:3], -stack[:, 1:3])
 
 
 def test_a_lower_limit_of_memory_means_smaller_parts():
@@ -364,9 +363,9 @@ def test_type_and_scale_are_kept(tmp_path, idle, dtype, slope, inter):
 @pytest.mark.parametrize("low_high", [(0, 65535), (-40000, 40000), (-1, 3), (0, 0)])
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64])
 def test_nothing_wraps(dtype, low_high):
-    stored = outputs.fitting(scansource.Stored(np.dtype(dtype)), *low_high)
+    stored = storing.fitting(storing.Stored(np.dtype(dtype)), *low_high)
     values = np.linspace(*low_high, 1001)
-    back = outputs.numbers(values, stored).astype(float) * stored.slope + stored.inter
+    back = storing.numbers(values, stored).astype(float) * stored.slope + stored.inter
     assert np.abs(back - values).max() <= max(0.51, (low_high[1] - low_high[0]) / 65000)
 
 

@@ -36,8 +36,9 @@ def enhance(
 
     Exit codes: 0 in domain; 3 caution, the result is written; 4 refused, nothing is written.
     """
-    from medsr_course.pipeline import enhancing, outputs, scansource
+    from medsr_course.pipeline import enhancing, outputs
     from medsr_course.pipeline import plan as planning
+    from medsr_course.scans import scansource
 
     try:
         options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
@@ -69,7 +70,7 @@ def enhance(
             from medsr_course.pipeline import report as reports
 
             reports.write(result, page, with_identifiers=with_identifiers)
-            outputs.record(out.parent, [(page, "report")])
+            outputs.record(out.parent, {page: "report"})
             print(f"written   {page}")
         if "kept" in result.provenance:
             print(f"kept      {result.provenance['kept']}")

@@ -13,9 +13,9 @@ from medsr_course.networks.pretrained.common import batch_size
 from medsr_course.networks.pretrained.superresolution import resized
 from medsr_course.physics import grid
 from medsr_course.pipeline import memory
-from medsr_course.pipeline.memory import Spool, blocks
 from medsr_course.pipeline.plan import Options, Plan, Refusal, plan
 from medsr_course.scans import volumes
+from medsr_course.scans.spool import Difference, Spool, blocks
 from medsr_course.tasks import thick_slices
 from medsr_course.types import Array, Image, Stack
 
@@ -48,24 +48,6 @@ class Result:
     plan: Plan
     provenance: dict[str, str | int | float]
     labels: Image | None = None
-
-
-class Difference:
-    """An image less another, subtracted where it is read."""
-
-    is_proxy = True
-    ndim = 3
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, image: Any, less: Any) -> None:
-        self.image, self.less, self.shape = image, less, image.shape
-
-    def __getitem__(self, key: Any) -> Array:
-        """Returns a part of the difference."""
-        return self.image[key] - self.less[key]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return self[()].astype(dtype or np.float32, copy=False)
 
 
 def enhance(
@@ -190,7 +172,7 @@ def _finer(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bo
     scale = plan.options.scale or 1
     options = pretrained.usage(pretrained.card(plan.network)) | {"quality": _quality(plan)}
     like = told.look(_measured(stack))
-    network = memory.tiled(pretrained.network(plan.network), plan.tile)
+    network = memory.tiled(pretrained.network(plan.network, quick=True), plan.tile)
     _, h, w = stack.shape
     # Blocks of whole batches: what a network is given at a time does not depend on the blocks.
     together = batch_size(like.stack.shape[1], like.stack.shape[2], scale**2 if options["zero_filled"] else 1)

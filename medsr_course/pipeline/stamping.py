@@ -6,18 +6,15 @@ from typing import Any
 import numpy as np
 
 from medsr_course.pipeline.enhancing import Result
+from medsr_course.scans.spool import Proxy
 from medsr_course.types import Array, Image, Mask
 
 WORDS = "AI-ENHANCED - RESEARCH, NOT FOR DIAGNOSIS"
 HEIGHT = 0.05  # of a slice: the text's, where the line then is no wider than the slice
 
 
-class Stamped:
+class Stamped(Proxy):
     """An image with text over it, drawn where it is read."""
-
-    is_proxy = True
-    ndim = 3
-    dtype = np.dtype(np.float32)
 
     def __init__(self, data: Any, text: Mask, high: float) -> None:
         self.data, self.text, self.high, self.shape = data, text, high, data.shape
@@ -26,9 +23,6 @@ class Stamped:
         """Returns a part of the image: text at the greatest value, around it the image."""
         text = np.broadcast_to(self.text, self.shape)[key]
         return np.where(text, np.float32(self.high), self.data[key])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return self[()].astype(dtype or np.float32, copy=False)
 
 
 def stamp(result: Result, high: float) -> Result:
