@@ -1,4 +1,4 @@
-"""The command ``medsr``: doctor, run, leaderboard, data, enhance, probe, audit."""
+"""The command ``medsr``: doctor, run, leaderboard, data, enhance, serve, probe, audit."""
 
 import json
 import logging
@@ -25,6 +25,7 @@ Exit codes:
   2    wrong usage
   3    enhance: written, but with caution; audit: something to look at
   4    enhance: refused, nothing written; audit: something is wrong
+  5    enhance: some of a folder's scans failed
   130  interrupted; the same command goes on from there"""
 
 app = typer.Typer(
@@ -37,7 +38,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: list, download, generate, verify, free.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-app.command()(command.enhance)
+app.command(cls=command.Labels)(command.enhance)
+app.command()(command.serve)
 app.add_typer(checks.probe_app, name="probe")
 app.command()(checks.audit)
 

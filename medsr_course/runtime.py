@@ -40,6 +40,7 @@ class CourseError(RuntimeError):
 class _State:
     profile: str = "lesson"
     seed: int = 0
+    cpus: int | None = None
 
 
 _state = _State()
@@ -353,6 +354,12 @@ def progress(iterable: Iterable[T], description: str = "", total: int | None = N
 def cpu_count() -> int:
     """Processor cores this process may use."""
     try:
-        return len(os.sched_getaffinity(0))
+        count = len(os.sched_getaffinity(0))
     except AttributeError:
-        return os.cpu_count() or 1
+        count = os.cpu_count() or 1
+    return min(count, _state.cpus or count)
+
+
+def use_cpus(count: int | None) -> None:
+    """Have :func:`cpu_count` return at most ``count`` in this process: one of several that share the machine."""
+    _state.cpus = count

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from medsr_course import cli, pipeline
 from medsr_course.networks import pretrained
+from medsr_course.networks.pretrained import tiles
 from medsr_course.physics import grid, interpolation
-from medsr_course.pipeline import enhancing, memory, outputs
+from medsr_course.pipeline import enhancing, outputs
 from medsr_course.pipeline.plan import Options, Refusal, plan
 from medsr_course.runtime import CourseError
 from medsr_course.scans import domain, scansource, spool, volumes
@@ -294,7 +295,7 @@ def test_tiles_do_go_through_one_by_one():
         return batch[..., :1].repeat(2, 1).repeat(2, 2)
 
     batch = np.random.default_rng(0).random((2, 130, 150, 2), np.float32)
-    out = memory.tiled(network, 100 * 100)(batch)
+    out = tiles.tiled(network, 100 * 100)(batch)
     assert len(seen) > 8
     assert max(h * w for _, h, w, _ in seen) <= 100 * 100
     assert np.array_equal(out, batch[..., :1].repeat(2, 1).repeat(2, 2))

@@ -6,7 +6,7 @@ Coarse images as files hold them, with noise of one coil, of eight, or interpola
 zero. Every number is PSNR inside the head over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best strength
 for that very scan, the magnitude's bias taken off or not, whichever is better, with the true noise known to them.
 Rows of the same weights stay, unless ``--fresh`` asks for them anew. Choices are written where they are used:
-``USE`` in ``networks/pretrained/told.py`` and ``data_consistency`` in the cards.
+``USE`` in ``networks/pretrained/superresolution.py`` and ``data_consistency`` in the cards.
 """
 
 import argparse
@@ -72,6 +72,9 @@ LEVERS: dict[str, dict[str, Any]] = {  # title → arguments of super_resolve_wi
     "unknown noise: least": {"use": replace(USE, unknown=0.0)},
     "unknown noise: half way": {"use": replace(USE, unknown=0.5)},
     "unknown noise: most": {"use": replace(USE, unknown=1.0)},
+    "noise below 0.5 %: none": {"use": replace(USE, least=0.005)},
+    "noise below 1 %: none": {"use": replace(USE, least=0.01)},
+    "noise below 2 %: none": {"use": replace(USE, least=0.02)},
     "best (eight symmetries)": {"quality": "best"},
 }
 
@@ -84,6 +87,8 @@ def matters(lever: str, condition: Condition) -> bool:
         return condition.kind == "chi"
     if lever.startswith("unknown"):
         return condition.masked
+    if lever.startswith("noise below"):
+        return condition.kind == "rician" and condition.percent <= 3
     return True
 
 
@@ -97,6 +102,8 @@ def scans() -> list[tuple[str, str, Image]]:
         for contrast, image in subject.contrasts.items():
             if subject.split == "validation" and contrast != "CT":
                 found.append((subject.id, f"{subject.id} {contrast}", image))
+    for subject, contrast in zip(sources.subjects("cohort", "validation", 24), datasets.CONTRASTS, strict=True):
+        found.append((subject.id, f"{subject.id} {contrast}", subject.contrasts[contrast]))  # heads in air
     return found
 
 
@@ -164,7 +171,8 @@ def page(rows: list[dict[str, str]]) -> str:
     lines = [
         "# Levers of use",
         "",
-        "Made by `python -m tools.levers` from development scans alone (ds002748: sub-66, sub-71; `stroke-brain`). "
+        "Made by `python -m tools.levers` from development scans alone (ds002748: sub-66, sub-71; `stroke-brain`; four "
+        "validation subjects of the cohort). "
         "PSNR inside the head, dB, over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best strength for "
         "that very scan and told the true noise: mean over persons (least of all scans).",
     ]

@@ -16,6 +16,7 @@ import argparse
 import csv
 import functools
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,8 @@ def _quoted(rows: list[dict[str, Any]], scale: int) -> dict[str, Any]:
 
 def _over_people(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
     values = [row[name] for row in rows if row.get(name) is not None and np.isfinite(row[name])]
-    mean, low, high = (round(x, 3) if np.isfinite(x) else None for x in planting.student(values))
+    interval = metrics.student_interval(values) if values else [math.nan] * 3
+    mean, low, high = (round(x, 3) if np.isfinite(x) else None for x in interval)
     return {"mean": mean, "low": low, "high": high, "people": len(values)}
 
 

@@ -15,6 +15,8 @@ from medsr_course.runtime import CourseError
 from medsr_course.tasks import denoising, superresolution
 from medsr_course.tasks.superresolution import Method
 
+BEST = "-best"  # what the name of a network ends in that is used with quality "best"
+
 
 def names(scale: int | None = None, learned: bool | None = None) -> list[str]:
     """Returns the names of the methods that can do a scale, or all: classical ones, then learned ones, or one kind.
@@ -23,7 +25,8 @@ def names(scale: int | None = None, learned: bool | None = None) -> list[str]:
     ['nearest', 'linear', 'cubic', 'spline', 'lanczos', 'zip', 'zip-hamming']
     """
     classical = [] if learned else superresolution.names(scale)
-    trained = [] if learned is False else pretrained.names()
+    networks = [] if learned is False else pretrained.names()
+    trained = [n for name in networks for n in ([name, name + BEST] if name.startswith("srresnet") else [name])]
     return [*classical, *(name for name in trained if get(name).can(scale))]
 
 
@@ -34,21 +37,24 @@ def get(name: str) -> Method:
     """
     if name in superresolution.METHODS:
         return superresolution.METHODS[name]
-    if name not in pretrained.names():
+    network = name.removesuffix(BEST)
+    if network not in pretrained.names():
         raise CourseError(f"there is no method {name!r}; there are: {', '.join(names())}")
-    card = pretrained.card(name)
+    card = pretrained.card(network)
+    quality = "standard" if name == network else "best"
 
     def apply(stack: npt.NDArray, scale: int) -> npt.NDArray:
-        return pretrained.super_resolve(name, stack)
+        return pretrained.super_resolve(network, stack, quality)
 
-    return Method(name, card.title, apply, (card.usage["scale"],), learned=True, parameters=card.parameters)
+    title = card.title + ", best" * (quality == "best")
+    return Method(name, title, apply, (card.usage["scale"],), learned=True, parameters=card.parameters)
 
 
 def identity(name: str) -> str:
     """Returns what the results of a method depend on: of a network its weights' checksum and how it is used."""
     if name in FILTERS or not get(name).learned:
         return name
-    card = pretrained.card(name)
+    card = pretrained.card(name.removesuffix(BEST))
     folder = Path(pretrained.__file__).parent
     code = b"".join((folder / file).read_bytes() for file in ("common.py", "superresolution.py", "told.py", "turns.py"))
     return f"{name} {card.checksum} {pretrained.usage(card)} {hashlib.sha256(code).hexdigest()[:12]}"

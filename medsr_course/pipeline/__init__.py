@@ -11,6 +11,8 @@
 :mod:`.report`     a result on one page
 :mod:`.audit`      anyone's result looked into; :mod:`.probe` by what is planted
 :mod:`.command`    ``medsr enhance``; :mod:`.checks` ``medsr probe`` and ``medsr audit``
+:mod:`.batch`      many scans, in :mod:`.processes` or on a :mod:`.cluster`
+:mod:`.service`    ``medsr serve``
 =================  =================================================================================
 
 >>> from medsr_course.pipeline import enhance

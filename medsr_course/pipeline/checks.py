@@ -24,9 +24,9 @@ def probe_make(
     ] = "",
 ) -> None:
     """Write the scan with lesions and fine patterns in it, a control without, and the key."""
-    from medsr_course.pipeline import probe
     from medsr_course.runtime import CourseError
     from medsr_course.scans import scansource, volumes
+    from medsr_course.tasks import probe
 
     if plane and plane not in volumes.PLANES:
         raise CourseError(f"--plane {plane}: choose one of {', '.join(volumes.PLANES)}")
@@ -46,9 +46,8 @@ def probe_score(
     as_json: AsJson = False,
 ) -> None:
     """Tell what survived, what was lost, what was invented; beside it the same for zero-filling, without a network."""
-    from medsr_course.pipeline import probe
     from medsr_course.scans import scansource
-    from medsr_course.tasks import probing
+    from medsr_course.tasks import probe, probing
 
     found = probing.score(probe.read_key(key), scansource.read(result).image, scansource.read(control).image)
     print(_json(found) if as_json else "\n".join(probe.lines(found)))

@@ -3,9 +3,10 @@
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from medsr_course.runtime import CourseError
 
@@ -31,17 +32,33 @@ def enhance(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     stamp: Annotated[bool, typer.Option("--stamp", help="Mark every slice as research, in a corner.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results; go on with a scan out of domain.")] = False,
+    level: Annotated[str, typer.Argument(metavar="[participant|group]", help="For a folder of scans: see below.")] = "",
+    participant_label: Annotated[list[str] | None, typer.Option(help="Only these; several with spaces.")] = None,
+    session_label: Annotated[list[str] | None, typer.Option(help="Only these; several with spaces.")] = None,
+    policy: Annotated[str, typer.Option(help="All scans alike or none: uniform; or per-scan.")] = "uniform",
+    n_cpus: Annotated[int | None, typer.Option(min=1, help="Cores for all scans together.")] = None,
+    mem_gb: Annotated[float | None, typer.Option(min=0.1, help="Memory for all scans together.")] = None,
+    scheduler: Annotated[str, typer.Option(help="Dask scheduler whose workers do it, e.g. tcp://host:8786.")] = "",
 ) -> None:
-    """Make a scan finer, cleaner, thinner or segmented, in its place in the world.
+    """Make a scan finer, cleaner, thinner or segmented, in its place in the world; or all scans of a folder.
 
-    Exit codes: 0 in domain; 3 caution, the result is written; 4 refused, nothing is written.
+    A BIDS folder, or one of NIfTI files, is treated scan by scan (participant); group makes a page for all results.
+
+    Exit codes: 0 in domain; 3 caution, the result is written; 4 refused, nothing is written; 5 some of a folder failed.
     """
-    from medsr_course.pipeline import enhancing, outputs
+    from medsr_course.pipeline import batch, enhancing, outputs
     from medsr_course.pipeline import plan as planning
     from medsr_course.scans import scansource
 
+    options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
+    if level or scheduler or participant_label or session_label or batch.is_batch(scan):
+        if with_identifiers:
+            raise CourseError("--with-identifiers is for one scan: leave it out for a folder")
+        labels = {"participants": participant_label or (), "sessions": session_label or ()}
+        many = {"policy": policy, "cpus": n_cpus, "most": mem_gb and int(mem_gb * 1e9), "scheduler": scheduler}
+        flags = {"stamp": stamp, "report": report, "force": force, "dry": dry_run}
+        raise typer.Exit(batch.command(scan, out, level or "participant", options, **labels, **many, **flags))
     try:
-        options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             source = scansource.read(scan)
@@ -95,3 +112,40 @@ def size(text: str) -> int | None:
     if value <= 0:
         raise CourseError(f"--max-memory {text}: give bytes, or e.g. 800M or 2G")
     return value
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback need TLS before it.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8765,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Another name under which it may be asked.")] = None,
+    max_memory: Annotated[str, typer.Option(help="For a scan at a time.")] = "4G",
+    max_upload: Annotated[str, typer.Option(help="Largest file taken.")] = "1G",
+) -> None:
+    """Serve a page on this machine where a scan is uploaded and its result fetched.
+
+    Without the page: curl -H "Authorization: Bearer TOKEN" -F scan=@scan.nii.gz http://127.0.0.1:8765/scans gives an
+    id; with the same header, …/scans/ID says how far it is, and …/scans/ID/result gives a .zip, once.
+    """
+    from medsr_course.pipeline import service
+
+    limits = service.Limits(upload=size(max_upload) or 0, memory=size(max_memory) or 0)
+    service.serve(host, port, tuple(allow_host or ()), limits)
+
+
+class Labels(typer.core.TyperCommand):
+    """A command whose options for labels take several values, as those of BIDS Apps do."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeats the option before each of its values."""
+        option, spread = "", list[str]()
+        for word in args:
+            if word in ("--participant-label", "--session-label"):
+                option = word
+            elif not option or word.startswith("-"):
+                option = ""
+            elif spread[-1] != option:
+                spread.append(option)
+            spread.append(word)
+        return super().parse_args(ctx, spread)

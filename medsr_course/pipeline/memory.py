@@ -1,59 +1,15 @@
 """Images larger than memory, worked on in blocks and tiles, and how much all of it takes."""
 
-import numpy as np
-
-from medsr_course.networks.pretrained.common import Network, to_numpy
 from medsr_course.runtime import CourseError
 from medsr_course.scans import spool
-from medsr_course.types import Array
 
 BASE = 350 << 20  # bytes that Python, its libraries and a loaded network take
-MARGIN = 32  # pixels that tiles share with their neighbours on every side: no shipped network reaches farther
 BAND = 3 * spool.BLOCK  # the same for bands of rows, which need margins
 TILE = 1 << 18  # pixels that go through a network at a time at most; usual batches are smaller
 LEAST_TILE = 1 << 14  # pixels, margins included
 NETWORK_BYTES = 1600  # for each pixel that goes through a network at a time: measured, the largest one ships with
 BLOCK_BYTES = 48  # for each pixel of the result in a block: complex transforms along both axes, and their copies
 TEMPORARY = 2 * 4  # bytes on disk for each voxel of the result while it is made: it and ZIP, float32
-
-
-def tiled(network: Network, most: int, margin: int = MARGIN) -> Network:
-    """Returns a network that takes large images in tiles: equal to the whole, wherever it reaches less than ``margin``.
-
-    Parameters
-    ----------
-    network : callable
-        ``(n, h, w, c)`` to ``(n, f·h, f·w, c')``, made of convolutions that see zeros beyond the border.
-    most : int
-        Pixels, margins included, that go through at a time; an image of fewer goes through whole.
-    margin : int
-        Pixels that a tile shares with its neighbours on every side.
-    """
-
-    def run(batch: Array) -> Array:
-        n, h, w, _ = batch.shape
-        if n * h * w <= most:
-            return to_numpy(network(batch))
-        if n > 1:
-            return np.concatenate([run(batch[k : k + 1]) for k in range(n)])
-        side = max(1, int(most**0.5) - 2 * margin)
-        out: Array | None = None
-        for top in range(0, h, side):
-            for left in range(0, w, side):
-                y, x = max(0, top - margin), max(0, left - margin)
-                part = batch[:, y : top + side + margin, x : left + side + margin]
-                made = to_numpy(network(np.ascontiguousarray(part)))
-                f = made.shape[1] // part.shape[1]
-                if out is None:
-                    out = np.empty((1, f * h, f * w, made.shape[-1]), made.dtype)
-                bottom, right = min(top + side, h), min(left + side, w)
-                out[:, f * top : f * bottom, f * left : f * right] = made[
-                    :, f * (top - y) : f * (bottom - y), f * (left - x) : f * (right - x)
-                ]
-        assert out is not None
-        return out
-
-    return run
 
 
 def shares(base: int, most: int | None, block: int, least: int) -> tuple[int, int]:

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.pipeline import memory, stamping
-from medsr_course.pipeline.enhancing import Result, finer_header
+from medsr_course.pipeline import memory
+from medsr_course.pipeline.enhancing import Result
 from medsr_course.pipeline.plan import Plan
 from medsr_course.runtime import CourseError
-from medsr_course.scans import bids, volumes
+from medsr_course.scans import bids, stamping, volumes
 from medsr_course.scans.scanfiles import derived, storing
 from medsr_course.scans.scansource import NIFTI, Source
 from medsr_course.types import Image
 
 LIST = "outputs.tsv"
-COLUMNS = ("path", "sha256", "bytes", "what")
+COLUMNS = ("path", "sha256", "bytes", "what", "scan")  # the last where many scans share a folder
 
 
 def names(source: Source, out: Path, plan: Plan) -> list[Path]:
@@ -98,9 +98,9 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     """
     check(source, out, result.plan, force=force)
     plan, provenance = result.plan, dict(result.provenance)
-    if stamp and result.labels is None:
-        result = stamping.stamp(result, storing.extremes(result.image.dataobj)[1])
     images = [result.image, result.zip, result.added] if result.labels is None else [result.labels]
+    if stamp and result.labels is None:
+        images[0] = stamping.stamp(result.image, plan.order, storing.extremes(result.image.dataobj)[1])
     whats = ["estimated by a network", f"without a network: {provenance['without_network']}", "added by the network"]
     files = dict(zip(names(source, out, plan), whats, strict=False))
     if out in [file.parent for file in files]:
@@ -113,7 +113,7 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     provenance |= {f"read_{k}": note for k, note in enumerate(source.notes, 1)}
 
     def save(image: Image, path: Path) -> None:
-        header = finer_header(result.source, plan)
+        header = storing.finer_header(result.source, plan.shape)
         storing.write(path, image.dataobj, stored, header, {"what": files[path], **provenance})
 
     with ThreadPoolExecutor(min(len(files), runtime.cpu_count())) as pool:  # packing lets other threads run
@@ -134,22 +134,34 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
     return [*files, *sidecars, record(out, files | dict.fromkeys(sidecars, "sidecar"))]
 
 
-def record(folder: Path, files: Mapping[Path, str]) -> Path:
-    """Enters files into a folder's ``outputs.tsv``, each with its checksum; what is listed there already stays."""
-    path = folder / LIST
-    rows = {}
-    if path.exists():
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = {row["path"]: row for row in csv.DictReader(file, delimiter="\t") if row.get("path")}
-    for name, what in files.items():
-        digest = hashlib.sha256()
-        with open(name, "rb") as content:
-            while piece := content.read(1 << 20):
-                digest.update(piece)
-        place = name.relative_to(folder).as_posix()
-        rows[place] = dict(zip(COLUMNS, (place, digest.hexdigest(), str(name.stat().st_size), what), strict=True))
+def listed(folder: Path) -> dict[str, dict[str, str]]:
+    """Returns what a folder's ``outputs.tsv`` lists, by path; nothing where there is none."""
+    if not (folder / LIST).exists():
+        return {}
+    with open(folder / LIST, newline="", encoding="utf-8") as file:
+        return {row["path"]: row for row in csv.DictReader(file, delimiter="\t") if row.get("path")}
+
+
+def enter(folder: Path, rows: Mapping[str, dict[str, str]]) -> Path:
+    """Enters rows into a folder's ``outputs.tsv``, by path; what is listed there already stays."""
+    path, rows = folder / LIST, listed(folder) | dict(rows)
     with runtime.atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n", extrasaction="ignore")
         table.writeheader()
         table.writerows(rows[place] for place in sorted(rows))
     return path
+
+
+def record(folder: Path, files: Mapping[Path, str]) -> Path:
+    """Enters files into a folder's ``outputs.tsv``, each with its checksum."""
+    rows = {}
+    for name, what in files.items():
+        place = name.relative_to(folder).as_posix()
+        rows[place] = dict(zip(COLUMNS, (place, checksum(name), str(name.stat().st_size), what), strict=False))
+    return enter(folder, rows)
+
+
+def checksum(path: Path) -> str:
+    """Returns the SHA-256 of a file."""
+    with open(path, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

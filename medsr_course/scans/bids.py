@@ -135,12 +135,7 @@ def describe(
     list of Path
         The sidecars.
     """
-    for name, content in (("README", README), (".bidsignore", IGNORED)):
-        if not (out / name).exists():
-            _put(out / name, content)
-    described = _described(scan, out)
-    if described != _read(out / "dataset_description.json"):
-        _put_json(out / "dataset_description.json", described)
+    introduce(scan, out)
     kept = {key: value for key, value in scan.sidecar.items() if not (_PERSONAL.search(key) or _STALE.search(key))}
     if spacing:
         kept |= {key: spacing for key in ("SliceThickness", "SpacingBetweenSlices") if key in kept}
@@ -155,6 +150,16 @@ def describe(
     for file, what in sidecars.items():
         _put_json(file, {"Description": f"{what}; research, not for diagnosis", **about})
     return list(sidecars)
+
+
+def introduce(scan: Scan, out: Path) -> None:
+    """Write what a derivative dataset says of itself; what it says already stays."""
+    for name, content in (("README", README), (".bidsignore", IGNORED)):
+        if not (out / name).exists():
+            _put(out / name, content)
+    described = _described(scan, out)
+    if described != _read(out / "dataset_description.json"):
+        _put_json(out / "dataset_description.json", described)
 
 
 def _described(scan: Scan, out: Path) -> dict[str, Any]:

@@ -211,19 +211,6 @@ def wilson(hits: int, trials: int) -> tuple[float, float, float]:
     return float(hits / trials), float(found.low), float(found.high)
 
 
-def student(values: ArrayLike) -> tuple[float, float, float]:
-    """A mean and its 95 % interval by Student's t; NaN for what too few values do not tell.
-
-    >>> [round(x, 2) for x in student([1.0, 2.0, 3.0])]
-    [2.0, -0.48, 4.48]
-    """
-    values = np.asarray(values, float)
-    if values.size < 2:
-        return (float(values.mean()) if values.size else float("nan"), float("nan"), float("nan"))
-    half = stats.t.ppf(0.975, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size)
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
-
-
 def auc(positive: ArrayLike, negative: ArrayLike) -> float:
     """How often a positive's value is above a negative's, ties half: the area under the ROC curve; NaN without both.
 

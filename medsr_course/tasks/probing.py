@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 from scipy import ndimage, stats
 
+from medsr_course.physics import metrics
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.runtime import CourseError
 from medsr_course.scans import volumes
 from medsr_course.tasks import planting
 from medsr_course.types import Array, Image
+
+NOTHING = (float("nan"),) * 3  # the mean and its interval where nothing was planted
 
 FORMAT = "medsr probe 1"
 LIKE = 0.15  # fine voxels: a shift nearer than this to a known one is that one
@@ -257,8 +260,10 @@ def _summary(put: list[planting.Target], rows: list[dict], zips: list[dict]) -> 
     invented = ((found > planting.VISIBLE) & (more > planting.VISIBLE / 2)).any(axis=1)
 
     def means(chosen):
-        return {"result": planting.student([rows[n]["kept"] for n in chosen]),
-                "zip": planting.student([zips[n]["kept"] for n in chosen])}  # fmt: skip
+        if not chosen:
+            return {"result": NOTHING, "zip": NOTHING}
+        tables = {"result": rows, "zip": zips}
+        return {k: metrics.student_interval([table[n]["kept"] for n in chosen]) for k, table in tables.items()}
 
     lesions, patterns = [], []
     for size in planting.SIZES:

@@ -10,9 +10,9 @@ from medsr_course.networks.pretrained.denoising import denoise, denoise_with
 from medsr_course.networks.pretrained.engines import session
 from medsr_course.networks.pretrained.reconstruction import reconstruct, reconstruct_with
 from medsr_course.networks.pretrained.segmentation import segment, segment_with
-from medsr_course.networks.pretrained.superresolution import OWN_ERROR, super_resolve, super_resolve_with
+from medsr_course.networks.pretrained.superresolution import OWN_ERROR, USE, super_resolve, super_resolve_with
 from medsr_course.networks.pretrained.thick_slices import thin_slices, thin_slices_with
-from medsr_course.networks.pretrained.told import LEAST_NOISE, USE, Use
+from medsr_course.networks.pretrained.told import Use
 from medsr_course.networks.pretrained.using import usage
 from medsr_course.networks.pretrained.weights import card, engine, load, names, network, verify
 
@@ -20,7 +20,6 @@ __all__ = [
     "BATCH_PIXELS",
     "Card",
     "EDGE",
-    "LEAST_NOISE",
     "OWN_ERROR",
     "USE",
     "Use",

@@ -27,6 +27,8 @@ from medsr_course.physics import grid
 from medsr_course.types import Array, ArrayLike, Stack
 
 OWN_ERROR = 0.01  # of a network in the measured band, in parts of the intensity scale, as far as no card says better
+# A scan has that much noise of its own, and so has its fine version: what is taken for noise there is not made finer.
+USE = told.Use(least=0.02)
 SAME = "same"  # consistency of signed data: that of magnitudes
 
 
@@ -86,7 +88,7 @@ def super_resolve_with(
     noise_map: bool = False,
     most_noise: float = math.inf,
     quality: str = "standard",
-    use: told.Use = told.USE,
+    use: told.Use = USE,
     like: told.Told | None = None,
 ) -> Stack:
     r"""Super-resolves a stack with any network that predicts the residual over zero-filling.
@@ -102,7 +104,7 @@ def super_resolve_with(
         with noise it keeps the noise, too. "soft": the cropped result is the mean of the input and of the network's
         prediction, weighted by the inverse of their variances, σ² and ``own_error``² = e² (Schlemper et al. 2018, eq.
         6, with λ = e² / σ²): :math:`\sigma^2 / (\sigma^2 + e^2)` of the residual stays. Where there is less noise than
-        :data:`told.LEAST_NOISE`, soft is hard.
+        ``use.least``, soft is hard.
     of_signed : {"hard", "soft", None, "same"}
         The same for data of both signs.
     own_error : float

@@ -1,8 +1,8 @@
 """What a network is told about the noise of an image, and the image in which it is told so.
 
 Networks know one kind of noise: white, of one coil, σ in each channel. An image with another kind is brought close to
-that, as far as :func:`noise.estimate` can tell from the image. :data:`USE` was chosen on development scans, see
-``results/levers.md``; ``python -m tools.levers`` chooses again when there are new weights.
+that, as far as :func:`noise.estimate` can tell from the image. How that is used, :class:`Use`, was chosen on
+development scans, see ``results/levers.md``; ``python -m tools.levers`` chooses again when there are new weights.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ import numpy as np
 from medsr_course.physics import grid, noise
 from medsr_course.types import Stack
 
-LEAST_NOISE = 0.005  # in parts of the intensity scale: the ringing beside a head looks like that much noise
 SIGNED = 0.05  # of the samples of signed data are negative; a resampled magnitude undershoots in fewer
 
 
@@ -28,11 +27,14 @@ class Use:
         Of several coils, take off what the others add: :math:`\\sqrt{\\max(M^2 - 2(N-1)\\sigma^2, 0)}`.
     unknown : float
         What σ is taken for where only bounds are known: 0 the least, 1 the most it may be.
+    least : float
+        Less noise than this, in parts of the intensity scale, counts as none: the ringing beside a head looks like it.
     """
 
     native: bool = True
     one_coil: bool = True
     unknown: float = 0.5
+    least: float = 0.005
 
 
 USE = Use()
@@ -46,7 +48,7 @@ class Told:
     ----------
     stack : array (n, h, w)
     sigma : float
-        Of the noise in each channel, unit of the stack; 0 for none, and for less than :data:`LEAST_NOISE`.
+        Of the noise in each channel, unit of the stack; 0 for none, and for less than ``use.least``.
     found : NoiseEstimate
         What was measured.
     unit : (float, float)
@@ -85,7 +87,7 @@ def look(stack: Stack, use: Use = USE, like: Told | None = None) -> Told:
     if use.one_coil and found.coils is not None and found.coils > 1.5 and sigma:
         stack = noise.without_floor(stack, sigma, found.coils - 1)
     unit = like.unit if like else grid.intensity(stack)
-    sigma = sigma if sigma > LEAST_NOISE * unit[1] else 0.0
+    sigma = sigma if sigma > use.least * unit[1] else 0.0
     return Told(stack.astype(np.float32, copy=False), sigma, found, unit, False)
 
 

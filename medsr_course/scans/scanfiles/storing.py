@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medsr_course.scans import spool
+from medsr_course.scans import spool, volumes
 from medsr_course.scans.scanfiles.writing import new_file
-from medsr_course.types import Array
+from medsr_course.types import Array, Image
 
 COMMENT = 6  # code of a NIfTI extension in plain text
 
@@ -23,6 +23,26 @@ class Stored:
     dtype: np.dtype[Any] = np.dtype(np.float32)
     slope: float = 1.0
     inter: float = 0.0
+
+
+def finer_header(like: Image, shape: tuple[int, ...]) -> Any:
+    """Returns an image's header for a finer grid, both transforms in it, so that neither becomes the other's.
+
+    Rotation and origin keep their very bytes: sample 0 stays, and steps are divided.
+    """
+    import nibabel
+
+    header = like.header.copy() if isinstance(like.header, nibabel.Nifti1Header) else None
+    if header is None:
+        header = volumes.make_image(np.zeros((1, 1, 1), np.uint8), like.affine).header
+    header.set_data_shape(shape)
+    for axis, (fine, coarse) in enumerate(zip(shape, like.shape, strict=True)):
+        header["pixdim"][1 + axis] /= fine / coarse
+        for row in ("srow_x", "srow_y", "srow_z"):
+            header[row][axis] /= fine / coarse
+    for stale in ("cal_min", "cal_max", "slice_code", "slice_start", "slice_end", "slice_duration"):
+        header[stale] = 0  # a window for other values; when other slices were taken
+    return header
 
 
 def extremes(data: Any) -> tuple[float, float]:

@@ -1,11 +1,9 @@
 """A line of text in a corner of every slice: an image that was made by a network says so wherever it is shown."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from medsr_course.pipeline.enhancing import Result
 from medsr_course.scans.spool import Proxy
 from medsr_course.types import Array, Image, Mask
 
@@ -25,13 +23,12 @@ class Stamped(Proxy):
         return np.where(text, np.float32(self.high), self.data[key])
 
 
-def stamp(result: Result, high: float) -> Result:
-    """Returns a result whose image carries :data:`WORDS` in the lower left corner of every slice.
+def stamp(image: Image, order: tuple[int, int, int], high: float) -> Image:
+    """Returns an image that carries :data:`WORDS` in the lower left corner of every slice.
 
-    ``high``, the image's greatest value, is what the letters get. The text reads as slices are shown: the patient's
-    left on the right, feet or back down.
+    ``order`` are the axes of slices, rows and columns; ``high``, the image's greatest value, is what the letters get.
+    The text reads as slices are shown: the patient's left on the right, feet or back down.
     """
-    image, order = result.image, result.plan.order
     rows, columns = (image.shape[axis] for axis in order[1:])
     text = _drawn(rows, columns)
     for place, axis in enumerate(order[1:]):
@@ -39,7 +36,7 @@ def stamp(result: Result, high: float) -> Result:
             text = np.flip(text, place)
     text = np.expand_dims(text, 0).transpose(np.argsort(order))
     stamped: Any = Stamped(image.dataobj, text, high)
-    return replace(result, image=type(image)(stamped, image.affine, image.header))
+    return type(image)(stamped, image.affine, image.header)
 
 
 def _grows_towards(image: Image, axis: int) -> str:
