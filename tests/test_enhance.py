@@ -6,6 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nibabel
@@ -287,6 +288,42 @@ def test_blocks_and_tiles_leave_no_seams(monkeypatch, quality, axes):
         assert np.abs(one - other).max() < 1e-6 * np.abs(np.asarray(first.image.dataobj)).max()
 
 
+WORK = {
+    "fast": {"axes": "in-plane", "quality": "fast"},
+    "standard": {"axes": "in-plane"},
+    "denoise": {"task": "denoise"},
+    "thin-slices": {"task": "thin-slices"},
+    "segment": {"task": "segment"},
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_the_engine_that_is_named_is_the_one_that_ran(monkeypatch, work):
+    """Whatever engines there are here: the provenance speaks of the one that the work used."""
+    get, used = pretrained.network, []
+
+    def network(*arguments, **options):
+        used.append(get(*arguments, **options))
+        return used[-1]
+
+    monkeypatch.setattr(pretrained, "network", network)
+    image = head((20, 24, 5), (1, 1, 4))
+    result = enhancing.run(image, plan(image, Options(**WORK[work])), progress=False)
+    assert [one.name for one in used] == [result.provenance["engine"]]
+
+
+@pytest.mark.parametrize("quality", ["fast", "standard"])
+def test_the_same_bytes_again_and_block_by_block(quality):
+    image = head((130, 150, 7), dtype=np.float32)
+    whole = plan(image, Options(axes="in-plane", quality=quality))
+    one, again, parts = (
+        np.asarray(enhancing.run(image, each, progress=False).image.dataobj)
+        for each in (whole, whole, replace(whole, block=1))
+    )
+    assert np.array_equal(one, again)
+    assert np.array_equal(one, parts)
+
+
 def test_tiles_do_go_through_one_by_one():
     seen = []
 
@@ -547,9 +584,9 @@ def test_without_tensorflow(tmp_path):
 
 @pytest.mark.parametrize(("text", "size"), [("2G", 2 << 30), ("800 MiB", 800 << 20), ("1.5g", 3 << 29), ("1024", 1024)])
 def test_bytes_in_words(text, size):
-    from medsr_course.pipeline import command
+    from medsr_course.commands import enhance
 
-    assert command.size(text) == size
+    assert enhance.size(text) == size
 
 
 def test_the_scale_is_that_of_the_whole_scan(monkeypatch):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from medsr_course import runtime
 from medsr_course.pipeline import batch, outputs
 from medsr_course.pipeline.plan import Options
 from medsr_course.runtime import CourseError
@@ -135,7 +136,7 @@ def test_processes_give_the_same_bytes_and_bad_files_stop_nothing(tmp_path, here
     }  # fmt: skip
     assert contents(tmp_path / "out") == expected
     assert len(expected) == 9
-    assert rows["head1.nii.gz"]["sha256"] == outputs.checksum(tmp_path / "out" / rows["head1.nii.gz"]["output"])
+    assert rows["head1.nii.gz"]["sha256"] == runtime.checksum(tmp_path / "out" / rows["head1.nii.gz"]["output"])
     assert float(rows["head1.nii.gz"]["seconds"]) > 0
     assert int(rows["head1.nii.gz"]["peak_mib"]) > 30
     assert str(tmp_path) not in (tmp_path / "out" / batch.TABLE).read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import numpy as np
 from medsr_course import __version__, runtime
 from medsr_course.networks import pretrained
 from medsr_course.networks.pretrained import told
-from medsr_course.networks.pretrained.common import batch_size
+from medsr_course.networks.pretrained.common import Network, batch_size
 from medsr_course.networks.pretrained.superresolution import resized
 from medsr_course.networks.pretrained.tiles import tiled
 from medsr_course.physics import grid
@@ -153,7 +153,7 @@ def _finer(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bo
     scale = plan.options.scale or 1
     options = pretrained.usage(pretrained.card(plan.network)) | {"quality": _quality(plan)}
     like = told.look(_measured(stack))
-    network = tiled(pretrained.network(plan.network, quick=True), plan.tile)
+    network = tiled(_network(plan), plan.tile)
     _, h, w = stack.shape
     # Blocks of whole batches: what a network is given at a time does not depend on the blocks.
     together = batch_size(like.stack.shape[1], like.stack.shape[2], scale**2 if options["zero_filled"] else 1)
@@ -176,11 +176,16 @@ def _denoise(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: 
     options = pretrained.usage(pretrained.card(plan.network)) | {"quality": _quality(plan)}
     like = told.look(_measured(stack))
     like = replace(like, stack=like.stack[:0])
-    network = tiled(pretrained.network(plan.network), plan.tile)
+    network = tiled(_network(plan), plan.tile)
     for part in _bar(len(stack), stack[0].size, plan, progress):
         block = pretrained.checked_stack(stack[part])
         fine.write(part.start, pretrained.denoise_with(network, block, like=like, **options))
         classical.write(part.start, block)
+
+
+def _network(plan: Plan) -> Network:
+    """The network in the engine that :func:`pretrained.engine` names."""
+    return pretrained.network(plan.network, quick=True)
 
 
 def _quality(plan: Plan) -> str:
@@ -195,7 +200,7 @@ def _thin(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: boo
     slab: thick_slices.Slab = options.pop("slab")
     slab = thick_slices.Slab(slab.spacing, float(np.clip(plan.thickness, 0.5, 1.5)) * slab.spacing, slab.shape)
     unit = grid.intensity(_measured(stack))
-    network = pretrained.network(plan.network)
+    network = _network(plan)
     forward = thick_slices.matrix(len(stack), slab)
     n, h, w = stack.shape
     left = added = 0.0
@@ -223,7 +228,7 @@ def _segmented(image: Image, plan: Plan, provenance: dict[str, str | int | float
     stack = volumes.to_stack(image)
     offset, unit = grid.intensity(_measured(stack))
     labels = np.zeros(stack.shape, np.uint8)
-    network = tiled(pretrained.network(plan.network), plan.tile)
+    network = tiled(_network(plan), plan.tile)
     for part in _bar(len(stack), stack[0].size, plan, progress):
         block = pretrained.checked_stack(stack[part])
         labels[part] = pretrained.segment_with(network, block, unit=unit or None)

@@ -4,7 +4,6 @@ Files appear whole or not at all, none is replaced unless that is asked for, and
 """
 
 import csv
-import hashlib
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -144,12 +143,9 @@ def listed(folder: Path) -> dict[str, dict[str, str]]:
 
 def enter(folder: Path, rows: Mapping[str, dict[str, str]]) -> Path:
     """Enters rows into a folder's ``outputs.tsv``, by path; what is listed there already stays."""
-    path, rows = folder / LIST, listed(folder) | dict(rows)
-    with runtime.atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n", extrasaction="ignore")
-        table.writeheader()
-        table.writerows(rows[place] for place in sorted(rows))
-    return path
+    rows = listed(folder) | dict(rows)
+    runtime.write_table(folder / LIST, COLUMNS, (rows[place] for place in sorted(rows)), "\t")
+    return folder / LIST
 
 
 def record(folder: Path, files: Mapping[Path, str]) -> Path:
@@ -157,11 +153,5 @@ def record(folder: Path, files: Mapping[Path, str]) -> Path:
     rows = {}
     for name, what in files.items():
         place = name.relative_to(folder).as_posix()
-        rows[place] = dict(zip(COLUMNS, (place, checksum(name), str(name.stat().st_size), what), strict=False))
+        rows[place] = dict(zip(COLUMNS, (place, runtime.checksum(name), str(name.stat().st_size), what), strict=False))
     return enter(folder, rows)
-
-
-def checksum(path: Path) -> str:
-    """Returns the SHA-256 of a file."""
-    with open(path, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -11,6 +11,7 @@ from medsr_course.networks import pretrained
 from medsr_course.pipeline import memory
 from medsr_course.runtime import CourseError
 from medsr_course.scans import domain, spool, volumes
+from medsr_course.scans.domain import header
 from medsr_course.types import Array, Image
 
 TASKS = ("super-resolution", "denoise", "thin-slices", "segment")
@@ -75,12 +76,6 @@ class Plan:
     seconds: float
     verdict: domain.Verdict
     notes: tuple[str, ...] = ()
-
-    @property
-    def factors(self) -> tuple[int, int, int]:
-        """How many times finer the computed image is, along each of its axes."""
-        a, b, c = (fine // coarse for fine, coarse in zip(self.fine, self.shape_in, strict=True))
-        return a, b, c
 
     @property
     def is_finer(self) -> bool:
@@ -195,11 +190,8 @@ def _thickness(step: float, sidecar: Mapping[str, Any]) -> float:
 
 
 def _number(sidecar: Mapping[str, Any], key: str) -> float | None:
-    try:
-        value = float(sidecar.get(key, 0))
-    except (TypeError, ValueError):
-        return None
-    return value if 0 < value < 1e3 else None
+    value = header.number(sidecar, key)
+    return value if value and 0 < value < 1e3 else None
 
 
 def _resolved(options: Options, image: Image, across: int, thickness: float) -> Options:

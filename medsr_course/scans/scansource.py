@@ -46,15 +46,6 @@ class Source:
     scan: bids.Scan | None = None
     notes: tuple[str, ...] = ()
 
-    @property
-    def stem(self) -> str:
-        """The name without what says how it is stored."""
-        name = self.path.name
-        for ending in (*NIFTI[::-1], *NRRD, ".zip"):
-            if name.lower().endswith(ending):
-                return name[: -len(ending)]
-        return name
-
 
 def read(path: PathLike) -> Source:
     """Reads a scan: a NIfTI or NRRD file, or a DICOM series, as a folder or a ``.zip``; none is changed.

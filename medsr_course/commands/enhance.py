@@ -1,4 +1,4 @@
-"""``medsr enhance`` on the command line."""
+"""``medsr enhance`` and ``medsr serve`` on the command line."""
 
 import sys
 import warnings
