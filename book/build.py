@@ -107,12 +107,12 @@ def for_site(text: str) -> str:
 def picture(path: Path) -> None:
     """The README's picture: chapter 00's slice, measured coarsely and brought back."""
     from medsr_course.networks import pretrained
-    from medsr_course.physics import acquisition, interpolation
+    from medsr_course.physics import coils, interpolation
     from medsr_course.scans import datasets, volumes
     from medsr_course.teaching import figures
 
     truth = volumes.axial_slices(datasets.load("mni152")[0].contrasts["T1w"])[:, :228, :196]
-    coarse = acquisition.kspace_crop(truth, 4)
+    coarse = coils.stored(truth, 4, "template").astype("float32")
     zipped, network = interpolation.zero_fill(coarse, 4), pretrained.super_resolve("espcn-x4", coarse)
     panels = {
         "measured: 4 mm pixels": coarse,

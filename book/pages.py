@@ -107,13 +107,13 @@ def _before_and_after(viewer: str) -> str:
 
 
 def _template_viewer() -> str:
-    from medsr_course.physics import acquisition, interpolation
+    from medsr_course.physics import coils, interpolation
     from medsr_course.scans import datasets, volumes
     from medsr_course.teaching import viewers
 
     image = datasets.load("mni152")[0].contrasts["T1w"]
     fine = volumes.axial_slices(image, n=1)[:, :232, :196]
-    coarse = acquisition.kspace_crop(fine, 4)
+    coarse = coils.stored(fine, 4, "template").astype("float32")
     viewer = viewers.compare(
         {"Four times too coarse": coarse[0], "Zero-filled": interpolation.zero_fill(coarse, 4)[0], "Full": fine[0]},
         caption="A brain template with one sixteenth of its measurements left. Drag the divider.",

@@ -55,11 +55,11 @@ def test_zip_half_a_pixel_aside_does_not_beat_cubic(fine):
 def test_the_egg_box_is_measured_and_the_network_spoils_it():
     """The chapter's failure is the network's, not that of ZIP, and data consistency does not see it."""
     y, x = np.mgrid[:228, :196]
-    bumps = 50 * (1 + np.cos(np.pi * y / 10) * np.cos(np.pi * x / 10))[None]
+    bumps = 50 * (np.cos(np.pi * y / 10) * np.cos(np.pi * x / 10))[None]
     low = acquisition.kspace_crop(bumps, 4)
     base = metrics.psnr(bumps, interpolation.zero_fill(low, 4))
     result = pretrained.super_resolve("espcn-x4", low)
-    assert base > 30
+    assert base > 24
     assert metrics.psnr(bumps, result) < base - 2
     assert metrics.low_band_residual(low, result, 4) < 1e-5
 

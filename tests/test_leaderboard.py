@@ -101,7 +101,7 @@ def test_a_row_is_what_the_protocol_says(board, tmp_path):
     assert row["better"] == pytest.approx(100 - 100 * np.mean(worse))
     assert {r["method"] for r in rows} == {"zip", "cubic"}  # gains are counted from ZIP
     ct = next(r for r in rows if r["contrast"] == "CT" and r["method"] == "zip" and r["scale"] == 2)
-    pair = superresolution.pair(board["measured"][-2].read(), 2)
+    pair = superresolution.pair(board["measured"][-2].read(), 2, contrast="CT")
     target, coarse = pair.target, pair.given
     assert ct["psnr"] == pytest.approx(metrics.psnr(target, interpolation.zero_fill(coarse, 2), data_range=400))
 

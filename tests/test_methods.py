@@ -16,7 +16,7 @@ def shipped(monkeypatch):
     """One pretend network, which counts how often it is used."""
     calls = []
 
-    def super_resolve(name, stack):
+    def super_resolve(name, stack, quality="standard"):
         calls.append(name)
         return interpolation.zero_fill(stack, 3) + 1
 

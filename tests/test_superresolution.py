@@ -19,7 +19,7 @@ def scan():
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_pair_is_ten_axial_slices_and_their_crop(scan, scale):
-    pair = superresolution.pair(scan, scale)
+    pair = superresolution.pair(scan, scale, kind="signed")
     target, coarse = pair.target, pair.given
     n, h, w = target.shape
     assert (n, h, w) == (10, 51 - 51 % scale, 45 - 45 % scale)
@@ -27,6 +27,16 @@ def test_a_pair_is_ten_axial_slices_and_their_crop(scan, scale):
     assert target.dtype == coarse.dtype == np.float32
     np.testing.assert_array_equal(target, volumes.axial_slices(scan)[:, :h, :w])
     np.testing.assert_allclose(coarse, acquisition.kspace_crop(target, scale), atol=1e-3)
+
+
+def test_by_default_a_pair_is_what_a_file_holds(scan):
+    stored, signed = superresolution.pair(scan, 2, key="a"), superresolution.pair(scan, 2, key="a", kind="signed")
+    np.testing.assert_array_equal(stored.given, superresolution.pair(scan, 2, key="a", kind="rician").given)
+    assert stored.given.min() >= 0 > signed.given.min()
+    ct = superresolution.pair(scan, 2, key="a", contrast="CT")  # a file of CT holds values of both signs
+    np.testing.assert_array_equal(ct.given, signed.given)
+    with pytest.raises(ValueError, match='CT has values of both signs.*"signed"'):
+        superresolution.pair(scan, 2, contrast="CT", kind="rician")
 
 
 def test_noise_is_the_protocols_and_depends_on_the_key_alone(scan):
@@ -71,7 +81,7 @@ def test_low_band_sees_a_result_that_contradicts_its_input(scan):
 
 
 def test_ct_has_a_range_of_400_hu(scan):
-    pair = superresolution.pair(scan, 2)
+    pair = superresolution.pair(scan, 2, kind="signed")
     target, coarse = pair.target, pair.given
     zipped = interpolation.zero_fill(coarse, 2)
     ct, mr = (superresolution.scores(target, zipped, coarse, contrast=c) for c in ("CT", "T1w"))

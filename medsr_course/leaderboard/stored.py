@@ -23,7 +23,8 @@ def gains(method: str, scale: int, split: str = "", data: str = "", setting: str
     Returns
     -------
     gains : dict
-        (subject, contrast) → ``psnr`` and ``psnr_head`` of the method minus those of ZIP, dB.
+        (subject, contrast) → ``psnr`` and ``psnr_head`` of the method minus those of ZIP, dB; ``better``, the share of
+        slices nearer to the truth than with ZIP, %.
     note : str
         Machine, commit and date of the measurement.
 
@@ -47,6 +48,9 @@ def gains(method: str, scale: int, split: str = "", data: str = "", setting: str
         wanted = wanted and split in ("", row["split"]) and data in ("", row["data"])
         if wanted and row["method"] in ("zip", method):
             into = zips if row["method"] == "zip" else found
-            into[row["subject"], row["contrast"]] = {key: row[key] for key in ("psnr", "psnr_head")}
-    differences = {k: {key: value - zips[k][key] for key, value in row.items()} for k, row in found.items()}
+            into[row["subject"], row["contrast"]] = row
+    differences = {
+        k: {key: row[key] - zips[k][key] for key in ("psnr", "psnr_head")} | {"better": row["better"]}
+        for k, row in found.items()
+    }
     return differences, note.split(". ")[0]

@@ -55,7 +55,7 @@ class Pair(pairs.Pair):
 
 
 def pair(
-    image: Image, scale: int, *, noise: float = 0.0, key: int | str = 0, contrast: str = "", kind: str = "signed"
+    image: Image, scale: int, *, noise: float = 0.0, key: int | str = 0, contrast: str = "", kind: str | None = None
 ) -> Pair:
     """Target ``(10, scale·h, scale·w)`` and coarse stack ``(10, h, w)`` of one scan, both float32.
 
@@ -64,19 +64,27 @@ def pair(
     image : nibabel image
     scale : int
     noise : float
-        In %, see :func:`noise.noise_sigma`: complex Gaussian on the coarse stack, then the magnitude. Not for
-        signed data.
+        In %, see :func:`noise.noise_sigma`: complex Gaussian on the coarse stack, then the magnitude.
     key : int or str
         Of the scan: same key, same noise, same phase.
     contrast : str
         See :class:`Pair`.
-    kind : {"signed", "rician", "chi", "interpolated"}
-        "signed": the crop of the target's own k-space, with values of both signs, which no file holds (with noise, its
-        magnitude). The others are stored magnitudes of a complex object (:func:`coils.stored`), with or without noise.
-        "interpolated" is band-limited further; its target is the full grid none the less.
+    kind : {"rician", "signed", "chi", "interpolated"}, optional
+        By default what a file holds: "rician", and of CT, which has no magnitudes, "signed".
+        "signed": the crop of the target's own k-space, with values of both signs, which no file of MR holds (with
+        noise, its magnitude). The others are stored magnitudes of a complex object (:func:`coils.stored`), with or
+        without noise. "interpolated" is band-limited further; its target is the full grid none the less.
+
+    Raises
+    ------
+    ValueError
+        There is no such kind, or CT is to be a magnitude.
     """
+    kind = kind or ("signed" if contrast == "CT" else "rician")
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+    if contrast == "CT" and kind != "signed":
+        raise ValueError(f'CT has values of both signs, not magnitudes: kind must be "signed", not {kind!r}')
     target = grid.trim(volumes.axial_slices(image), scale)
     if kind != "signed":
         given = coils.stored(target, scale, key, noise=noise, kind=kind).astype(np.float32)

@@ -249,7 +249,7 @@ class SuperResolution(Task):
         result = {}
         for title, group in sources.measured_on().items():
             if title.startswith("cohort"):
-                pairs = [superresolution.pair(image, scale) for image in group.values()]
+                pairs = [superresolution.pair(image, scale, key=scan) for scan, image in group.items()]
                 result[title] = {
                     method: {"perceptual distance": round(distance, 4), "spectrum error": round(spectrum, 4)}
                     for method, (_, spectrum, distance) in adversarial.perceived(runs, pairs, scale).items()
