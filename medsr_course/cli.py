@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medsr_course import __version__, runtime
-from medsr_course.pipeline import checks, command
+from medsr_course.commands import checks, enhance
 from medsr_course.runtime import CourseError
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: list, download, generate, verify, free.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-app.command(cls=command.Labels)(command.enhance)
-app.command()(command.serve)
+app.command(cls=enhance.Labels)(enhance.enhance)
+app.command()(enhance.serve)
 app.add_typer(checks.probe_app, name="probe")
 app.command()(checks.audit)
 

@@ -4,18 +4,20 @@ A notebook says once, in its first cell, ``runtime.start(PROFILE, SEED)``; every
 """
 
 import contextlib
+import csv
 import errno
+import hashlib
 import logging
 import os
 import secrets
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -336,6 +338,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # a disk that refuses this refused more before
             part.unlink(missing_ok=True)
+
+
+def checksum(path: str | os.PathLike[str], kind: str = "sha256") -> str:
+    """Returns the checksum of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], delimiter: str = ",") -> None:
+    """Writes rows, by the names of columns, as a table with a heading, whole or not at all."""
+    with atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n", extrasaction="ignore")
+        table.writeheader()
+        table.writerows(rows)
 
 
 def progress(iterable: Iterable[T], description: str = "", total: int | None = None, unit: str = "it") -> Iterable[T]:

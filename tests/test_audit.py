@@ -9,9 +9,9 @@ from scipy import ndimage
 
 from medsr_course.cli import app
 from medsr_course.physics import coils, interpolation
-from medsr_course.pipeline import audit
 from medsr_course.runtime import CourseError
 from medsr_course.scans import scanfiles, volumes
+from medsr_course.tasks import audit
 
 
 @pytest.fixture(scope="module")

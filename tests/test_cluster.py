@@ -8,15 +8,17 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from test_enhance_batch import QUICK, alone, contents, folder_of, here, hidden, table  # noqa: F401 (here: a fixture)
 
-from medsr_course.pipeline import batch, cluster
+from medsr_course.pipeline import batch
 from medsr_course.runtime import CourseError
+from medsr_course.workers import cluster
 
 pytest.importorskip("distributed", reason="the extra cluster is not installed")
 
 # In each worker: a judge whom small images of nothing suit, and in one of them a kill in the middle of its first scan.
 PRELOAD = """
 import os, signal
-from medsr_course.pipeline import batch, domain, outputs
+from medsr_course.pipeline import batch, outputs
+from medsr_course.scans import domain
 domain.judge = lambda *_, **__: domain.Verdict()
 def dask_setup(worker):  # once; the module itself is run twice
     write = outputs.write

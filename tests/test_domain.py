@@ -6,10 +6,9 @@ import pytest
 from scipy import ndimage
 
 from medsr_course.physics import bands, coils, grid, likeness
-from medsr_course.pipeline import domain
-from medsr_course.pipeline.domain import header
 from medsr_course.runtime import CourseError
-from medsr_course.scans import datasets, volumes
+from medsr_course.scans import datasets, domain, volumes
+from medsr_course.scans.domain import header
 
 STATUS = {"in domain": 0, "caution": 3, "refused": 4}
 

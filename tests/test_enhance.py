@@ -6,6 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nibabel
@@ -16,12 +17,13 @@ from hypothesis import strategies as st
 
 from medsr_course import cli, pipeline
 from medsr_course.networks import pretrained
-from medsr_course.networks.pretrained import engines
+from medsr_course.networks.pretrained import tiles
 from medsr_course.physics import grid, interpolation
-from medsr_course.pipeline import domain, enhancing, memory, outputs, scansource
+from medsr_course.pipeline import enhancing, outputs
 from medsr_course.pipeline.plan import Options, Refusal, plan
 from medsr_course.runtime import CourseError
-from medsr_course.scans import volumes
+from medsr_course.scans import domain, scansource, spool, volumes
+from medsr_course.scans.scanfiles import storing
 from medsr_course.tasks import thick_slices
 
 ORIENTATIONS = [
@@ -36,7 +38,6 @@ def _all_in_domain(monkeypatch):
     """What is small and synthetic is no head: whether a scan is in domain has tests of its own."""
     monkeypatch.setenv("MEDSR_PROGRESS", "0")
     monkeypatch.setattr(domain, "judge", lambda *_, **__: domain.Verdict())
-    monkeypatch.setattr(engines, "QUICK", ())  # in bfloat16 equal is not equal to a millionth
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def invoke():
 def idle(monkeypatch):
     """Networks that add nothing: geometry does not depend on them."""
 
-    def network(name):
+    def network(name, quick=False):
         factor = pretrained.card(name).usage.get("scale", 1)
         return lambda batch: np.zeros_like(batch[..., :1]).repeat(factor, 1).repeat(factor, 2)
 
@@ -287,6 +288,42 @@ def test_blocks_and_tiles_leave_no_seams(monkeypatch, quality, axes):
         assert np.abs(one - other).max() < 1e-6 * np.abs(np.asarray(first.image.dataobj)).max()
 
 
+WORK = {
+    "fast": {"axes": "in-plane", "quality": "fast"},
+    "standard": {"axes": "in-plane"},
+    "denoise": {"task": "denoise"},
+    "thin-slices": {"task": "thin-slices"},
+    "segment": {"task": "segment"},
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_the_engine_that_is_named_is_the_one_that_ran(monkeypatch, work):
+    """Whatever engines there are here: the provenance speaks of the one that the work used."""
+    get, used = pretrained.network, []
+
+    def network(*arguments, **options):
+        used.append(get(*arguments, **options))
+        return used[-1]
+
+    monkeypatch.setattr(pretrained, "network", network)
+    image = head((20, 24, 5), (1, 1, 4))
+    result = enhancing.run(image, plan(image, Options(**WORK[work])), progress=False)
+    assert [one.name for one in used] == [result.provenance["engine"]]
+
+
+@pytest.mark.parametrize("quality", ["fast", "standard"])
+def test_the_same_bytes_again_and_block_by_block(quality):
+    image = head((130, 150, 7), dtype=np.float32)
+    whole = plan(image, Options(axes="in-plane", quality=quality))
+    one, again, parts = (
+        np.asarray(enhancing.run(image, each, progress=False).image.dataobj)
+        for each in (whole, whole, replace(whole, block=1))
+    )
+    assert np.array_equal(one, again)
+    assert np.array_equal(one, parts)
+
+
 def test_tiles_do_go_through_one_by_one():
     seen = []
 
@@ -295,7 +332,7 @@ def test_tiles_do_go_through_one_by_one():
         return batch[..., :1].repeat(2, 1).repeat(2, 2)
 
     batch = np.random.default_rng(0).random((2, 130, 150, 2), np.float32)
-    out = memory.tiled(network, 100 * 100)(batch)
+    out = tiles.tiled(network, 100 * 100)(batch)
     assert len(seen) > 8
     assert max(h * w for _, h, w, _ in seen) <= 100 * 100
     assert np.array_equal(out, batch[..., :1].repeat(2, 1).repeat(2, 2))
@@ -304,10 +341,10 @@ def test_tiles_do_go_through_one_by_one():
 def test_a_spool_reads_like_an_array():
     values = np.random.default_rng(0).random((3, 4, 5), np.float32)
     for axes in itertools.permutations(range(3)):
-        spool = memory.Spool(values.shape, axes)
+        spooled = spool.Spool(values.shape, axes)
         stack = values.transpose(axes)
-        spool.write(0, stack[:1])
-        spool.write(1, stack[1:])
+        spooled.write(0, stack[:1])
+        spooled.write(1, stack[1:])
         for key in (
             np.s_[...],
             np.s_[1],
@@ -317,10 +354,10 @@ def test_a_spool_reads_like_an_array():
             np.s_[2:0:-1, :, 3],
             np.s_[1:1],
         ):
-            assert np.array_equal(spool[key], values[key])
-        assert np.array_equal(np.asarray(spool), values)
-        spool.write_rows(1, -stack[:, 1:3])
-        assert np.array_equal(spool[()].transpose(axes)[:, 1:3], -stack[:, 1:3])
+            assert np.array_equal(spooled[key], values[key])
+        assert np.array_equal(np.asarray(spooled), values)
+        spooled.write_rows(1, -stack[:, 1:3])
+        assert np.array_equal(spooled[()].transpose(axes)[:, 1:3], -stack[:, 1:3])
 
 
 def test_a_lower_limit_of_memory_means_smaller_parts():
@@ -364,9 +401,9 @@ def test_type_and_scale_are_kept(tmp_path, idle, dtype, slope, inter):
 @pytest.mark.parametrize("low_high", [(0, 65535), (-40000, 40000), (-1, 3), (0, 0)])
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64])
 def test_nothing_wraps(dtype, low_high):
-    stored = outputs.fitting(scansource.Stored(np.dtype(dtype)), *low_high)
+    stored = storing.fitting(storing.Stored(np.dtype(dtype)), *low_high)
     values = np.linspace(*low_high, 1001)
-    back = outputs.numbers(values, stored).astype(float) * stored.slope + stored.inter
+    back = storing.numbers(values, stored).astype(float) * stored.slope + stored.inter
     assert np.abs(back - values).max() <= max(0.51, (low_high[1] - low_high[0]) / 65000)
 
 
@@ -547,9 +584,9 @@ def test_without_tensorflow(tmp_path):
 
 @pytest.mark.parametrize(("text", "size"), [("2G", 2 << 30), ("800 MiB", 800 << 20), ("1.5g", 3 << 29), ("1024", 1024)])
 def test_bytes_in_words(text, size):
-    from medsr_course.pipeline import command
+    from medsr_course.commands import enhance
 
-    assert command.size(text) == size
+    assert enhance.size(text) == size
 
 
 def test_the_scale_is_that_of_the_whole_scan(monkeypatch):

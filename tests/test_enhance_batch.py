@@ -13,16 +13,20 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medsr_course.pipeline import batch, domain, outputs, processes, scansource
+from medsr_course import runtime
+from medsr_course.pipeline import batch, outputs
 from medsr_course.pipeline.plan import Options
 from medsr_course.runtime import CourseError
+from medsr_course.scans import domain, scansource
+from medsr_course.workers import processes
 
 QUICK = Options(quality="fast", axes="in-plane", scale=2)
 WORDS = ("--quality", "fast", "--axes", "in-plane", "--scale", "2")
 # The command, with a judge whom small images of nothing suit. {extra} breaks it off in the middle.
 DRIVER = """
 import os, signal
-from medsr_course.pipeline import batch, domain, outputs
+from medsr_course.pipeline import batch, outputs
+from medsr_course.scans import domain
 domain.judge = lambda *_, **__: domain.Verdict()
 {extra}
 if __name__ == "__main__":
@@ -132,7 +136,7 @@ def test_processes_give_the_same_bytes_and_bad_files_stop_nothing(tmp_path, here
     }  # fmt: skip
     assert contents(tmp_path / "out") == expected
     assert len(expected) == 9
-    assert rows["head1.nii.gz"]["sha256"] == outputs.checksum(tmp_path / "out" / rows["head1.nii.gz"]["output"])
+    assert rows["head1.nii.gz"]["sha256"] == runtime.checksum(tmp_path / "out" / rows["head1.nii.gz"]["output"])
     assert float(rows["head1.nii.gz"]["seconds"]) > 0
     assert int(rows["head1.nii.gz"]["peak_mib"]) > 30
     assert str(tmp_path) not in (tmp_path / "out" / batch.TABLE).read_text(encoding="utf-8")

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from conftest import require
 
-from medsr_course.pipeline import Options, bids, enhancing, outputs, scansource
+from medsr_course.pipeline import Options, enhancing, outputs
 from medsr_course.pipeline import plan as planning
 from medsr_course.runtime import CourseError
+from medsr_course.scans import bids, scansource
 
 SIDECAR = {"MagneticFieldStrength": 3, "EchoTime": 0.005, "PatientName": "Zoë", "AcquisitionTime": "10:11:12"}
 
@@ -227,4 +228,4 @@ def test_names(tmp_path, name, options, expected):
     (scan,) = bids.scans(tmp_path)
     source = scansource.read_scan(scan)
     plan = planning.plan(source.image, Options(axes="in-plane", **options))
-    assert bids.names(scan, tmp_path / "out", plan)[0].name == f"{expected}.nii.gz"
+    assert outputs.names(source, tmp_path / "out", plan)[0].name == f"{expected}.nii.gz"

@@ -21,9 +21,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from medsr_course.pipeline import dicom
 from medsr_course.runtime import CourseError
 from medsr_course.scans import datasets, scanfiles, volumes
+from medsr_course.scans.scanfiles import derived
 
 NAMES = ("desc-medsr", "desc-zip", "desc-added")
 STUDY, SERIES, FRAME = (generate_uid(entropy_srcs=[word]) for word in ("study", "series", "frame"))
@@ -119,9 +119,9 @@ def classic(folder, kind="MR", plane="axial", n=6, reverse=False, edit=None):
         item.InstanceNumber, item.AcquisitionNumber = k + 1, 1
         item.Rows, item.Columns = pixels.shape[1:]
         item.PixelSpacing, item.SliceThickness = [0.9, 0.8], 3
-        item.ImagePositionPatient = [dicom._decimal(value) for value in positions[k]]
-        item.ImageOrientationPatient = [dicom._decimal(value) for value in orientation]
-        item.SliceLocation = dicom._decimal(k * 3.5)
+        item.ImagePositionPatient = [derived._decimal(value) for value in positions[k]]
+        item.ImageOrientationPatient = [derived._decimal(value) for value in orientation]
+        item.SliceLocation = derived._decimal(k * 3.5)
         item.WindowCenter, item.WindowWidth = 200, 400
         item.SmallestImagePixelValue, item.LargestImagePixelValue = int(pixels[k].min()), int(pixels[k].max())
         item.add_new(0x00290010, "LO", "MAKER")
@@ -182,7 +182,7 @@ def enhanced(folder, plane="axial", n=6):
     item.SharedFunctionalGroupsSequence = [
         of(
             PixelMeasuresSequence=[of(PixelSpacing=[0.9, 0.8], SliceThickness=3, SpacingBetweenSlices=3.5)],
-            PlaneOrientationSequence=[of(ImageOrientationPatient=[dicom._decimal(value) for value in orientation])],
+            PlaneOrientationSequence=[of(ImageOrientationPatient=[derived._decimal(value) for value in orientation])],
             MRImageFrameTypeSequence=[of(FrameType=item.ImageType, **kind)],
             PixelValueTransformationSequence=[of(RescaleIntercept=-10, RescaleSlope=0.5, RescaleType="US")],
             FrameVOILUTSequence=[of(WindowCenter=200, WindowWidth=400)],
@@ -194,7 +194,7 @@ def enhanced(folder, plane="axial", n=6):
     item.PerFrameFunctionalGroupsSequence = [
         of(
             FrameContentSequence=[of(DimensionIndexValues=[k + 1], FrameAcquisitionNumber=1)],
-            PlanePositionSequence=[of(ImagePositionPatient=[dicom._decimal(value) for value in positions[k]])],
+            PlanePositionSequence=[of(ImagePositionPatient=[derived._decimal(value) for value in positions[k]])],
         )
         for k in range(n)
     ]
@@ -224,9 +224,9 @@ def result_of(source, factors=(2, 2, 1), change=lambda data: data, task="super-r
         added=difference,
         source=source.image,
         labels=None,
-        plan=SimpleNamespace(options=SimpleNamespace(task=task, scale=max(factors))),
         provenance={
             "task": task,
+            "scale": max(factors),
             "network": "srresnet-x2",
             "checksum": "ab" * 32,
             "software": "medsr 0.2",
@@ -237,7 +237,9 @@ def result_of(source, factors=(2, 2, 1), change=lambda data: data, task="super-r
 
 def written(tmp_path, source, result=None, **options):
     result = result or result_of(source)
-    dicom.write_series(result, source, tmp_path / "out", **options)
+    images = {"by a network": result.image, "without": result.zip, "added": result.added}
+    options |= {"provenance": result.provenance}
+    derived.write_series(images, source.frames, source.image, tmp_path / "out", **options)
     return result, tmp_path / "out"
 
 
@@ -408,7 +410,7 @@ def test_the_description_is_never_too_long(tmp_path, title):
     for name in NAMES:
         found = items(out / name)[0].SeriesDescription
         assert len(found) <= 64
-        assert found.endswith(dicom.MARK)
+        assert found.endswith(derived.MARK)
 
 
 def test_a_stamp_is_burnt_in(tmp_path):
@@ -551,15 +553,16 @@ def test_labels_and_turned_results_are_refused(tmp_path):
 
 def test_a_sidecar_tells_how_it_was_acquired(tmp_path):
     for kind, keys in (("mr", {"EchoTime": 0.005, "ScanningSequence": "GR"}), ("enhanced", {"SliceThickness": 3})):
-        found = dicom.sidecar(source_of(CASES[kind](tmp_path / kind)).frames)
+        found = derived.sidecar(source_of(CASES[kind](tmp_path / kind)).frames)
         assert found | {"RepetitionTime": 0.5, "FlipAngle": 30, "MagneticFieldStrength": 3, **keys} == found
         assert not [key for key in found if "Patient" in key or "Date" in key or "UID" in key]
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_from_a_folder_or_a_zip_to_a_series(tmp_path, packed):
-    from medsr_course.pipeline import Options, enhancing, outputs, scansource
+    from medsr_course.pipeline import Options, enhancing, outputs
     from medsr_course.pipeline import plan as planning
+    from medsr_course.scans import scansource
 
     path = classic(tmp_path / "in")
     if packed:
@@ -624,7 +627,7 @@ def test_a_real_tilted_gantry_is_refused(real, tmp_path):
 
 
 def test_a_derived_series_is_known_again(tmp_path):
-    from medsr_course.pipeline import domain, scansource
+    from medsr_course.scans import domain, scansource
 
     _, out = written(tmp_path, source_of(classic(tmp_path / "in")))
     source = scansource.read(out / "desc-medsr")

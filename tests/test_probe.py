@@ -12,10 +12,9 @@ from medsr_course.cli import app
 from medsr_course.networks import pretrained
 from medsr_course.networks.pretrained import sensitivity
 from medsr_course.physics import interpolation
-from medsr_course.pipeline import probe
 from medsr_course.runtime import CourseError
 from medsr_course.scans import scanfiles, volumes
-from medsr_course.tasks import planting, probing
+from medsr_course.tasks import planting, probe, probing
 
 
 def head(shape=(88, 96, 30), sizes=(2.0, 2.0, 4.0), level=600.0):

@@ -15,9 +15,9 @@ import numpy as np
 
 from medsr_course import resources, runtime
 from medsr_course.physics import bands, coils, grid, likeness
-from medsr_course.pipeline.domain import pixels
-from medsr_course.pipeline.domain.judging import opened
 from medsr_course.scans import datasets, scanfiles, volumes
+from medsr_course.scans.domain import pixels
+from medsr_course.scans.domain.judging import opened
 from medsr_course.types import Array, Image, Stack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -293,7 +293,7 @@ def write(rows: list[dict], trials: list[dict], report_trials: list[dict], most:
 
 def _about() -> list[str]:
     return ["# What the judge of scans is worth", "",
-            "`medsr enhance` looks at a scan before it writes anything (`medsr_course.pipeline.domain`). Thresholds "
+            "`medsr enhance` looks at a scan before it writes anything (`medsr_course.scans.domain`). Thresholds "
             "come from development scans and the cohort. Report scans were measured once, at the end.", ""]  # fmt: skip
 
 

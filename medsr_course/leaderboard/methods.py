@@ -15,7 +15,6 @@ from medsr_course.runtime import CourseError
 from medsr_course.tasks import denoising, superresolution
 from medsr_course.tasks.superresolution import Method
 
-
 BEST = "-best"  # what the name of a network ends in that is used with quality "best"
 
 

@@ -23,18 +23,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medsr_course import __version__, runtime
-from medsr_course.pipeline import bids, domain, enhancing, memory, outputs, processes, scansource
+from medsr_course.pipeline import enhancing, memory, outputs
 from medsr_course.pipeline import plan as planning
 from medsr_course.pipeline import report as reports
 from medsr_course.runtime import CourseError
+from medsr_course.scans import bids, domain, scansource
 from medsr_course.scans.scanfiles.memory import free
+from medsr_course.workers import cluster, processes
+from medsr_course.workers.folders import LOCK, run_folder
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 TABLE = "medsr.csv"
 SOME, CAUTION, REFUSED = 5, 3, 4  # exit codes
-_LOCK, _RUN = ".medsr.lock", ".medsr-run-"
 _USUAL = 3 << 29  # bytes for each process, where nobody says how many there are
 _SHOWN = 40  # rows of a table on the screen
 _SCAN = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr)$", re.IGNORECASE)
@@ -187,8 +189,6 @@ def run(
     count = max(1, min(cpus, len(scans), room))
     pool = functools.partial(processes.each, count=count, cpus=cpus // count)
     if scheduler:
-        from medsr_course.pipeline import cluster
-
         pool = functools.partial(cluster.each, address=scheduler)
     elif most:
         options = replace(options, max_memory=min(options.max_memory or most, most // count))
@@ -280,11 +280,11 @@ def _treated(job: Job, write: bool) -> Outcome:
     result = enhancing.run(source.image, plan, progress=False, folder=job.part)
     file, *_ = outputs.write(result, source, job.part / job.target, stamp=job.stamp)
     if job.report:
-        outputs.record(job.part, [(reports.write(result, _page(file)), "report")])
+        outputs.record(job.part, {reports.write(result, _page(file)): "report"})
     found = reports.numbers(result)
     added, consistency = (f"{found[key]:.3g}" if key in found else "" for key in ("added", "consistency"))
     output = file.relative_to(job.part).as_posix()
-    outcome = replace(outcome, outcome="written", output=output, sha256=outputs.checksum(file))
+    outcome = replace(outcome, outcome="written", output=output, sha256=runtime.checksum(file))
     return replace(outcome, added=added, consistency=consistency)
 
 
@@ -300,7 +300,7 @@ def _put(out: Path, job: Job, outcome: Outcome) -> Outcome:
     """Puts a scan's files in their place, and enters what became of it."""
     if outcome.outcome == "written":
         try:
-            with runtime.locked(out / _LOCK):
+            with runtime.locked(out / LOCK):
                 _publish(out, job)
         except (CourseError, OSError) as error:
             outcome = replace(outcome, outcome="failed", reasons=str(error), output="", sha256="")
@@ -313,7 +313,7 @@ def _publish(out: Path, job: Job) -> None:
     known = outputs.listed(out)
     for path in rows:
         ours = path in known and known[path]["scan"] == job.name
-        if (out / path).exists() and not (job.force or ours and outputs.checksum(out / path) == known[path]["sha256"]):
+        if (out / path).exists() and not (job.force or ours and runtime.checksum(out / path) == known[path]["sha256"]):
             raise CourseError(f"{path} is in OUT already: choose another folder, or replace it with --force")
     # The list comes first: nothing in place is without its line, even where this process is killed in between.
     outputs.enter(out, {path: row | {"scan": job.name} for path, row in rows.items()})
@@ -333,7 +333,7 @@ def _finished(out: Path, jobs: dict[str, Job], force: bool) -> dict[str, Outcome
     files: dict[str | None, list[bool]] = {one.scan: [] for one in done}
     for path, row in outputs.listed(out).items():
         if row.get("scan") in files:
-            same = (out / path).is_file() and outputs.checksum(out / path) == row["sha256"]
+            same = (out / path).is_file() and runtime.checksum(out / path) == row["sha256"]
             files[row["scan"]].append(same)
     return {one.scan: one for one in done if files[one.scan] and all(files[one.scan])}
 
@@ -348,28 +348,9 @@ def read(out: Path) -> list[Outcome]:
 
 
 def _enter(out: Path, *outcomes: Outcome) -> None:
-    with runtime.locked(out / _LOCK):
+    with runtime.locked(out / LOCK):
         rows = {one.scan: one for one in (*read(out), *outcomes)}
-        with runtime.atomic_write(out / TABLE) as part, open(part, "w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-            table.writeheader()
-            table.writerows(asdict(rows[name]) for name in sorted(rows))
-
-
-@contextlib.contextmanager
-def run_folder(parent: Path) -> Iterator[Path]:
-    """Makes a hidden folder for what is not finished, gone at the end; those of processes that were killed go first."""
-    with contextlib.ExitStack() as held:
-        with runtime.locked(parent / _LOCK):
-            for left in parent.glob(f"{_RUN}*"):
-                with contextlib.suppress(CourseError, OSError):
-                    with runtime.locked(left / "lock", busy="its run goes on"):
-                        pass
-                    shutil.rmtree(left, ignore_errors=True)
-            place = Path(tempfile.mkdtemp(prefix=_RUN, dir=parent))
-            held.callback(shutil.rmtree, place, ignore_errors=True)
-            held.enter_context(runtime.locked(place / "lock"))
-        yield place
+        runtime.write_table(out / TABLE, _COLUMNS, (asdict(rows[name]) for name in sorted(rows)))
 
 
 def command(folder: Path, out: Path, level: str, options: planning.Options, **how: Any) -> int:

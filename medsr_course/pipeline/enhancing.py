@@ -9,15 +9,16 @@ import numpy as np
 from medsr_course import __version__, runtime
 from medsr_course.networks import pretrained
 from medsr_course.networks.pretrained import told
-from medsr_course.networks.pretrained.common import batch_size
+from medsr_course.networks.pretrained.common import Network, batch_size
 from medsr_course.networks.pretrained.superresolution import resized
+from medsr_course.networks.pretrained.tiles import tiled
 from medsr_course.physics import grid
-from medsr_course.pipeline import memory
-from medsr_course.pipeline.memory import Spool, blocks
 from medsr_course.pipeline.plan import Options, Plan, Refusal, plan
 from medsr_course.scans import volumes
+from medsr_course.scans.scanfiles.storing import finer_header
+from medsr_course.scans.spool import Difference, Spool, blocks
 from medsr_course.tasks import thick_slices
-from medsr_course.types import Array, Image, Stack
+from medsr_course.types import Image, Stack
 
 if TYPE_CHECKING:  # nibabel is loaded where it is used
     import nibabel
@@ -48,24 +49,6 @@ class Result:
     plan: Plan
     provenance: dict[str, str | int | float]
     labels: Image | None = None
-
-
-class Difference:
-    """An image less another, subtracted where it is read."""
-
-    is_proxy = True
-    ndim = 3
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, image: Any, less: Any) -> None:
-        self.image, self.less, self.shape = image, less, image.shape
-
-    def __getitem__(self, key: Any) -> Array:
-        """Returns a part of the difference."""
-        return self.image[key] - self.less[key]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return self[()].astype(dtype or np.float32, copy=False)
 
 
 def enhance(
@@ -151,31 +134,11 @@ def _image(data: Any, plan: Plan, like: Image) -> "nibabel.Nifti1Image":
     """An image on the plan's grid, whose header follows the input's."""
     import nibabel
 
-    header = finer_header(like, plan)
+    header = finer_header(like, plan.shape)
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     header.set_data_dtype(data.dtype)
     header.set_slope_inter(1, 0)
     return kind(data, plan.affine, header)
-
-
-def finer_header(like: Image, plan: Plan) -> "nibabel.Nifti1Header":
-    """Returns the input's header, for the plan's grid: both of its transforms, so that neither becomes the other's.
-
-    Rotation and origin keep their very bytes: sample 0 stays, and steps are divided.
-    """
-    import nibabel
-
-    header = like.header.copy() if isinstance(like.header, nibabel.Nifti1Header) else None
-    if header is None:
-        header = volumes.make_image(np.zeros((1, 1, 1), np.uint8), like.affine).header
-    header.set_data_shape(plan.shape)
-    for axis, (fine, coarse) in enumerate(zip(plan.shape, plan.shape_in, strict=True)):
-        header["pixdim"][1 + axis] /= fine / coarse
-        for row in ("srow_x", "srow_y", "srow_z"):
-            header[row][axis] /= fine / coarse
-    for stale in ("cal_min", "cal_max", "slice_code", "slice_start", "slice_end", "slice_duration"):
-        header[stale] = 0  # a window for other values; when other slices were taken
-    return header
 
 
 def _measured(stack: Stack) -> Stack:
@@ -190,7 +153,7 @@ def _finer(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bo
     scale = plan.options.scale or 1
     options = pretrained.usage(pretrained.card(plan.network)) | {"quality": _quality(plan)}
     like = told.look(_measured(stack))
-    network = memory.tiled(pretrained.network(plan.network), plan.tile)
+    network = tiled(_network(plan), plan.tile)
     _, h, w = stack.shape
     # Blocks of whole batches: what a network is given at a time does not depend on the blocks.
     together = batch_size(like.stack.shape[1], like.stack.shape[2], scale**2 if options["zero_filled"] else 1)
@@ -213,11 +176,16 @@ def _denoise(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: 
     options = pretrained.usage(pretrained.card(plan.network)) | {"quality": _quality(plan)}
     like = told.look(_measured(stack))
     like = replace(like, stack=like.stack[:0])
-    network = memory.tiled(pretrained.network(plan.network), plan.tile)
+    network = tiled(_network(plan), plan.tile)
     for part in _bar(len(stack), stack[0].size, plan, progress):
         block = pretrained.checked_stack(stack[part])
         fine.write(part.start, pretrained.denoise_with(network, block, like=like, **options))
         classical.write(part.start, block)
+
+
+def _network(plan: Plan) -> Network:
+    """The network in the engine that :func:`pretrained.engine` names."""
+    return pretrained.network(plan.network, quick=True)
 
 
 def _quality(plan: Plan) -> str:
@@ -232,7 +200,7 @@ def _thin(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: boo
     slab: thick_slices.Slab = options.pop("slab")
     slab = thick_slices.Slab(slab.spacing, float(np.clip(plan.thickness, 0.5, 1.5)) * slab.spacing, slab.shape)
     unit = grid.intensity(_measured(stack))
-    network = pretrained.network(plan.network)
+    network = _network(plan)
     forward = thick_slices.matrix(len(stack), slab)
     n, h, w = stack.shape
     left = added = 0.0
@@ -255,27 +223,21 @@ def _thin(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: boo
 
 
 def _segmented(image: Image, plan: Plan, provenance: dict[str, str | int | float], progress: bool) -> Result:
+    import nibabel
+
     stack = volumes.to_stack(image)
     offset, unit = grid.intensity(_measured(stack))
     labels = np.zeros(stack.shape, np.uint8)
-    network = memory.tiled(pretrained.network(plan.network), plan.tile)
+    network = tiled(_network(plan), plan.tile)
     for part in _bar(len(stack), stack[0].size, plan, progress):
         block = pretrained.checked_stack(stack[part])
         labels[part] = pretrained.segment_with(network, block, unit=unit or None)
-    found = _back_from_ras(volumes.from_stack(labels, image), image)
-    made = _image(found, plan, image)
+    ras: Any = volumes.from_stack(labels, image)
+    ours, theirs = (nibabel.io_orientation(one.affine) for one in (ras, image))
+    turned = ras.as_reoriented(nibabel.orientations.ornt_transform(ours, theirs))
+    made = _image(np.asanyarray(turned.dataobj), plan, image)
     nothing = _image(np.zeros(plan.shape, np.float32), plan, image)
     return Result(image, image, nothing, image, plan, provenance, labels=made)
-
-
-def _back_from_ras(ras: Image, like: Image) -> Array:
-    """Voxels of a RAS image in the order of another's axes."""
-    from nibabel import orientations
-
-    turn = orientations.ornt_transform(
-        orientations.io_orientation(ras.affine), orientations.io_orientation(like.affine)
-    )
-    return np.ascontiguousarray(orientations.apply_orientation(np.asanyarray(ras.dataobj), turn))
 
 
 def _bar(count: int, each: int, plan: Plan, progress: bool, together: int = 1) -> Any:

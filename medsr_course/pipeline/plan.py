@@ -8,9 +8,10 @@ import numpy as np
 
 from medsr_course import runtime
 from medsr_course.networks import pretrained
-from medsr_course.pipeline import domain, memory
+from medsr_course.pipeline import memory
 from medsr_course.runtime import CourseError
-from medsr_course.scans import volumes
+from medsr_course.scans import domain, spool, volumes
+from medsr_course.scans.domain import header
 from medsr_course.types import Array, Image
 
 TASKS = ("super-resolution", "denoise", "thin-slices", "segment")
@@ -77,10 +78,9 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
-    def factors(self) -> tuple[int, int, int]:
-        """How many times finer the computed image is, along each of its axes."""
-        a, b, c = (fine // coarse for fine, coarse in zip(self.fine, self.shape_in, strict=True))
-        return a, b, c
+    def is_finer(self) -> bool:
+        """Whether the result's grid is finer than the input's."""
+        return self.shape != self.shape_in
 
     def lines(self) -> list[str]:
         """Returns the plan in words, a line each."""
@@ -137,7 +137,7 @@ def plan(image: Image, options: Options, *, sidecar: Mapping[str, Any] | None = 
     base = memory.BASE + 11 * voxels
     thin = options.axes == "through-plane"
     one = count // shape[rows if thin else across]  # pixels of the result in a row of all slices, or in a slice
-    block, tile = memory.shares(base, options.max_memory, memory.BAND if thin else memory.BLOCK, one)
+    block, tile = memory.shares(base, options.max_memory, memory.BAND if thin else spool.BLOCK, one)
     times = 2 if thin else 8 if options.quality == "best" else 1  # windows overlap; eight symmetries
     effort = times * pretrained.card(network).parameters * voxels
     seconds = STARTING + 1.3 * effort / (SPEED * runtime.cpu_count()) + EACH_VOXEL * count
@@ -190,11 +190,8 @@ def _thickness(step: float, sidecar: Mapping[str, Any]) -> float:
 
 
 def _number(sidecar: Mapping[str, Any], key: str) -> float | None:
-    try:
-        value = float(sidecar.get(key, 0))
-    except (TypeError, ValueError):
-        return None
-    return value if 0 < value < 1e3 else None
+    value = header.number(sidecar, key)
+    return value if value and 0 < value < 1e3 else None
 
 
 def _resolved(options: Options, image: Image, across: int, thickness: float) -> Options:

@@ -19,10 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medsr_course import runtime
-from medsr_course.pipeline import batch, enhancing, outputs, processes, scansource
+from medsr_course.pipeline import enhancing, outputs
 from medsr_course.pipeline import plan as planning
 from medsr_course.pipeline import report as reports
 from medsr_course.runtime import CourseError
+from medsr_course.scans import scansource
+from medsr_course.workers import processes
+from medsr_course.workers.folders import run_folder
 
 if TYPE_CHECKING:  # an extra
     from fastapi import FastAPI, Request
@@ -240,7 +243,7 @@ def app(token: str, folder: Path, *, limits: Limits = Limits(), hosts: tuple[str
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         nonlocal desk
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with batch.run_folder(folder) as place:
+        with run_folder(folder) as place:
             desk = Desk(limits, place)
             work = asyncio.create_task(desk.work())
             yield

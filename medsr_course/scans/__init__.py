@@ -3,5 +3,19 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["archives", "catalogue", "datasets", "phantom", "scanfiles", "transfer", "volumes"]
+    __name__,
+    submodules=[
+        "archives",
+        "bids",
+        "catalogue",
+        "datasets",
+        "domain",
+        "phantom",
+        "scanfiles",
+        "scansource",
+        "spool",
+        "stamping",
+        "transfer",
+        "volumes",
+    ],  # fmt: skip
 )

@@ -5,7 +5,6 @@ its final name only when it is whole and its checksum is right. Where ``MEDSR_MI
 folder that a classroom shares), files come from ``MEDSR_MIRROR/NAME/FILENAME`` instead.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -121,7 +120,7 @@ def fetch(name: str, force: bool = False, *, sha256: str | None = None, accept_u
     item = entry(name)
     checksum = f"sha256:{sha256.lower()}" if sha256 else item.checksum
     if item.present and not force:
-        if sha256 and _digest(item.path, "sha256") != sha256.lower():
+        if sha256 and runtime.checksum(item.path, "sha256") != sha256.lower():
             raise DownloadError(f"{item.path} has another checksum: fetch it again with force=True")
         return item.path
     if checksum is None and not accept_unverified:
@@ -171,7 +170,7 @@ def verify(name: str) -> str:
             raise DownloadError(f"{name} has no checksum to compare with: fetch it again with force=True")
         kind, wanted = "sha256", kept.read_text(encoding="ascii").split()[0]
         source = "as it was downloaded (the catalogue knows no checksum)"
-    if _digest(item.path, kind) != wanted:
+    if runtime.checksum(item.path, kind) != wanted:
         raise DownloadError(f"{name} has changed or is damaged: `medsr data get {name} --force`")
     return source
 
@@ -184,23 +183,18 @@ def _kept_checksum(item):
     return item.path.with_name(item.filename + ".sha256")
 
 
-def _digest(path, kind):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()
-
-
 def _download(item: Entry, checksum: str | None, incoming: Path) -> None:
     """Bring a file, look at it, and only then give it its name."""
     _log.info("downloading %s from %s", item.name, transfer.source(item))
     part = transfer.Transfer(item, incoming, has_checksum=checksum is not None).run()
     kind, _, wanted = checksum.partition(":") if checksum else ("sha256", "", "")
-    if wanted and _digest(part, kind) != wanted:
+    if wanted and runtime.checksum(part, kind) != wanted:
         part.unlink()
         raise DownloadError(
             f"{item.name} came with a wrong checksum and was thrown away: try again; if it happens again, the "
             f"file at {item.url} has changed: look at {item.home}"
         )
-    kept, line = _kept_checksum(item), f"{_digest(part, 'sha256')}  {item.filename}\n"
+    kept, line = _kept_checksum(item), f"{runtime.checksum(part, 'sha256')}  {item.filename}\n"
     runtime.flush_to_disk(part)
     kept.unlink(missing_ok=True)  # never the old file's checksum beside the new file
     os.replace(part, item.path)

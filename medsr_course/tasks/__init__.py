@@ -4,5 +4,14 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["denoising", "multiframe", "reconstruction", "segmentation", "superresolution", "thick_slices"],
+    submodules=[
+        "audit",
+        "denoising",
+        "multiframe",
+        "probe",
+        "reconstruction",
+        "segmentation",
+        "superresolution",
+        "thick_slices",
+    ],
 )

@@ -12,6 +12,9 @@ that can be inverted; every refusal is a :class:`ScanError` that says what was w
 :mod:`.frames`    the slices of a DICOM file: one, an enhanced multi-frame, a Siemens mosaic
 :mod:`.pixels`    DICOM pixels decoded and rescaled
 :mod:`.writing`   NIfTI files written whole or not at all
+:mod:`.storing`   results in NIfTI, block by block, stored as the scan they were made of
+:mod:`.derived`   results as DICOM series
+:mod:`.nrrd`      NRRD files, read
 ================  ==============================================================================
 """
 

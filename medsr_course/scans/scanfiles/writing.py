@@ -1,9 +1,10 @@
 """NIfTI files written whole or not at all."""
 
 import gzip
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -57,19 +58,27 @@ def write(image: Image, path: PathLike, overwrite: bool = False) -> Path:
         content = _content(volumes.make_image(data, image.affine, like=image))
     except Exception as error:  # complex numbers, colours, more than 32767 voxels along an axis
         raise ScanError(f"{path.name} cannot hold this image: {first_line(error)}") from None
+    with new_file(path) as file:
+        file.write(content)
+    return path
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file to write, packed where it ends in ``.gz``, that appears when all is written, or not at all.
+
+    The same content gives the same bytes.
+    """
     try:
         with runtime.atomic_write(path) as part, open(part, "wb") as file:
-            if path.name.endswith(".gz"):
-                # No name and no time inside: the same image gives the same bytes.
+            if path.name.lower().endswith(".gz"):
+                # Neither name nor time inside; a higher level takes several times as long for a tenth less.
                 with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
-                    packed.write(content)
+                    yield packed  # type: ignore[misc]
             else:
-                file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+                yield file
     except OSError as error:
         raise ScanError(f"{path} cannot be written: {reason(error)}") from None
-    return path
 
 
 def _content(image: "nibabel.Nifti1Image") -> bytes:

@@ -8,7 +8,7 @@ import copy
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from medsr_course import runtime
 from medsr_course.runtime import CourseError
+from medsr_course.scans import volumes
 from medsr_course.scans.scanfiles.frames import Frame
 from medsr_course.scans.scanfiles.headers import text
 from medsr_course.types import Array, Image, PathLike
@@ -23,12 +24,14 @@ from medsr_course.types import Array, Image, PathLike
 if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
 
-    from medsr_course.pipeline.enhancing import Result
-    from medsr_course.pipeline.scansource import Source
-
 NAMES = ("desc-medsr", "desc-zip", "desc-added")  # folders of the three series
 MARK = "research - not for diagnosis"
 _WORDS = {"super-resolution": "super-resolved", "denoise": "denoised", "thin-slices": "thin slices"}
+_KINDS = (  # of series: its name, "" for that of its task; code, scheme and meaning of what was done
+    ("", "NETWORK", "99MEDSR", "Estimated by a neural network"),
+    ("without network", "CLASSICAL", "99MEDSR", "Classical method without a network"),
+    ("added by network", "113062", "DCM", "Pixel by pixel subtraction"),
+)
 _STALE = """
     WindowCenter WindowWidth WindowCenterWidthExplanation VOILUTFunction VOILUTSequence RealWorldValueMappingSequence
     IconImageSequence PixelAspectRatio ImagesInAcquisition InstanceCreationDate InstanceCreationTime InstanceCreatorUID
@@ -67,9 +70,16 @@ def sidecar(frames: Sequence[Frame]) -> dict[str, Any]:
 
 
 def write_series(
-    result: "Result", source: "Source", folder: PathLike, *, stamp: bool = False, force: bool = False
+    images: Mapping[str, Image],
+    frames: Sequence[Frame],
+    source: Image,
+    folder: PathLike,
+    *,
+    provenance: Mapping[str, Any],
+    stamp: bool = False,
+    force: bool = False,
 ) -> list[Path]:
-    """Write result, classical result and their difference as derived series in the study of the source.
+    """Writes result, classical result and their difference as derived series in the study of their source.
 
     Files are classic ones, a slice each, also where the source is a mosaic or an enhanced file. UIDs are computed from
     the source's UIDs, the provenance, the place and the pixels themselves: the same run again gives the same files,
@@ -79,11 +89,13 @@ def write_series(
 
     Parameters
     ----------
-    result : enhancing.Result
-    source : scansource.Source
-        A DICOM series, with its ``frames``.
+    images : mapping
+        What each is, in words, and its image: in the order of :data:`NAMES`, the folders that they get.
+    frames, source : sequence of Frame, nibabel image
+        The DICOM series they were made of, as :func:`read_series` gives it.
     folder : path
-        Gets the folders ``desc-medsr``, ``desc-zip`` and ``desc-added``.
+    provenance : mapping
+        What was done: ``task``, ``scale``, and whatever else is to be told.
     stamp : bool
         Something was written into the pixels of the result.
     force : bool
@@ -100,32 +112,34 @@ def write_series(
         Labels, neither MR nor CT, a tilted gantry, a result that is turned against its source, a folder that is
         there. Nothing is written then.
     """
-    check(source.frames, result.plan.options.task)
-    ours, theirs = (a[:3, :3] / np.linalg.norm(a[:3, :3], axis=0) for a in (result.image.affine, source.image.affine))
+    check(frames, provenance["task"])
+    ours, theirs = (
+        image.affine[:3, :3] / volumes.voxel_sizes(image) for image in (next(iter(images.values())), source)
+    )
     if np.abs(ours - theirs).max() > 1e-4:
         raise CourseError("the result is turned against its source: a derived series keeps the source's slices")
     folder = runtime.writable_folder(folder, "output folder")
-    images = dict(zip(NAMES, (result.image, result.zip, result.added), strict=True))
-    there = [name for name in images if (folder / name).exists()]
+    there = [name for name in NAMES if (folder / name).exists()]
     if there and not force:
         raise CourseError(f"{folder} holds {', '.join(there)} already: choose another folder, or replace with --force")
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".part") as part:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pydicom's, about faults that the source has
-                headers = [_cleaned(_of_one_slice(frame)) for frame in source.frames]
-            for number, (name, image) in enumerate(images.items(), 1):
-                series = _Series(result, source.frames, image, number, stamp and number == 1)
-                (Path(part) / name).mkdir()
+                headers = [_cleaned(_of_one_slice(frame)) for frame in frames]
+            for number, (what, image) in enumerate(images.items()):
+                series = _Series(number, what, image, frames, provenance, image.shape != source.shape, stamp)
+                place = Path(part) / NAMES[number]
+                place.mkdir()
                 for k, item in enumerate(series.items(headers), 1):
-                    item.save_as(Path(part) / name / f"IM{k:05}.dcm", enforce_file_format=True)
-            for name in images:
+                    item.save_as(place / f"IM{k:05}.dcm", enforce_file_format=True)
+            for name in NAMES:
                 if (folder / name).exists():
                     (folder / name).rename(Path(part) / f"old-{name}")
                 (Path(part) / name).rename(folder / name)
     except OSError as error:
         raise CourseError(f"{folder} cannot be written ({error.strerror or error}): choose another folder") from None
-    return [path for name in images for path in sorted((folder / name).iterdir())]
+    return [path for name in NAMES for path in sorted((folder / name).iterdir())]
 
 
 def check(frames: Sequence[Frame], task: str) -> None:
@@ -154,36 +168,36 @@ def check(frames: Sequence[Frame], task: str) -> None:
 class _Series:
     """One derived series: its pixels, their place, and what is said of it."""
 
-    def __init__(self, result: "Result", frames: Sequence[Frame], image: Image, number: int, stamp: bool) -> None:
+    def __init__(
+        self,
+        number: int,
+        what: str,
+        image: Image,
+        frames: Sequence[Frame],
+        provenance: Mapping[str, Any],
+        finer: bool,
+        stamp: bool,
+    ) -> None:
         from pydicom.uid import generate_uid
 
-        first, options = frames[0].file.item, result.plan.options
-        self.frames, self.image, self.number, self.stamp = frames, image, number, stamp
+        first = frames[0].file.item
+        self.frames, self.image, self.number, self.stamp = frames, image, number, stamp and number == 0
         self.affine = np.diag([-1.0, -1, 1, 1]) @ image.affine  # LPS
         self.steps = np.linalg.norm(self.affine[:3, :3], axis=0)  # from a column, a row, a slice to the next
         self.count = image.shape[2]
-        self.low, self.high = np.array([(s.min(), s.max()) for s in map(self.slice, range(self.count))]).T
-        self.scale, self.signed = _scale(float(self.low.min()), float(self.high.max()), frames)
+        ends = [(values.min(), values.max()) for values in map(self.slice, range(self.count))]
+        self.scale, self.signed = _scale(float(np.min(ends)), float(np.max(ends)), frames)
 
-        made = str(result.provenance.get("without_network", "a classical method"))
-        self.what = ("Estimated by a network", f"Without a network: {made}", "Added by the network: with less without")
-        finer = image.shape != result.source.shape
-        short = (_WORDS.get(options.task, options.task), "without network", "added by network")[number - 1]
-        short += f" x{options.scale:g}" if finer and number < 3 else ""
-        told = (f"{key}: {value}" for key, value in result.provenance.items() if not key.startswith("not"))
+        short, *code = _KINDS[number]
+        short = short or _WORDS.get(provenance["task"], provenance["task"])
+        short += f" x{provenance['scale']}" if finer and number < 2 else ""
+        told = (f"{key}: {value}" for key, value in provenance.items() if not key.startswith("not"))
         before = text(first, "DerivationDescription")
-        self.words = f"{self.what[number - 1]}; {'; '.join(told)}; {MARK}{before and f'; before: {before}'}"[:1024]
+        self.words = f"{what}; {'; '.join(told)}; {MARK}{before and f'; before: {before}'}"[:1024]
         title = text(first, "SeriesDescription") or text(first, "ProtocolName")
         self.title = f"{title[: 62 - len(short) - len(MARK)].strip()} {short} {MARK}".strip()
-        self.codes = [_code("113085", "DCM", "Spatial resampling")] * finer
-        self.codes += [
-            (
-                _code("NETWORK", "99MEDSR", "Estimated by a neural network"),
-                _code("CLASSICAL", "99MEDSR", "Classical method without a network"),
-                _code("113062", "DCM", "Pixel by pixel subtraction"),
-            )[number - 1]
-        ]
-        digest = hashlib.sha256(repr((self.affine.tolist(), self.scale, stamp, self.words)).encode())
+        self.codes = [*[_code("113085", "DCM", "Spatial resampling")] * finer, _code(*code)]
+        digest = hashlib.sha256(repr((self.affine.tolist(), self.scale, self.stamp, self.words)).encode())
         for k in range(self.count):
             digest.update(self.pixels(k))
         sources = [f"{text(frame.file.item, 'SOPInstanceUID')} {frame.index}" for frame in frames]
@@ -225,7 +239,7 @@ class _Series:
         from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
         old = text(item, "SeriesNumber")
-        item.SeriesNumber = (int(old) % 10**6 if old.isdigit() else 0) * 100 + self.number
+        item.SeriesNumber = (int(old) % 10**6 if old.isdigit() else 0) * 100 + self.number + 1
         item.SeriesInstanceUID, item.SeriesDescription = self.uid, self.title
         item.SOPInstanceUID = generate_uid(entropy_srcs=[self.uid, str(k)])
         kinds = [word for word in text(item, "ImageType").split("\\")[2:] if word != "MOSAIC"]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from medsr_course.physics import likeness
-from medsr_course.pipeline.domain import header, pixels
-from medsr_course.pipeline.domain.verdict import CAUTION, REFUSED, Reason, Verdict, say, verdict
 from medsr_course.scans import volumes
+from medsr_course.scans.domain import header, pixels
+from medsr_course.scans.domain.verdict import CAUTION, REFUSED, Reason, Verdict, say, verdict
 from medsr_course.types import Array, Image
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medsr_course.pipeline.domain.verdict import REFUSED, Verdict
 from medsr_course.runtime import CourseError
+from medsr_course.scans.domain.verdict import REFUSED, Verdict
 
 POLICIES = ("uniform", "per-scan")
 

@@ -11,8 +11,8 @@
 How often each of them is right: ``results/domain.md``, made by ``python -m tools.domain``.
 """
 
-from medsr_course.pipeline.domain.judging import judge
-from medsr_course.pipeline.domain.policy import POLICIES, Batch, Decision, mixed
-from medsr_course.pipeline.domain.verdict import Reason, Verdict
+from medsr_course.scans.domain.judging import judge
+from medsr_course.scans.domain.policy import POLICIES, Batch, Decision, mixed
+from medsr_course.scans.domain.verdict import Reason, Verdict
 
 __all__ = ["POLICIES", "Batch", "Decision", "Reason", "Verdict", "judge", "mixed"]

@@ -1,23 +1,18 @@
 """A line of text in a corner of every slice: an image that was made by a network says so wherever it is shown."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from medsr_course.pipeline.enhancing import Result
+from medsr_course.scans.spool import Proxy
 from medsr_course.types import Array, Image, Mask
 
 WORDS = "AI-ENHANCED - RESEARCH, NOT FOR DIAGNOSIS"
 HEIGHT = 0.05  # of a slice: the text's, where the line then is no wider than the slice
 
 
-class Stamped:
+class Stamped(Proxy):
     """An image with text over it, drawn where it is read."""
-
-    is_proxy = True
-    ndim = 3
-    dtype = np.dtype(np.float32)
 
     def __init__(self, data: Any, text: Mask, high: float) -> None:
         self.data, self.text, self.high, self.shape = data, text, high, data.shape
@@ -27,17 +22,13 @@ class Stamped:
         text = np.broadcast_to(self.text, self.shape)[key]
         return np.where(text, np.float32(self.high), self.data[key])
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return self[()].astype(dtype or np.float32, copy=False)
 
+def stamp(image: Image, order: tuple[int, int, int], high: float) -> Image:
+    """Returns an image that carries :data:`WORDS` in the lower left corner of every slice.
 
-def stamp(result: Result, high: float) -> Result:
-    """Returns a result whose image carries :data:`WORDS` in the lower left corner of every slice.
-
-    ``high``, the image's greatest value, is what the letters get. The text reads as slices are shown: the patient's
-    left on the right, feet or back down.
+    ``order`` are the axes of slices, rows and columns; ``high``, the image's greatest value, is what the letters get.
+    The text reads as slices are shown: the patient's left on the right, feet or back down.
     """
-    image, order = result.image, result.plan.order
     rows, columns = (image.shape[axis] for axis in order[1:])
     text = _drawn(rows, columns)
     for place, axis in enumerate(order[1:]):
@@ -45,7 +36,7 @@ def stamp(result: Result, high: float) -> Result:
             text = np.flip(text, place)
     text = np.expand_dims(text, 0).transpose(np.argsort(order))
     stamped: Any = Stamped(image.dataobj, text, high)
-    return replace(result, image=type(image)(stamped, image.affine, image.header))
+    return type(image)(stamped, image.affine, image.header)
 
 
 def _grows_towards(image: Image, axis: int) -> str:

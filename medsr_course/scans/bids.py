@@ -3,18 +3,14 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medsr_course import __version__, runtime
 from medsr_course.runtime import CourseError
-from medsr_course.scans import volumes
 from medsr_course.types import PathLike
-
-if TYPE_CHECKING:
-    from medsr_course.pipeline.enhancing import Result
-    from medsr_course.pipeline.plan import Plan
 
 VERSION = "1.10.0"  # of BIDS
 README = """Results of `medsr enhance`: research, not for diagnosis.
@@ -73,70 +69,87 @@ def scans(folder: PathLike, datatypes: tuple[str, ...] = ("anat",)) -> list[Scan
     return found
 
 
-def names(scan: Scan, out: PathLike, plan: "Plan") -> list[Path]:
-    """Returns the image files of a plan's result in a derivative dataset, the result first.
+def names(scan: Scan, out: Path, *, finer: str = "", labels: bool = False) -> list[Path]:
+    """Returns the image files of a result in a derivative dataset, the result first.
+
+    Parameters
+    ----------
+    scan : Scan
+    out : Path
+        Folder of the derivative dataset.
+    finer : str
+        What ``res-`` says of it, e.g. "x2"; "" on the scan's own grid.
+    labels : bool
+        The result is a segmentation, which is one file.
 
     Raises
     ------
     CourseError
         If the folder is a dataset of another kind, or the scan's own.
     """
-    out = Path(out)
     if out.resolve() == scan.root.resolve():
-        raise CourseError(
-            f"{out} is the dataset itself: name a folder of its own, e.g. {out / 'derivatives' / 'medsr'}"
-        )
+        own = out / "derivatives" / "medsr"
+        raise CourseError(f"{out} is the dataset itself: name a folder of its own, e.g. {own}")
     _described(scan, out)
-    options, factor = plan.options, plan.options.scale or 1
     kept = {key: value for key, value in scan.entities.items() if key not in ("res", "desc")}
-    if tuple(plan.shape) != tuple(plan.shape_in):
-        kept["res"] = f"{scan.entities.get('res', '')}{'x' if options.axes == 'in-plane' else 'z'}{factor}"
-    elif "res" in scan.entities:
-        kept["res"] = scan.entities["res"]
-    before = scan.entities.get("desc", "")
-    stem = "_".join(f"{key}-{value}" for key, value in kept.items())
+    if resolution := scan.entities.get("res", "") + finer:
+        kept["res"] = resolution
+    stem = "_".join(f"{key}-{value}" for key, value in kept.items()) + f"_desc-{scan.entities.get('desc', '')}"
     folder = out / scan.path.parent.relative_to(scan.root)
-    if options.task == "segment":
-        return [folder / f"{stem}_desc-{before}medsr_dseg.nii.gz"]
-    return [folder / f"{stem}_desc-{before}{what}_{scan.suffix}.nii.gz" for what in ("medsr", "zip", "added")]
+    if labels:
+        return [folder / f"{stem}medsr_dseg.nii.gz"]
+    return [folder / f"{stem}{what}_{scan.suffix}.nii.gz" for what in ("medsr", "zip", "added")]
 
 
-def describe(result: "Result", scan: Scan, out: PathLike, files: list[Path]) -> list[Path]:
-    """Write what belongs to the images of a result: their sidecars, and the description of the dataset.
+def describe(
+    scan: Scan,
+    out: Path,
+    images: Mapping[Path, str],
+    *,
+    provenance: Mapping[str, Any],
+    resolution: str = "",
+    spacing: float | None = None,
+) -> list[Path]:
+    """Writes what belongs to the images of a result: their sidecars, and the description of the dataset.
 
     An existing derivative dataset is added to: its description keeps what it says. ``SkullStripped``, which BIDS asks
     for, is False where the source does not say.
+
+    Parameters
+    ----------
+    scan : Scan
+        What they were made of.
+    out : Path
+        Folder of the derivative dataset.
+    images : mapping
+        What each of the files is, in words.
+    provenance : mapping
+        What was done.
+    resolution : str
+        The voxels in words, where they are finer than the scan's.
+    spacing : float, optional
+        Distance between slices in mm, where they were made thinner.
 
     Returns
     -------
     list of Path
         The sidecars.
     """
-    out, plan = Path(out), result.plan
     introduce(scan, out)
-    sizes = " × ".join(f"{size:.4g}" for size in volumes.voxel_sizes(result.image))
     kept = {key: value for key, value in scan.sidecar.items() if not (_PERSONAL.search(key) or _STALE.search(key))}
-    if plan.options.axes == "through-plane":
-        for key in ("SliceThickness", "SpacingBetweenSlices"):
-            if key in kept:
-                kept[key] = float(volumes.voxel_sizes(result.image)[plan.order[0]])
+    if spacing:
+        kept |= {key: spacing for key in ("SliceThickness", "SpacingBetweenSlices") if key in kept}
     about = {
         **kept,
         "Sources": [f"bids:raw:{scan.inside}"],
         "SkullStripped": bool(scan.sidecar.get("SkullStripped", False)),
-        "Provenance": dict(result.provenance),
+        "Provenance": dict(provenance),
+        **({"Resolution": resolution} if resolution else {}),
     }
-    if tuple(plan.shape) != tuple(plan.shape_in):
-        about["Resolution"] = (
-            f"voxels of {sizes} mm, {plan.options.axes} {plan.options.scale} times finer than measured"
-        )
-    whats = ("estimated by a network", f"without a network: {result.provenance['without_network']}",
-             "what the network added: desc-medsr less desc-zip")  # fmt: skip
-    sidecars = []
-    for file, what in zip(files, whats, strict=False):
-        sidecars.append(file.with_name(file.name.replace(".nii.gz", ".json")))
-        _put_json(sidecars[-1], {"Description": f"{what}; research, not for diagnosis", **about})
-    return sidecars
+    sidecars = {file.with_name(file.name.replace(".nii.gz", ".json")): what for file, what in images.items()}
+    for file, what in sidecars.items():
+        _put_json(file, {"Description": f"{what}; research, not for diagnosis", **about})
+    return list(sidecars)
 
 
 def introduce(scan: Scan, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""``medsr enhance`` on the command line."""
+"""``medsr enhance`` and ``medsr serve`` on the command line."""
 
 import sys
 import warnings
@@ -46,8 +46,9 @@ def enhance(
 
     Exit codes: 0 in domain; 3 caution, the result is written; 4 refused, nothing is written; 5 some of a folder failed.
     """
-    from medsr_course.pipeline import batch, enhancing, outputs, scansource
+    from medsr_course.pipeline import batch, enhancing, outputs
     from medsr_course.pipeline import plan as planning
+    from medsr_course.scans import scansource
 
     options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
     if level or scheduler or participant_label or session_label or batch.is_batch(scan):
@@ -86,7 +87,7 @@ def enhance(
             from medsr_course.pipeline import report as reports
 
             reports.write(result, page, with_identifiers=with_identifiers)
-            outputs.record(out.parent, [(page, "report")])
+            outputs.record(out.parent, {page: "report"})
             print(f"written   {page}")
         if "kept" in result.provenance:
             print(f"kept      {result.provenance['kept']}")

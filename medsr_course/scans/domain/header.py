@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medsr_course.pipeline.domain.verdict import CAUTION, REFUSED, Reason, say
+from medsr_course.scans.domain.verdict import CAUTION, REFUSED, Reason, say
 from medsr_course.types import Array
 
 CONTRASTS = ("T1w", "T2w", "FLAIR", "PDw")

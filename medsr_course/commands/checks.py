@@ -24,9 +24,9 @@ def probe_make(
     ] = "",
 ) -> None:
     """Write the scan with lesions and fine patterns in it, a control without, and the key."""
-    from medsr_course.pipeline import probe, scansource
     from medsr_course.runtime import CourseError
-    from medsr_course.scans import volumes
+    from medsr_course.scans import scansource, volumes
+    from medsr_course.tasks import probe
 
     if plane and plane not in volumes.PLANES:
         raise CourseError(f"--plane {plane}: choose one of {', '.join(volumes.PLANES)}")
@@ -46,8 +46,8 @@ def probe_score(
     as_json: AsJson = False,
 ) -> None:
     """Tell what survived, what was lost, what was invented; beside it the same for zero-filling, without a network."""
-    from medsr_course.pipeline import probe, scansource
-    from medsr_course.tasks import probing
+    from medsr_course.scans import scansource
+    from medsr_course.tasks import probe, probing
 
     found = probing.score(probe.read_key(key), scansource.read(result).image, scansource.read(control).image)
     print(_json(found) if as_json else "\n".join(probe.lines(found)))
@@ -62,8 +62,8 @@ def audit(
 
     Exit codes: 0 nothing to say against it; 3 something to look at; 4 something is wrong.
     """
-    from medsr_course.pipeline import audit as audits
-    from medsr_course.pipeline import scansource
+    from medsr_course.scans import scansource
+    from medsr_course.tasks import audit as audits
 
     found = audits.audit(scansource.read(scan).image, scansource.read(result).image)
     if as_json:

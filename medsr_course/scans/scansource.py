@@ -1,4 +1,4 @@
-"""Scans read for the pipeline: the image, how its file stores it, and what is known of how it was taken."""
+"""Scans of any kind read: the image, how its file stores it, and what is known of how it was taken."""
 
 import json
 import shutil
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medsr_course.pipeline import bids, dicom, nrrd
-from medsr_course.scans import scanfiles
-from medsr_course.scans.scanfiles import ScanError
+from medsr_course.scans import bids, scanfiles
+from medsr_course.scans.scanfiles import ScanError, derived, nrrd
 from medsr_course.scans.scanfiles.frames import Frame
+from medsr_course.scans.scanfiles.storing import Stored
 from medsr_course.types import PathLike
 
 if TYPE_CHECKING:  # nibabel is loaded where it is used
@@ -25,15 +25,6 @@ NRRD = (".nrrd", ".nhdr")
 MOST_FILES = 50_000  # in a .zip
 MOST_RATIO = 200  # bytes out of a .zip for each of its own, beyond the first
 ALWAYS = 64 << 20
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """How a file holds its values: value = slope · number + inter, numbers of type ``dtype``."""
-
-    dtype: np.dtype[Any] = np.dtype(np.float32)
-    slope: float = 1.0
-    inter: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +45,6 @@ class Source:
     frames: tuple[Frame, ...] = ()
     scan: bids.Scan | None = None
     notes: tuple[str, ...] = ()
-
-    @property
-    def stem(self) -> str:
-        """The name without what says how it is stored."""
-        name = self.path.name
-        for ending in (*NIFTI[::-1], *NRRD, ".zip"):
-            if name.lower().endswith(ending):
-                return name[: -len(ending)]
-        return name
 
 
 def read(path: PathLike) -> Source:
@@ -154,7 +136,7 @@ def _dicom(path: Path) -> Source:
 
 def _series(path: Path, folder: Path) -> Source:
     image, frames = scanfiles.read_series(folder, flat=True)
-    return Source(path, "dicom", image, Stored(np.dtype(np.int16)), dicom.sidecar(frames), tuple(frames))
+    return Source(path, "dicom", image, Stored(np.dtype(np.int16)), derived.sidecar(frames), tuple(frames))
 
 
 def _unzip(path: Path, folder: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from medsr_course import resources
 from medsr_course.physics import bands, grid, likeness, noise
-from medsr_course.pipeline.domain.header import status_of_signed
-from medsr_course.pipeline.domain.verdict import CAUTION, NOTE, REFUSED, Reason, say
+from medsr_course.scans.domain.header import status_of_signed
+from medsr_course.scans.domain.verdict import CAUTION, NOTE, REFUSED, Reason, say
 from medsr_course.types import Array, Stack
 
 SLICES = 8
