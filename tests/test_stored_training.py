@@ -70,7 +70,9 @@ def test_the_denoiser_sees_the_noise_it_is_to_take_away(share):
     assert residual[inner].std() == pytest.approx(0.04, rel=0.12)
     truth = (noisy + residual)[inner]
     assert metrics.psnr(truth, noisy[inner]) == pytest.approx(20 * np.log10(truth.max() / 0.04), abs=1)
-    assert abs((noisy[inner] ** 2).mean() - (truth**2).mean() - 2 * 0.04**2) < 1e-3  # 0.03 with the floor of the other coils
+    assert (
+        abs((noisy[inner] ** 2).mean() - (truth**2).mean() - 2 * 0.04**2) < 1e-3
+    )  # 0.03 with the floor of the other coils
 
 
 def test_a_network_grown_deeper_begins_where_the_other_ended():
