@@ -84,10 +84,11 @@ def look(stack: Stack, use: Use = USE, like: Told | None = None) -> Told:
     sigma = _sigma(found, use)
     if use.native and min(found.native) < 1:
         stack = _native(stack, found.native, sigma)
-    if use.one_coil and found.coils is not None and found.coils > 1.5 and sigma:
-        stack = noise.without_floor(stack, sigma, found.coils - 1)
     unit = like.unit if like else grid.intensity(stack)
     sigma = sigma if sigma > use.least * unit[1] else 0.0
+    if use.one_coil and found.coils is not None and found.coils > 1.5 and sigma:
+        stack = noise.as_one_coil(stack, sigma, found.coils)
+        unit = like.unit if like else grid.intensity(stack)
     return Told(stack.astype(np.float32, copy=False), sigma, found, unit, False)
 
 
