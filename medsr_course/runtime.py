@@ -346,6 +346,13 @@ def checksum(path: str | os.PathLike[str], kind: str = "sha256") -> str:
         return hashlib.file_digest(file, kind).hexdigest()
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Writes a text file in UTF-8, whole or not at all; returns ``path``."""
+    with atomic_write(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], delimiter: str = ",") -> None:
     """Writes rows, by the names of columns, as a table with a heading, whole or not at all."""
     with atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:

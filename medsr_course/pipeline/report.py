@@ -19,6 +19,7 @@ from medsr_course.networks.pretrained import sensitivity
 from medsr_course.physics import coils, grid, interpolation, metrics
 from medsr_course.pipeline.enhancing import Result
 from medsr_course.scans import volumes
+from medsr_course.tasks.audit import TRUTH
 from medsr_course.teaching import figures, viewers
 from medsr_course.types import Array, Image, PathLike, Stack
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 SHOWN = (0.5, 0.38, 0.62)  # slices, in parts of the stack
 MOST_PIXELS = 300_000  # of a slice: of larger ones, one is shown, and no more of it than its middle
-TRUTH = 1.0, 5.0  # %: how far the truth itself is from a stored magnitude
 FAR = 5.0  # times the median deviation: a scan to look at first
 ORDER = ("failed", "refused", "caution", "in domain")  # worst first
 FAITHFUL = 0.7  # AUC from which on a map would be worth trusting a little
@@ -137,7 +137,7 @@ def html(result: Result, *, with_identifiers: bool = False) -> str:
 
 def write(result: Result, path: PathLike, *, with_identifiers: bool = False) -> Path:
     """Writes :func:`html`, whole or not at all; returns ``path``."""
-    return _written(html(result, with_identifiers=with_identifiers), path)
+    return runtime.write_text(path, html(result, with_identifiers=with_identifiers))
 
 
 def group(rows: Sequence[Mapping[str, Any]], path: PathLike, *, with_identifiers: bool = False) -> Path:
@@ -182,7 +182,7 @@ def group(rows: Sequence[Mapping[str, Any]], path: PathLike, *, with_identifiers
     head = "".join(f'<th scope="col" class="number">{markup.escape(name)}</th>' for name in names)
     count = f"{len(rows)} scans: {count}"
     body = _words("group", count=count, far=f"{FAR:g}", head=head, rows="\n".join(lines))
-    return _written(_page("Many scans: what to look at first", body), path)
+    return runtime.write_text(path, _page("Many scans: what to look at first", body))
 
 
 # ---------------------------------------------------------------- sections
@@ -356,9 +356,3 @@ def _page(title: str, body: str) -> str:
 
 def _read(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _written(text: str, path: PathLike) -> Path:
-    with runtime.atomic_write(path) as part:
-        part.write_text(text, encoding="utf-8")
-    return Path(path)

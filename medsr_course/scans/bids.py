@@ -156,7 +156,7 @@ def introduce(scan: Scan, out: Path) -> None:
     """Write what a derivative dataset says of itself; what it says already stays."""
     for name, content in (("README", README), (".bidsignore", IGNORED)):
         if not (out / name).exists():
-            _put(out / name, content)
+            runtime.write_text(out / name, content)
     described = _described(scan, out)
     if described != _read(out / "dataset_description.json"):
         _put_json(out / "dataset_description.json", described)
@@ -223,9 +223,4 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _put_json(file: Path, content: dict[str, Any]) -> None:
-    _put(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _put(file: Path, content: str) -> None:
-    with runtime.atomic_write(file) as part:
-        part.write_text(content, encoding="utf-8")
+    runtime.write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

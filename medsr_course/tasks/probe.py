@@ -34,8 +34,7 @@ def make(image: Image, folder: Path, *, scale: int = 2, seed: int = 0, plane: st
     scan, control, key = probing.make(image, scale=scale, seed=seed, plane=plane)
     scanfiles.write(scan, files[0])
     scanfiles.write(control, files[1])
-    with runtime.atomic_write(files[2]) as part:
-        part.write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+    runtime.write_text(files[2], json.dumps(key, indent=1) + "\n")
     return files
 
 

@@ -117,8 +117,7 @@ def _conditions(name: str, scale: int, scan: Scan) -> list[tuple[str, float]]:
         wanted = bool(noise) if name in FILTERS else methods.get(name).can(scale)
         if noise and name not in FILTERS:
             wanted = wanted and (name == "zip" or methods.get(name).learned)
-            # Eight times the time: with noise on real scans only
-            wanted = wanted and (scan.data == "real" or not name.endswith(methods.BEST))
+        wanted = wanted and (scan.data == "real" or not name.endswith(methods.BEST))  # which takes eight times as long
         if wanted and (scan.contrast != "CT" or kind == "signed"):
             found.append((kind, noise))
     return found

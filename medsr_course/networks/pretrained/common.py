@@ -10,8 +10,8 @@ from medsr_course.types import Array, ArrayLike, Stack
 
 Network: TypeAlias = Callable[[Any], Any]  # a Keras model, its predict_on_batch, or an ONNX session wrapped
 BATCH_PIXELS = 2**16  # pixels that go through a network at a time: more take more memory, and no less time
-EDGE = 8  # pixels wrapped round beyond each side; what lies farther out changes a residual by less than 1 % of it
-REACH = 12  # pixels beyond the last one that is not 0 within which a residual is computed
+EDGE = 12  # pixels wrapped round beyond each side; what lies farther out changes a residual by less than 0.5 % of it
+REACH = 20  # pixels beyond the last one that is not 0 within which a residual is computed
 QUALITIES = ("standard", "best")
 RANGE = 1e-15, 1e15  # of the largest value: squares and sums of such numbers stay within float32
 

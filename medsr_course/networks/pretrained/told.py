@@ -22,7 +22,8 @@ class Use:
     Attributes
     ----------
     native : bool
-        Where the outer band of k-space is empty, work on the native grid.
+        Where there is noise, and the outer band of k-space is empty, work on the native grid. Without noise that gains
+        nothing (+0.00 dB at ×2, +0.03 at ×4, on development scans), and an axis may be taken for interpolated wrongly.
     one_coil : bool
         Of several coils, take off what the others add: :math:`\\sqrt{\\max(M^2 - 2(N-1)\\sigma^2, 0)}`.
     unknown : float
@@ -81,14 +82,15 @@ def look(stack: Stack, use: Use = USE, like: Told | None = None) -> Told:
     if like.signed if like else is_signed(stack):
         return plain(stack, like)
     found = like.found if like else noise.estimate(stack)
+    unit = like.unit if like else grid.intensity(stack)
     sigma = _sigma(found, use)
+    if sigma <= use.least * unit[1]:  # a scan that was measured as clean is left as it is
+        return Told(stack, 0.0, found, unit, False)
     if use.native and min(found.native) < 1:
         stack = _native(stack, found.native, sigma)
-    unit = like.unit if like else grid.intensity(stack)
-    sigma = sigma if sigma > use.least * unit[1] else 0.0
-    if use.one_coil and found.coils is not None and found.coils > 1.5 and sigma:
+    if use.one_coil and found.coils is not None and found.coils > 1.5:
         stack = noise.as_one_coil(stack, sigma, found.coils)
-        unit = like.unit if like else grid.intensity(stack)
+    unit = like.unit if like else grid.intensity(stack)
     return Told(stack.astype(np.float32, copy=False), sigma, found, unit, False)
 
 

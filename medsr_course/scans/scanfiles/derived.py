@@ -113,10 +113,8 @@ def write_series(
         there. Nothing is written then.
     """
     check(frames, provenance["task"])
-    ours, theirs = (
-        image.affine[:3, :3] / volumes.voxel_sizes(image) for image in (next(iter(images.values())), source)
-    )
-    if np.abs(ours - theirs).max() > 1e-4:
+    turned = [image.affine[:3, :3] / volumes.voxel_sizes(image) for image in (*images.values(), source)]
+    if np.ptp(turned, axis=0).max() > 1e-4:
         raise CourseError("the result is turned against its source: a derived series keeps the source's slices")
     folder = runtime.writable_folder(folder, "output folder")
     there = [name for name in NAMES if (folder / name).exists()]

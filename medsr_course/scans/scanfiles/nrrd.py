@@ -55,8 +55,8 @@ def read(path: Path) -> tuple["nibabel.Nifti1Image", np.dtype[Any]]:
     if not head:
         raise ScanError(f"{path.name} is no NRRD file with its data in it: {REMEDY}")
     lines = head[1].decode("utf-8", "replace").splitlines()
-    fields = dict(line.split(": ", 1) for line in lines if ": " in line and not line.startswith("#"))
-    fields = {key.strip().lower(): value.strip() for key, value in fields.items()}
+    pairs = (line.split(": ", 1) for line in lines if ": " in line and not line.startswith("#"))
+    fields = {key.strip().lower(): value.strip() for key, value in pairs}
     try:
         shape, affine, dtype = _described(path, fields)
         data = _data(path, fields, content[head.end() :], shape, dtype)
