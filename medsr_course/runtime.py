@@ -25,7 +25,14 @@ T = TypeVar("T")
 
 FOLDER_SETTINGS = ("MEDSR_CACHE", "MEDSR_REAL_DATA")  # environment variables
 PROFILES = ("smoke", "lesson", "full")
-CACHED = ("bench", "downloads", "executed", "leaderboard", "training")  # folders of the cache, beside the cohorts
+CACHED = (
+    "bench",
+    "downloads",
+    "executed",
+    "leaderboard",
+    "service",
+    "training",
+)  # folders of the cache, beside the cohorts
 
 
 class CourseError(RuntimeError):

@@ -99,7 +99,7 @@ def test_help_tells_the_exit_codes():
     done = medsr("--help")
     assert done.returncode == 0
     told = [line.split(maxsplit=1)[0] for line in done.stdout.split("Exit codes:")[1].strip().splitlines()]
-    assert told == ["0", "1", "2", "130"]
+    assert told == ["0", "1", "2", "3", "4", "5", "130"]
     assert medsr("run", "--nonsense").returncode == 2
 
 

@@ -689,7 +689,7 @@ def test_archives_that_are_not_what_they_should_be(tmp_path):
 
 
 def test_names_and_options_that_do_not_exist():
-    listed = "mni152, cohort, bids, ds002748, real-scans, neurite-oasis-2d"
+    listed = "mni152, cohort, bids, ds002748, real-scans, clinical, partners-3t, neurite-oasis-2d"
     with pytest.raises(CourseError, match=f"no data set 'mni'.*{listed}"):
         datasets.load("mni")
     with pytest.raises(CourseError, match="options: n_subjects, seed, split; not n"):
@@ -742,5 +742,5 @@ def test_the_first_real_scan_is_the_one_in_the_catalogue():
     item = catalogue.entry("ds002748")
     path = real / "ds002748/sub-71/anat" / item.filename
     assert path.stat().st_size == item.size
-    assert catalogue._digest(path, "sha256") == item.sha256
+    assert runtime.checksum(path) == item.sha256
     assert json.loads((real / "ds002748/dataset_description.json").read_text())["License"] == item.licence

@@ -43,6 +43,7 @@ def entered(folder, rows):
 outputs.enter = entered
 """
 INTERRUPTED = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 put = batch._put
 def putting(out, job, outcome):
     done = put(out, job, outcome)

@@ -120,27 +120,15 @@ def _cosines(shape, rng):
 UNET = {"filters": (24, 48, 64), "blocks": (1, 1, 1)}
 _recipe = partial(Recipe, task="denoising", architecture="denoising_unet", settings=UNET)
 RECIPES = {
-    "dncnn-magnitude-stage1": _recipe(  # one coil's noise only, from 1 % on
-        "Denoiser for magnitudes, first stage", steps=10000, size=48, options={"kind": "rician", "finish": 600}
-    ),
     "dncnn-magnitude": _recipe(
-        "Denoiser for magnitudes",
-        steps=5000,
-        size=48,
-        share=sources.BROAD,
-        version="2.0",
-        learning_rate=1.5e-3,
-        start="dncnn-magnitude-stage1",
-        options={"kind": "rician", "levels": (0.3, 12.0), "coils": 0.3, "interpolated": 0.15, "finish": 600},
+        "Denoiser for magnitudes", steps=10000, size=48, options={"kind": "rician", "finish": 600}
     ),
     "dncnn-complex": _recipe(  # starts from a network that already tells noise from structure
         "Denoiser for real and complex channels",
-        steps=1500,
+        steps=450,
         size=48,
-        share=sources.BROAD,
-        version="2.0",
         start="dncnn-magnitude",
-        options={"kind": "gaussian", "levels": (0.5, 25.0)},
+        options={"kind": "gaussian"},
     ),
     "dncnn-gan-magnitude": _recipe(
         "DnCNN for magnitudes, taught on by a GAN",
