@@ -18,8 +18,8 @@ from medsr_course.networks.pretrained.weights import card, network
 from medsr_course.physics import grid
 from medsr_course.types import Array, ArrayLike, Stack
 
-# Of a network that is not told the noise, in parts of the intensity scale. On development scans 0.01 loses 0.4 dB at 3 %
-# of noise (the air is less dark), and none takes away the harm at 1 % to scans that are as noisy themselves.
+# Of a network that is not told the noise, in parts of the intensity scale. On development scans 0.01 loses 0.4 dB at
+# 3 % of noise (the air is less dark), and none takes away the harm at 1 % to scans that are as noisy themselves.
 OWN_ERROR = 0.003
 EDGE = 16  # pixels wrapped round beyond each side: these networks see farther than those that make an image finer
 
