@@ -72,23 +72,17 @@ def enhance(
         print("medsr: refused: see above; --force goes on all the same", file=sys.stderr)
         raise typer.Exit(REFUSED)
     if not dry_run:
-        outputs.check(source, out, plan, force=force)
-        page = out.with_name(f"{out.name.split('.nii')[0]}_report.html")
-        if report and page.exists() and not force:
-            raise CourseError(f"{page} exists: choose another name, or replace it with --force")
+        page = outputs.report_name(out) if report else None
+        outputs.check(source, out, plan, page=page, force=force)
         try:
             result = enhancing.run(source.image, plan, folder=out.parent)
         except ValueError as error:  # values no network can work with
             raise CourseError(f"{scan.name}: {error}") from None
-        files = outputs.write(result, source, out, stamp=stamp, force=force)
+        files = outputs.write(
+            result, source, out, stamp=stamp, page=page, with_identifiers=with_identifiers, force=force
+        )
         for path in dict.fromkeys(path.parent if path.suffix == ".dcm" else path for path in files):
             print(f"written   {path}")
-        if report:
-            from medsr_course.pipeline import report as reports
-
-            reports.write(result, page, with_identifiers=with_identifiers)
-            outputs.record(out.parent, {page: "report"})
-            print(f"written   {page}")
         if "kept" in result.provenance:
             print(f"kept      {result.provenance['kept']}")
     if plan.verdict.status != "in domain":

@@ -278,18 +278,14 @@ def _treated(job: Job, write: bool) -> Outcome:
     shutil.rmtree(job.part, ignore_errors=True)  # of a worker that was lost
     job.part.mkdir()
     result = enhancing.run(source.image, plan, progress=False, folder=job.part)
-    file, *_ = outputs.write(result, source, job.part / job.target, stamp=job.stamp)
-    if job.report:
-        outputs.record(job.part, {reports.write(result, _page(file)): "report"})
+    target = job.part / job.target
+    page = outputs.report_name(outputs.names(source, target, plan)[0]) if job.report else None
+    file, *_ = outputs.write(result, source, target, stamp=job.stamp, page=page)
     found = reports.numbers(result)
     added, consistency = (f"{found[key]:.3g}" if key in found else "" for key in ("added", "consistency"))
     output = file.relative_to(job.part).as_posix()
     outcome = replace(outcome, outcome="written", output=output, sha256=runtime.checksum(file))
     return replace(outcome, added=added, consistency=consistency)
-
-
-def _page(result: Path) -> Path:
-    return result.with_name(_SCAN.sub("_report.html", result.name))
 
 
 def _path(job: Job) -> Path:
@@ -377,7 +373,8 @@ def group(out: Path) -> Path:
         status = one.outcome if one.outcome == "failed" else "refused" if one.outcome == "odd" else one.verdict
         numbers = {key: float(value) for key in ("added", "consistency") if (value := getattr(one, key))}
         row = {"scan": one.scan, "status": status, "why": one.reasons, "seconds": one.seconds, **numbers}
-        rows.append(row | ({"report": _page(Path(one.output))} if _page(out / one.output).is_file() else {}))
+        page = outputs.report_name(Path(one.output)) if one.output else None
+        rows.append(row | ({"report": page} if page and (out / page).is_file() else {}))
     if not rows:
         raise CourseError(f"{out} holds no results: run the level participant first")
     return reports.group(rows, out / "group.html", with_identifiers=all(row["scan"].startswith("sub-") for row in rows))
