@@ -10,7 +10,6 @@ import typer.core
 
 from medsr_course.runtime import CourseError
 
-CAUTION, REFUSED = 3, 4  # exit codes
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -65,12 +64,12 @@ def enhance(
         plan = planning.plan(source.image, options, sidecar=source.sidecar, name=scan.name)
     except planning.Refusal as error:
         print(f"medsr: refused: {error}", file=sys.stderr)
-        raise typer.Exit(REFUSED) from None
+        raise typer.Exit(batch.REFUSED) from None
     lines = [*plan.lines(), *(f"note      {line}" for line in (*source.notes, *(str(w.message) for w in told)))]
     print("\n".join(lines))
     if plan.verdict.status == "refused" and not force:
         print("medsr: refused: see above; --force goes on all the same", file=sys.stderr)
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(batch.REFUSED)
     if not dry_run:
         page = outputs.report_name(out) if report else None
         outputs.check(source, out, plan, page=page, force=force)
@@ -86,7 +85,7 @@ def enhance(
         if "kept" in result.provenance:
             print(f"kept      {result.provenance['kept']}")
     if plan.verdict.status != "in domain":
-        raise typer.Exit(CAUTION)
+        raise typer.Exit(batch.CAUTION)
 
 
 def size(text: str) -> int | None:
