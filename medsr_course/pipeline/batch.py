@@ -194,19 +194,21 @@ def run(
         options = replace(options, max_memory=min(options.max_memory or most, most // count))
     with tempfile.TemporaryDirectory() if dry else run_folder(out) as place:
         jobs = {}
-        for part, (name, scan) in zip(map(str, range(len(scans))), scans.items(), strict=True):
+        for k, (name, scan) in enumerate(scans.items()):
             target = Path(_SCAN.sub(".nii.gz", name)) if isinstance(scan, Path) else Path()
-            jobs[name] = Job(name, scan, Path(place) / part, target, options, stamp, report, force)
+            jobs[name] = Job(name, scan, Path(place) / str(k), target, options, stamp, report, force)
         found = {name: Outcome(name, asked=job.asked) for name, job in jobs.items()} | _finished(out, jobs, force)
         todo = [jobs[name] for name, one in found.items() if one.outcome != "written"]
-        if dry or (policy == "uniform" and len(jobs) > 1):
+        alike = policy == "uniform" and len(jobs) > 1
+        if dry or alike:
             found |= {job.name: outcome for job, outcome in _each(pool, examine, todo, "look")}
-            if policy == "uniform" and len(jobs) > 1:
-                _all_alike(out, found, dry)
+        if alike:
+            _all_alike(out, found, dry)
         if dry:
             return list(found.values())
-        for scan in [scan for scan in scans.values() if isinstance(scan, bids.Scan)][:1]:
-            bids.introduce(scan, out)
+        first = next(iter(scans.values()), None)
+        if isinstance(first, bids.Scan):
+            bids.introduce(first, out)
         for job, outcome in _each(pool, treat, [job for job in todo if found[job.name].outcome != "failed"], "treat"):
             found[job.name] = _put(out, job, outcome)
         _enter(out, *(one for one in found.values() if one.outcome == "failed"))
