@@ -265,7 +265,10 @@ def data_check(
 def data_clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Free the cache: downloads, cohorts, executed notebooks, measured rows, unfinished trainings and benchmarks."""
+    """Free the cache: downloads, cohorts, executed notebooks, measured rows, unfinished trainings and benchmarks.
+
+    What a service was given and did not hand out goes, too.
+    """
     import shutil
 
     folder = runtime.cache_dir()

@@ -25,14 +25,7 @@ T = TypeVar("T")
 
 FOLDER_SETTINGS = ("MEDSR_CACHE", "MEDSR_REAL_DATA")  # environment variables
 PROFILES = ("smoke", "lesson", "full")
-CACHED = (
-    "bench",
-    "downloads",
-    "executed",
-    "leaderboard",
-    "service",
-    "training",
-)  # folders of the cache, beside the cohorts
+CACHED = ("bench", "downloads", "executed", "leaderboard", "service", "training")  # in the cache, beside the cohorts
 
 
 class CourseError(RuntimeError):

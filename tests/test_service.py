@@ -64,6 +64,13 @@ class Here(Still):
         return self.made
 
 
+@pytest.fixture
+def here(monkeypatch):
+    """A service that works in this process; where it keeps temporary files is undone afterwards."""
+    monkeypatch.setattr(service.processes, "Process", Here)
+    monkeypatch.setattr(service.tempfile, "tempdir", None)
+
+
 def client_of(tmp_path, limits=SMALL, **options):
     from fastapi.testclient import TestClient
 
@@ -101,12 +108,10 @@ def easy(monkeypatch):
     monkeypatch.setattr(service.planning.domain, "judge", lambda *_, **__: service.planning.domain.Verdict())
 
 
-def test_a_scan_goes_in_and_its_result_comes_out_once(tmp_path, monkeypatch):
+def test_a_scan_goes_in_and_its_result_comes_out_once(tmp_path, monkeypatch, here):
     import nibabel
 
     easy(monkeypatch)
-    monkeypatch.setattr(service.processes, "Process", Here)
-    monkeypatch.setattr(service.tempfile, "tempdir", None)
     content = scan(tmp_path / "head.nii.gz").read_bytes()
     with client_of(tmp_path) as client:
         taken = send(client, content, data=FAST)
@@ -127,12 +132,10 @@ def test_a_scan_goes_in_and_its_result_comes_out_once(tmp_path, monkeypatch):
         assert not uploads(tmp_path)
 
 
-def test_a_dicom_series_comes_back_as_series(tmp_path, monkeypatch):
+def test_a_dicom_series_comes_back_as_series(tmp_path, monkeypatch, here):
     import pydicom
 
     easy(monkeypatch)
-    monkeypatch.setattr(service.processes, "Process", Here)
-    monkeypatch.setattr(service.tempfile, "tempdir", None)
     classic(tmp_path / "series")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -390,9 +393,7 @@ def climbing():
     ],
     ids=["zip bomb", "header lies", "zip climbs", "empty", "no image", "no gzip", "no zip", "script", "zeros"],
 )
-def test_hostile_files_fail_in_words_and_go(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(service.processes, "Process", Here)
-    monkeypatch.setattr(service.tempfile, "tempdir", None)
+def test_hostile_files_fail_in_words_and_go(tmp_path, here, content):
     with client_of(tmp_path) as client:
         now = ended(client, send(client, content).json()["id"])
         assert now["state"] in ("failed", "refused")

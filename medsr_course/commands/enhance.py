@@ -10,7 +10,6 @@ import typer.core
 
 from medsr_course.runtime import CourseError
 
-CAUTION, REFUSED = 3, 4  # exit codes
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -65,34 +64,28 @@ def enhance(
         plan = planning.plan(source.image, options, sidecar=source.sidecar, name=scan.name)
     except planning.Refusal as error:
         print(f"medsr: refused: {error}", file=sys.stderr)
-        raise typer.Exit(REFUSED) from None
+        raise typer.Exit(batch.REFUSED) from None
     lines = [*plan.lines(), *(f"note      {line}" for line in (*source.notes, *(str(w.message) for w in told)))]
     print("\n".join(lines))
     if plan.verdict.status == "refused" and not force:
         print("medsr: refused: see above; --force goes on all the same", file=sys.stderr)
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(batch.REFUSED)
     if not dry_run:
-        outputs.check(source, out, plan, force=force)
-        page = out.with_name(f"{out.name.split('.nii')[0]}_report.html")
-        if report and page.exists() and not force:
-            raise CourseError(f"{page} exists: choose another name, or replace it with --force")
+        page = outputs.report_name(out) if report else None
+        outputs.check(source, out, plan, page=page, force=force)
         try:
             result = enhancing.run(source.image, plan, folder=out.parent)
         except ValueError as error:  # values no network can work with
             raise CourseError(f"{scan.name}: {error}") from None
-        files = outputs.write(result, source, out, stamp=stamp, force=force)
+        files = outputs.write(
+            result, source, out, stamp=stamp, page=page, with_identifiers=with_identifiers, force=force
+        )
         for path in dict.fromkeys(path.parent if path.suffix == ".dcm" else path for path in files):
             print(f"written   {path}")
-        if report:
-            from medsr_course.pipeline import report as reports
-
-            reports.write(result, page, with_identifiers=with_identifiers)
-            outputs.record(out.parent, {page: "report"})
-            print(f"written   {page}")
         if "kept" in result.provenance:
             print(f"kept      {result.provenance['kept']}")
     if plan.verdict.status != "in domain":
-        raise typer.Exit(CAUTION)
+        raise typer.Exit(batch.CAUTION)
 
 
 def size(text: str) -> int | None:

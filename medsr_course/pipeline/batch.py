@@ -194,19 +194,21 @@ def run(
         options = replace(options, max_memory=min(options.max_memory or most, most // count))
     with tempfile.TemporaryDirectory() if dry else run_folder(out) as place:
         jobs = {}
-        for part, (name, scan) in zip(map(str, range(len(scans))), scans.items(), strict=True):
+        for k, (name, scan) in enumerate(scans.items()):
             target = Path(_SCAN.sub(".nii.gz", name)) if isinstance(scan, Path) else Path()
-            jobs[name] = Job(name, scan, Path(place) / part, target, options, stamp, report, force)
+            jobs[name] = Job(name, scan, Path(place) / str(k), target, options, stamp, report, force)
         found = {name: Outcome(name, asked=job.asked) for name, job in jobs.items()} | _finished(out, jobs, force)
         todo = [jobs[name] for name, one in found.items() if one.outcome != "written"]
-        if dry or (policy == "uniform" and len(jobs) > 1):
+        alike = policy == "uniform" and len(jobs) > 1
+        if dry or alike:
             found |= {job.name: outcome for job, outcome in _each(pool, examine, todo, "look")}
-            if policy == "uniform" and len(jobs) > 1:
-                _all_alike(out, found, dry)
+        if alike:
+            _all_alike(out, found, dry)
         if dry:
             return list(found.values())
-        for scan in [scan for scan in scans.values() if isinstance(scan, bids.Scan)][:1]:
-            bids.introduce(scan, out)
+        first = next(iter(scans.values()), None)
+        if isinstance(first, bids.Scan):
+            bids.introduce(first, out)
         for job, outcome in _each(pool, treat, [job for job in todo if found[job.name].outcome != "failed"], "treat"):
             found[job.name] = _put(out, job, outcome)
         _enter(out, *(one for one in found.values() if one.outcome == "failed"))
@@ -278,18 +280,14 @@ def _treated(job: Job, write: bool) -> Outcome:
     shutil.rmtree(job.part, ignore_errors=True)  # of a worker that was lost
     job.part.mkdir()
     result = enhancing.run(source.image, plan, progress=False, folder=job.part)
-    file, *_ = outputs.write(result, source, job.part / job.target, stamp=job.stamp)
-    if job.report:
-        outputs.record(job.part, {reports.write(result, _page(file)): "report"})
+    target = job.part / job.target
+    page = outputs.report_name(outputs.names(source, target, plan)[0]) if job.report else None
+    file, *_ = outputs.write(result, source, target, stamp=job.stamp, page=page)
     found = reports.numbers(result)
     added, consistency = (f"{found[key]:.3g}" if key in found else "" for key in ("added", "consistency"))
     output = file.relative_to(job.part).as_posix()
     outcome = replace(outcome, outcome="written", output=output, sha256=runtime.checksum(file))
     return replace(outcome, added=added, consistency=consistency)
-
-
-def _page(result: Path) -> Path:
-    return result.with_name(_SCAN.sub("_report.html", result.name))
 
 
 def _path(job: Job) -> Path:
@@ -377,7 +375,8 @@ def group(out: Path) -> Path:
         status = one.outcome if one.outcome == "failed" else "refused" if one.outcome == "odd" else one.verdict
         numbers = {key: float(value) for key in ("added", "consistency") if (value := getattr(one, key))}
         row = {"scan": one.scan, "status": status, "why": one.reasons, "seconds": one.seconds, **numbers}
-        rows.append(row | ({"report": _page(Path(one.output))} if _page(out / one.output).is_file() else {}))
+        page = outputs.report_name(Path(one.output)) if one.output else None
+        rows.append(row | ({"report": page} if page and (out / page).is_file() else {}))
     if not rows:
         raise CourseError(f"{out} holds no results: run the level participant first")
     return reports.group(rows, out / "group.html", with_identifiers=all(row["scan"].startswith("sub-") for row in rows))

@@ -1,4 +1,4 @@
-"""Results written: the image, the same grid without a network, their difference, and a list with checksums.
+"""Results written: the image, the same grid without a network, their difference, a report, a list with checksums.
 
 Files appear whole or not at all, none is replaced unless that is asked for, and never the scan itself.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.pipeline import memory
+from medsr_course.pipeline import memory, report
 from medsr_course.pipeline.enhancing import Result
 from medsr_course.pipeline.plan import Plan
 from medsr_course.runtime import CourseError
@@ -36,20 +36,31 @@ def names(source: Source, out: Path, plan: Plan) -> list[Path]:
     if source.scan:
         finer = f"{'x' if plan.options.axes == 'in-plane' else 'z'}{plan.options.scale}" if plan.is_finer else ""
         return bids.names(source.scan, out, finer=finer, labels=plan.options.task == "segment")
-    ending = next((ending for ending in NIFTI[::-1] if out.name.lower().endswith(ending)), None)
-    if ending is None and source.kind == "dicom" and not out.suffix:
+    stem, ending = _split(out)
+    if not ending and source.kind == "dicom" and not out.suffix:
         derived.check(source.frames, plan.options.task)
         return [out / name for name in derived.NAMES]
-    if ending is None:
+    if not ending:
         series = ", and that of a DICOM result, a folder, has no ending" if source.kind == "dicom" else ""
         raise CourseError(f"{out}: a NIfTI result's name ends in .nii.gz or .nii{series}")
     if plan.options.task == "segment":
         return [out]
-    stem = out.name[: -len(ending)]
-    return [out, *(out.with_name(f"{stem}_desc-{what}{out.name[len(stem) :]}") for what in ("zip", "added"))]
+    return [out, *(out.with_name(f"{stem}_desc-{what}{ending}") for what in ("zip", "added"))]
 
 
-def check(source: Source, out: Path, plan: Plan, *, force: bool = False) -> None:
+def report_name(result: Path) -> Path:
+    """Returns where the report on a result lies: beside it."""
+    return result.with_name(f"{_split(result)[0]}_report.html")
+
+
+def _split(out: Path) -> tuple[str, str]:
+    """A name and its ending, "" where that is none of NIfTI."""
+    ending = next((ending for ending in NIFTI[::-1] if out.name.lower().endswith(ending)), "")
+    end = len(out.name) - len(ending)
+    return out.name[:end], out.name[end:]
+
+
+def check(source: Source, out: Path, plan: Plan, *, page: Path | None = None, force: bool = False) -> None:
     """Finds out before the work begins whether its result can be written.
 
     Raises
@@ -64,8 +75,9 @@ def check(source: Source, out: Path, plan: Plan, *, force: bool = False) -> None
         wrong = file.is_dir() == file.name.lower().endswith(NIFTI)
         if file.exists() and (wrong or file.resolve() == source.path.resolve()):
             raise CourseError(f"{file} is {'a folder' if file.is_dir() else 'the scan itself'}: choose another name")
-        if file.exists() and not force:
-            raise CourseError(f"{file} exists: choose another name, or replace it with --force")
+    taken = [file for file in (*files, page) if file and file.exists()]
+    if taken and not force:
+        raise CourseError(f"{taken[0]} exists: choose another name, or replace it with --force")
     folder = runtime.writable_folder(files[0].parent if source.scan else out.parent, "output")
     free = shutil.disk_usage(folder).free
     if free < plan.disk:
@@ -75,7 +87,16 @@ def check(source: Source, out: Path, plan: Plan, *, force: bool = False) -> None
         )
 
 
-def write(result: Result, source: Source, out: Path, *, stamp: bool = False, force: bool = False) -> list[Path]:
+def write(
+    result: Result,
+    source: Source,
+    out: Path,
+    *,
+    stamp: bool = False,
+    page: Path | None = None,
+    with_identifiers: bool = False,
+    force: bool = False,
+) -> list[Path]:
     """Writes a result and what belongs to it, and lists them in ``outputs.tsv``.
 
     Parameters
@@ -87,15 +108,29 @@ def write(result: Result, source: Source, out: Path, *, stamp: bool = False, for
         ``….nii`` or ``….nii.gz``, or, for a DICOM source, a folder for derived series.
     stamp : bool
         Write into a corner of every slice of the result, not into what it is compared with, what it is.
+    page : path, optional
+        Of a report; by default there is none.
+    with_identifiers : bool
+        As for :func:`report.html`.
     force : bool
         Replace files that are there.
 
     Returns
     -------
     list of Path
-        What was written, the result first, the list last.
+        What was written, the result first, then the list, the report last.
     """
-    check(source, out, result.plan, force=force)
+    check(source, out, result.plan, page=page, force=force)
+    files = _images(result, source, out, stamp=stamp, force=force)
+    if page:
+        report.write(result, page, with_identifiers=with_identifiers)
+        record(out if source.scan else out.parent, {page: "report"})
+        files.append(page)
+    return files
+
+
+def _images(result: Result, source: Source, out: Path, *, stamp: bool, force: bool) -> list[Path]:
+    """Writes the images and their sidecars, and lists them."""
     plan, provenance = result.plan, dict(result.provenance)
     images = [result.image, result.zip, result.added] if result.labels is None else [result.labels]
     if stamp and result.labels is None:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from medsr_course import runtime
 from medsr_course.pipeline import enhancing, outputs
 from medsr_course.pipeline import plan as planning
-from medsr_course.pipeline import report as reports
 from medsr_course.runtime import CourseError
 from medsr_course.scans import scansource
 from medsr_course.workers import processes
@@ -139,8 +138,7 @@ def treat(folder: str, options: dict[str, Any], unpacked: int) -> dict[str, str]
         with contextlib.suppress(CourseError):  # what cannot be a derived series is a NIfTI file
             target = outputs.names(source, made / "dicom", plan)[0].parent
         result = enhancing.run(source.image, plan, progress=False, folder=place)
-        outputs.write(result, source, target)
-        reports.write(result, made / "report.html")
+        outputs.write(result, source, target, page=made / "report.html")
         with zipfile.ZipFile(place / "result.zip", "w") as archive:
             archive.writestr("NOTICE.txt", f"{NOTICE}\n")
             for path in sorted(made.rglob("*")):

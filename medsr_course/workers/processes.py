@@ -55,13 +55,11 @@ class Process:
             If it took longer than ``seconds``.
         """
         try:
-            if not self.pipe.poll(seconds):
-                raise TimeoutError
-            return json.loads(self.pipe.recv_bytes())
-        except (EOFError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise
+            if self.pipe.poll(seconds):
+                return json.loads(self.pipe.recv_bytes())
+        except (EOFError, OSError):
             return None
+        raise TimeoutError
 
     def kill(self) -> None:
         """Kills it; who waits for its answer gets None."""
