@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medsr_course.scans import bids, scanfiles
-from medsr_course.scans.scanfiles import ScanError, derived, nrrd
+from medsr_course.scans.scanfiles import ScanError, derived, nifti, nrrd
 from medsr_course.scans.scanfiles.frames import Frame
 from medsr_course.scans.scanfiles.storing import Stored
 from medsr_course.types import PathLike
@@ -100,7 +100,7 @@ def _in_mm(raw: Any, image: Any) -> Any:
     """A file's header for its one volume: both transforms and its description stay, in mm; extensions go."""
     header = raw.copy()
     header.extensions.clear()  # they speak of the original's grid, and may name a person
-    factor = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
+    factor = nifti.unit_in_mm(header)
     header["pixdim"][1:4] *= factor
     for key in ("srow_x", "srow_y", "srow_z", "qoffset_x", "qoffset_y", "qoffset_z"):
         header[key] *= factor

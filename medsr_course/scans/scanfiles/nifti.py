@@ -242,16 +242,20 @@ def _chosen(path: Path, dims: list[int], volume: int | None) -> int:
     return volume or 0
 
 
+def unit_in_mm(header: Any) -> float:
+    """Returns how many mm the unit of a header's lengths has; 1 where it names none, or one that does not exist."""
+    try:
+        return _UNITS_IN_MM.get(header.get_xyzt_units()[0], 1.0)
+    except KeyError:
+        return 1.0
+
+
 def _affine(path: Path, image: Any) -> Array:
     """The file's affine, in mm, or a refusal."""
     affine = np.array(image.affine, dtype=float)
     if not np.isfinite(affine).all():
         raise ScanError(f"{path.name}: its affine holds NaN or infinity: {CONVERT}")
-    try:
-        factor = _UNITS_IN_MM.get(image.header.get_xyzt_units()[0], 1.0)
-    except KeyError:  # a unit code that does not exist
-        factor = 1.0
-    affine[:3] *= factor
+    affine[:3] *= unit_in_mm(image.header)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if (sizes < 1e-6).any():
         raise ScanError(
