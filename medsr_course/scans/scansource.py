@@ -13,6 +13,7 @@ import numpy as np
 
 from medsr_course.scans import bids, scanfiles
 from medsr_course.scans.scanfiles import ScanError, derived, nifti, nrrd
+from medsr_course.scans.scanfiles.errors import NotFiniteError, SeveralVolumesError
 from medsr_course.scans.scanfiles.frames import Frame
 from medsr_course.scans.scanfiles.storing import Stored
 from medsr_course.types import PathLike
@@ -77,14 +78,13 @@ def _nifti(path: Path) -> Source:
     notes = []
     try:
         image = scanfiles.read(path, flat=True)
-    except ScanError as error:
-        if "is 4-D" in str(error):
-            raise ScanError(f"{str(error).split(': choose')[0]}: save the one you want as a file of its own, "
-                            "e.g. with nibabel: image.slicer[..., 0]") from None  # fmt: skip
-        if "are NaN or infinite" not in str(error):
-            raise
+    except SeveralVolumesError as error:
+        name, count = error.args
+        raise ScanError(f"{name} is 4-D: {count} volumes: save the one you want as a file of its own, "
+                        "e.g. with nibabel: image.slicer[..., 0]") from None  # fmt: skip
+    except NotFiniteError as error:
         image = scanfiles.read(path, flat=True, fill=0)
-        notes.append(f"{str(error).split(': ', 1)[1].split(':')[0]}: read as 0")
+        notes.append(f"{error.args[1]} voxels are NaN or infinite: read as 0")
     original = nibabel.load(path)
     assert isinstance(original, nibabel.Nifti1Pair)
     raw = original.header

@@ -10,7 +10,16 @@ import numpy as np
 
 from medsr_course.scans import volumes
 from medsr_course.scans.scanfiles import memory
-from medsr_course.scans.scanfiles.errors import CONVERT, ScanError, first_line, millimetres, reason, warn
+from medsr_course.scans.scanfiles.errors import (
+    CONVERT,
+    NotFiniteError,
+    ScanError,
+    SeveralVolumesError,
+    first_line,
+    millimetres,
+    reason,
+    warn,
+)
 from medsr_course.types import Array, PathLike
 
 if TYPE_CHECKING:  # nibabel is loaded where it is used
@@ -72,10 +81,7 @@ def read(
     finite = np.isfinite(data)
     if not finite.all():
         if fill is None:
-            raise ScanError(
-                f"{path.name}: {finite.size - np.count_nonzero(finite)} voxels are NaN or infinite: "
-                "read it with fill=0 to put 0 there"
-            )
+            raise NotFiniteError(path.name, finite.size - np.count_nonzero(finite))
         data = np.where(finite, data, fill)
     data = _as_labels(path, data) if labels else np.asfortranarray(data, dtype=np.float32)
     if not (int(image.header["sform_code"]) or int(image.header["qform_code"])):
@@ -234,7 +240,7 @@ def _chosen(path: Path, dims: list[int], volume: int | None) -> int:
     """Which volume of the file is meant, from 0."""
     if len(dims) == 4:
         if volume is None:
-            raise ScanError(f"{path.name} is 4-D: {dims[3]} volumes: choose one, e.g. scanfiles.read(path, volume=0)")
+            raise SeveralVolumesError(path.name, dims[3])
         if not 0 <= volume < dims[3]:
             raise ScanError(f"{path.name} has volumes 0 to {dims[3] - 1}, not {volume}: choose one of them")
     elif volume not in (None, 0):
