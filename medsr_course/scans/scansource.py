@@ -1,7 +1,6 @@
 """Scans of any kind read: the image, how its file stores it, and what is known of how it was taken."""
 
 import json
-import shutil
 import tempfile
 import zipfile
 import zlib
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medsr_course.scans import bids, scanfiles
+from medsr_course.scans import archives, bids, scanfiles
 from medsr_course.scans.scanfiles import ScanError, derived, nifti, nrrd
 from medsr_course.scans.scanfiles.errors import NotFiniteError, SeveralVolumesError
 from medsr_course.scans.scanfiles.frames import Frame
@@ -24,8 +23,6 @@ if TYPE_CHECKING:  # nibabel is loaded where it is used
 NIFTI = (".nii", ".nii.gz")
 NRRD = (".nrrd", ".nhdr")
 MOST_FILES = 50_000  # in a .zip
-MOST_RATIO = 200  # bytes out of a .zip for each of its own, beyond the first
-ALWAYS = 64 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +124,10 @@ def _dicom(path: Path) -> Source:
     if path.is_dir():
         return _series(path, path)
     with tempfile.TemporaryDirectory(prefix="medsr-") as folder:
-        _unzip(path, Path(folder))
-        try:
-            return _series(path, Path(folder))
-        except ScanError as error:
-            raise ScanError(str(error).replace(Path(folder).name, path.name)) from None
+        unpacked = Path(folder, path.name)  # by which messages call it
+        unpacked.mkdir()
+        _unzip(path, unpacked)
+        return _series(path, unpacked)
 
 
 def _series(path: Path, folder: Path) -> Source:
@@ -141,7 +137,7 @@ def _series(path: Path, folder: Path) -> Source:
 
 def _unzip(path: Path, folder: Path) -> None:
     """Writes the files of an archive into a folder, under numbers: no name in it is trusted."""
-    budget = min(path.stat().st_size * MOST_RATIO + ALWAYS, shutil.disk_usage(folder).free)
+    budget = archives.budget(path, folder)
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
@@ -155,7 +151,7 @@ def _unzip(path: Path, folder: Path) -> None:
                         if budget < 0:
                             raise ScanError(f"{path.name} grows beyond what is free or sensible: unpack it by hand")
                         file.write(piece)
+    except ScanError:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, ScanError):
-            raise
         raise ScanError(f"{path.name} is no archive that can be unpacked ({error}): fetch it again") from None
