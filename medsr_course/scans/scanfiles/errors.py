@@ -39,9 +39,9 @@ class ScanWarning(UserWarning):
     """A scan file that was read, with something the reader should be aware of."""
 
 
-def warn(message: str) -> None:
-    """Warn the caller of a reader, in one line."""
-    warnings.warn(message, ScanWarning, stacklevel=3)
+def warn(message: str, depth: int = 1) -> None:
+    """Warn the caller of a reader, ``depth`` calls above this one, in one line."""
+    warnings.warn(message, ScanWarning, stacklevel=2 + depth)
 
 
 def reason(error: OSError) -> str:
