@@ -303,13 +303,10 @@ def estimate(stack: Stack) -> NoiseEstimate:
     if offset or level <= 0 or min(stack.shape[1:]) < 32:
         return nothing
     inside = bands.inside(stack, level)
-    enough = inside.sum() >= 200
-    native = 1.0, 1.0
-    if enough:
-        native = bands.filled(stack, inside), bands.filled(stack.swapaxes(1, 2), inside.swapaxes(1, 2))
+    native = bands.filled(stack, inside), bands.filled(stack.swapaxes(1, 2), inside.swapaxes(1, 2))
     coils, sigma = _from_air(stack, level)
     between = None if sigma is None else (sigma, sigma)
-    if sigma is None and enough and (found := _from_head(stack, inside, level, native)):
+    if sigma is None and (found := _from_head(stack, inside, level, native)):
         least, likely, most = found
         between, sigma = (least, most), likely if least > _SURE * most else None
     kind = "interpolated" if min(native) < 1 else "unknown" if coils is None else "rician" if coils < 1.5 else "chi"
