@@ -131,7 +131,7 @@ def test_what_is_no_scan_is_handled():
 
 
 def test_native_scans_are_not_called_interpolated():
-    # Measured: see the false alarms in the docstring of noise.estimate.
+    # How often real ones are: the false alarms in results/domain.md.
     alarms = []
     for subject in ("sub-0000", "sub-0001", "sub-0004"):
         for contrast in ("T1w", "T2w", "FLAIR"):

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from medsr_course.runtime import CourseError
-from medsr_course.scans import scanfiles, volumes
+from medsr_course.scans import scanfiles, scansource, volumes
 from medsr_course.scans.scanfiles import ScanError, ScanWarning, memory
 
 AFFINE = np.array([[-0.9, 0, 0, 40], [0, 1.1, 0, -60.5], [0, 0, 2.5, 12.25], [0, 0, 0, 1]])
@@ -156,6 +156,12 @@ def test_units_become_millimetres(nii):
         image = scanfiles.read(save(nii, affine=affine, xyzt_units=code))
         assert np.allclose(image.affine, AFFINE, rtol=1e-5)
         assert image.header.get_xyzt_units()[0] == "mm"
+
+
+def test_a_unit_that_does_not_exist_is_taken_for_mm(nii):
+    path = save(nii, xyzt_units=5)
+    for image in (scanfiles.read(path), scansource.read(path).image):
+        assert np.allclose(image.affine, AFFINE, rtol=1e-5)
 
 
 def test_a_sheared_sform_is_kept(nii):

@@ -35,8 +35,8 @@ def features(stack: Stack) -> Array | None:
 
 
 def _of_slice(image: Array) -> Array | None:
-    bright = ndimage.gaussian_filter(image, 1.5) > grid.IN_HEAD
-    parts, count = ndimage.label(bright)
+    soft = ndimage.gaussian_filter(image, 1.5)
+    parts, count = ndimage.label(soft > grid.IN_HEAD)
     if not count:
         return None
     whole = ndimage.binary_fill_holes(parts == 1 + np.bincount(parts.ravel())[1:].argmax())
@@ -60,7 +60,7 @@ def _of_slice(image: Array) -> Array | None:
         np.mean(image < grid.IN_HEAD),
         middle,
         upper - lower,
-        *_shape(whole, image),
+        *_shape(whole, soft),
     ])  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def _slope(image: Array) -> float:
     return float(np.polyfit(np.arange(12) * np.log(8) / 12, np.log(power + 1e-12), 1)[0])
 
 
-def _shape(whole: Array, image: Array) -> tuple[float, float]:
+def _shape(whole: Array, soft: Array) -> tuple[float, float]:
     """Overlap (Dice) with the ellipse of equal second moments, and correlation with the mirror image, either way."""
     y, x = np.nonzero(whole)
     centre = np.array([y.mean(), x.mean()])
@@ -85,7 +85,6 @@ def _shape(whole: Array, image: Array) -> tuple[float, float]:
     for axis in (0, 1):
         shift = [0.0, 0.0]
         shift[axis] = 2 * centre[axis] - (whole.shape[axis] - 1)
-        soft = ndimage.gaussian_filter(image, 1.5)
         mirrored = ndimage.shift(np.flip(soft, axis), shift, order=1)
         a, b = soft[whole], mirrored[whole]
         alike.append(np.corrcoef(a, b)[0, 1] if np.ptp(a) and np.ptp(b) else 0.0)
@@ -131,10 +130,10 @@ def face(data: Array, sizes: Array) -> bool:
     """
     planes = middle(data, 0, 6)[:, :: max(1, round(2 / sizes[1])), :: max(1, round(2 / sizes[2]))]
     step = sizes[1:] * [max(1, round(2 / size)) for size in sizes[1:]]
-    if min(planes.shape[1:]) < 16 or grid.intensity(planes)[1] <= 0:
+    if min(planes.shape[1:]) < 16 or (scale := grid.intensity(planes)[1]) <= 0:
         return False
     soft = ndimage.gaussian_filter(planes, (0, *(2 / step)))
-    bright = ndimage.binary_opening((soft > 0.15 * grid.intensity(planes)[1]).any(axis=0))
+    bright = ndimage.binary_opening((soft > 0.15 * scale).any(axis=0))
     rows = np.flatnonzero(bright.sum(axis=0) * step[0] > 30)
     if not rows.size:
         return False

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage, special
 
 from medsr_course.physics import bands, checks, grid, noise_head
-from medsr_course.types import Array, ArrayLike, Rng, Stack
+from medsr_course.types import Array, ArrayLike, Mask, Rng, Stack
 
 
 def noise_sigma(stack: Stack, percent: float) -> Array:
@@ -303,13 +303,10 @@ def estimate(stack: Stack) -> NoiseEstimate:
     if offset or level <= 0 or min(stack.shape[1:]) < 32:
         return nothing
     inside = bands.inside(stack, level)
-    enough = inside.sum() >= 200
-    native = 1.0, 1.0
-    if enough:
-        native = bands.filled(stack, inside), bands.filled(stack.swapaxes(1, 2), inside.swapaxes(1, 2))
+    native = bands.filled(stack, inside), bands.filled(stack.swapaxes(1, 2), inside.swapaxes(1, 2))
     coils, sigma = _from_air(stack, level)
     between = None if sigma is None else (sigma, sigma)
-    if sigma is None and enough and (found := _from_head(stack, level, native)):
+    if sigma is None and (found := _from_head(stack, inside, level, native)):
         least, likely, most = found
         between, sigma = (least, most), likely if least > _SURE * most else None
     kind = "interpolated" if min(native) < 1 else "unknown" if coils is None else "rician" if coils < 1.5 else "chi"
@@ -349,9 +346,12 @@ def _coils_of(ratio: float) -> float:
     return float(np.interp(ratio, rising, n))
 
 
-def _from_head(stack: Stack, level: float, native: tuple[float, float]) -> tuple[float, float, float] | None:
+def _from_head(
+    stack: Stack, inside: Mask, level: float, native: tuple[float, float]
+) -> tuple[float, float, float] | None:
     """σ inside the head, on the native grid: at least, most likely, at most."""
     if min(native) < 1:
         for axis, part in zip((-2, -1), native, strict=True):
             stack = grid.crop_axis(stack, max(round(stack.shape[axis] * part), 8), axis)
-    return noise_head.bounds(stack, bands.inside(stack, level))
+        inside = bands.inside(stack, level)
+    return noise_head.bounds(stack, inside)

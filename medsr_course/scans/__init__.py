@@ -17,5 +17,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "stamping",
         "transfer",
         "volumes",
-    ],  # fmt: skip
+    ],
 )

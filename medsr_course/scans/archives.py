@@ -58,7 +58,7 @@ def unpack(archive: str | os.PathLike[str], target: str | os.PathLike[str]) -> P
         part = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
         try:
             with open(archive, "rb") as file:
-                _walk(_Bounded(file, _budget(archive)), part)
+                _walk(_Bounded(file, budget(archive, archive.parent)), part)
             part.chmod(0o755)
             runtime.flush_to_disk(part)
             part.rename(target)
@@ -80,9 +80,9 @@ def _damaged(archive: Path, error: BaseException) -> ArchiveError:
     return ArchiveError(f"{archive} cannot be unpacked: it is damaged or no tar file ({reason}): fetch it again")
 
 
-def _budget(archive: Path) -> int:
-    """Bytes that an archive may unpack to here."""
-    free = shutil.disk_usage(archive.parent).free
+def budget(archive: Path, folder: Path) -> int:
+    """Returns how many bytes an archive may unpack to, on the disk of a folder."""
+    free = shutil.disk_usage(folder).free
     return min(MOST_BYTES, archive.stat().st_size * MOST_RATIO + _ALWAYS, free)
 
 

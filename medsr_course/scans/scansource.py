@@ -1,7 +1,6 @@
 """Scans of any kind read: the image, how its file stores it, and what is known of how it was taken."""
 
 import json
-import shutil
 import tempfile
 import zipfile
 import zlib
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medsr_course.scans import bids, scanfiles
-from medsr_course.scans.scanfiles import ScanError, derived, nrrd
+from medsr_course.scans import archives, bids, scanfiles
+from medsr_course.scans.scanfiles import ScanError, derived, nifti, nrrd
+from medsr_course.scans.scanfiles.errors import NotFiniteError, SeveralVolumesError
 from medsr_course.scans.scanfiles.frames import Frame
 from medsr_course.scans.scanfiles.storing import Stored
 from medsr_course.types import PathLike
@@ -23,8 +23,6 @@ if TYPE_CHECKING:  # nibabel is loaded where it is used
 NIFTI = (".nii", ".nii.gz")
 NRRD = (".nrrd", ".nhdr")
 MOST_FILES = 50_000  # in a .zip
-MOST_RATIO = 200  # bytes out of a .zip for each of its own, beyond the first
-ALWAYS = 64 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +75,13 @@ def _nifti(path: Path) -> Source:
     notes = []
     try:
         image = scanfiles.read(path, flat=True)
-    except ScanError as error:
-        if "is 4-D" in str(error):
-            raise ScanError(f"{str(error).split(': choose')[0]}: save the one you want as a file of its own, "
-                            "e.g. with nibabel: image.slicer[..., 0]") from None  # fmt: skip
-        if "are NaN or infinite" not in str(error):
-            raise
+    except SeveralVolumesError as error:
+        name, count = error.args
+        raise ScanError(f"{name} is 4-D: {count} volumes: save the one you want as a file of its own, "
+                        "e.g. with nibabel: image.slicer[..., 0]") from None  # fmt: skip
+    except NotFiniteError as error:
         image = scanfiles.read(path, flat=True, fill=0)
-        notes.append(f"{str(error).split(': ', 1)[1].split(':')[0]}: read as 0")
+        notes.append(f"{error.args[1]} voxels are NaN or infinite: read as 0")
     original = nibabel.load(path)
     assert isinstance(original, nibabel.Nifti1Pair)
     raw = original.header
@@ -100,7 +97,7 @@ def _in_mm(raw: Any, image: Any) -> Any:
     """A file's header for its one volume: both transforms and its description stay, in mm; extensions go."""
     header = raw.copy()
     header.extensions.clear()  # they speak of the original's grid, and may name a person
-    factor = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
+    factor = nifti.unit_in_mm(header)
     header["pixdim"][1:4] *= factor
     for key in ("srow_x", "srow_y", "srow_z", "qoffset_x", "qoffset_y", "qoffset_z"):
         header[key] *= factor
@@ -127,11 +124,10 @@ def _dicom(path: Path) -> Source:
     if path.is_dir():
         return _series(path, path)
     with tempfile.TemporaryDirectory(prefix="medsr-") as folder:
-        _unzip(path, Path(folder))
-        try:
-            return _series(path, Path(folder))
-        except ScanError as error:
-            raise ScanError(str(error).replace(Path(folder).name, path.name)) from None
+        unpacked = Path(folder, path.name)  # by which messages call it
+        unpacked.mkdir()
+        _unzip(path, unpacked)
+        return _series(path, unpacked)
 
 
 def _series(path: Path, folder: Path) -> Source:
@@ -141,7 +137,7 @@ def _series(path: Path, folder: Path) -> Source:
 
 def _unzip(path: Path, folder: Path) -> None:
     """Writes the files of an archive into a folder, under numbers: no name in it is trusted."""
-    budget = min(path.stat().st_size * MOST_RATIO + ALWAYS, shutil.disk_usage(folder).free)
+    budget = archives.budget(path, folder)
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
@@ -155,7 +151,7 @@ def _unzip(path: Path, folder: Path) -> None:
                         if budget < 0:
                             raise ScanError(f"{path.name} grows beyond what is free or sensible: unpack it by hand")
                         file.write(piece)
+    except ScanError:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, ScanError):
-            raise
         raise ScanError(f"{path.name} is no archive that can be unpacked ({error}): fetch it again") from None

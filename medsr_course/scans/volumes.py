@@ -128,7 +128,8 @@ def finest_plane(image: Image) -> str:
     >>> finest_plane(Nifti1Image(np.zeros((4, 4, 4)), np.diag([5, 1, 1, 1])))
     'sagittal'
     """
-    return max(PLANES, key=lambda plane: round(slice_spacing(image, plane) / min(voxel_sizes(image)), 1))
+    sizes = voxel_sizes(to_ras(image))
+    return max(PLANES, key=lambda plane: round(sizes[_axes(plane)[0]] / min(sizes), 1))
 
 
 def pixel_size(image: Image, plane: str = "axial") -> float:

@@ -1,5 +1,6 @@
 """Real scans: a folder of them for development, and one brain that anybody can download."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,9 @@ def repetitions() -> dict[str, Array]:
     """
     from scipy import io
 
-    real, found = real_folder(), {}
+    found = {}
     for title, name in (("no shield", "noshield"), ("shield", "shield")):
-        path = real.parent / "lowfield" / f"ulf-noiseA_0p055T_FLAIR_{name}_2rep_kspace.mat" if real else None
-        if path and path.is_file():
+        for path in _beside("lowfield", f"ulf-noiseA_0p055T_FLAIR_{name}_2rep_kspace.mat"):
             kspace = np.fft.ifftshift(io.loadmat(path)["ksp"], axes=(0, 1))
             images = np.fft.fftshift(np.fft.fft2(kspace, axes=(0, 1), norm="ortho"), axes=(0, 1))
             found[title] = np.ascontiguousarray(images.transpose(3, 2, 0, 1))
@@ -75,12 +75,17 @@ def real_scans() -> Subjects:
         raise CourseError(
             "there are no real scans here: put NAME_T1w.nii.gz … into a folder and name it in MEDSR_REAL_DATA"
         )
+    splits = {"stroke-brain": "validation"}
+    return Subjects([Subject(p, c, split=splits.get(p, "test")) for p, c in _people(files).items()], "real-scans")
+
+
+def _people(files: Iterable[Path], between: str = "_") -> dict[str, dict[str, Reader]]:
+    """Person → contrast → what reads it, of files PERSON_CONTRAST.nii.gz."""
     people: dict[str, dict[str, Reader]] = {}
     for path in files:
-        person, _, contrast = path.name.removesuffix(".nii.gz").rpartition("_")
+        person, _, contrast = path.name.removesuffix(".nii.gz").rpartition(between)
         people.setdefault(person, {})[contrast] = folders.reader(path)
-    splits = {"stroke-brain": "validation"}
-    return Subjects([Subject(p, c, split=splits.get(p, "test")) for p, c in people.items()], "real-scans")
+    return people
 
 
 def _beside(folder: str, pattern: str) -> list[Path]:
@@ -94,10 +99,11 @@ def clinical() -> Subjects:
 
     They lie in a folder ``clinical`` beside :func:`real_folder`; empty where that is not there.
     """
-    people: dict[str, dict[str, Reader]] = {}
-    for path in _beside("clinical", "ms-long01_*_*.nii.gz"):
-        person, _, contrast = path.name.removesuffix(".nii.gz").rpartition("_")
-        people.setdefault(person, {})[{"T1W": "T1w", "T2W": "T2w"}.get(contrast, contrast)] = folders.reader(path)
+    names = {"T1W": "T1w", "T2W": "T2w"}
+    people = {
+        visit: {names.get(contrast, contrast): reader for contrast, reader in contrasts.items()}
+        for visit, contrasts in _people(_beside("clinical", "ms-long01_*_*.nii.gz")).items()
+    }
     for path in _beside("clinical", "t1w-child_*.nii.gz"):
         people["t1w-child"] = {"T1w": folders.reader(path)}
     return Subjects([Subject(p, c, split="train") for p, c in people.items()], "clinical")
@@ -108,9 +114,6 @@ def partners_3t() -> Subjects:
 
     Four slices each, which the scanner interpolated; sub04 is for tests.
     """
-    people: dict[str, dict[str, Reader]] = {}
-    for path in _beside("lowfield", "ulf-sub*_3T_*.nii.gz"):
-        person, _, contrast = path.name.removesuffix(".nii.gz").partition("_3T_")
-        people.setdefault(person, {})[contrast] = folders.reader(path)
+    people = _people(_beside("lowfield", "ulf-sub*_3T_*.nii.gz"), "_3T_")
     splits = {"ulf-sub04": "test"}
     return Subjects([Subject(p, c, split=splits.get(p, "train")) for p, c in people.items()], "partners-3t")

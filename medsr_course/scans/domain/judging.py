@@ -9,6 +9,7 @@ from medsr_course.physics import likeness
 from medsr_course.scans import volumes
 from medsr_course.scans.domain import header, pixels
 from medsr_course.scans.domain.verdict import CAUTION, REFUSED, Reason, Verdict, say, verdict
+from medsr_course.scans.scanfiles import storing
 from medsr_course.types import Array, Image
 
 
@@ -43,7 +44,7 @@ def judge(
     }
     description = ""
     if (about := _nifti(image)) is not None:
-        comments = [one.get_content() for one in about.extensions if one.get_code() == 6]
+        comments = [one.get_content() for one in about.extensions if one.get_code() == storing.COMMENT]
         description = f"{bytes(about['descrip'].item())!r} {comments}"
     reasons += header.findings(sizes, sidecar, name, task, description, across)
     reasons += pixels.findings(data, sizes, across, task, axes, measured)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from medsr_course.runtime import CourseError
 from medsr_course.scans.domain.verdict import REFUSED, Verdict
@@ -78,9 +77,8 @@ def mixed(verdicts: Mapping[str, Verdict], treatments: Mapping[str, str], policy
     if policy == "per-scan" or not decisions:
         return Batch(decisions)
     counts = Counter(one.treatment for one in sorted(decisions, key=lambda one: one.name) if one.treated)
-    usual: Any = max(counts, key=counts.__getitem__) if counts else None
-    odd = tuple(one for one in decisions if not one.treated or one.treatment != usual)
-    return Batch(decisions, odd if counts else decisions)
+    usual = max(counts, key=counts.__getitem__, default="")
+    return Batch(decisions, tuple(one for one in decisions if not one.treated or one.treatment != usual))
 
 
 def _decision(name: str, verdict: Verdict, treatment: str) -> Decision:

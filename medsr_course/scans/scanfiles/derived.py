@@ -17,6 +17,7 @@ import numpy as np
 from medsr_course import runtime
 from medsr_course.runtime import CourseError
 from medsr_course.scans import volumes
+from medsr_course.scans.scanfiles import storing
 from medsr_course.scans.scanfiles.frames import Frame
 from medsr_course.scans.scanfiles.headers import text
 from medsr_course.types import Array, Image, PathLike
@@ -183,8 +184,12 @@ class _Series:
         self.affine = np.diag([-1.0, -1, 1, 1]) @ image.affine  # LPS
         self.steps = np.linalg.norm(self.affine[:3, :3], axis=0)  # from a column, a row, a slice to the next
         self.count = image.shape[2]
-        ends = [(values.min(), values.max()) for values in map(self.slice, range(self.count))]
-        self.scale, self.signed = _scale(float(np.min(ends)), float(np.max(ends)), frames)
+        self.places = np.array([frame.position for frame in frames])
+        between = float(np.linalg.norm(self.places[-1] - self.places[0])) / max(len(frames) - 1, 1)
+        step = self.steps[2]
+        as_before = abs(step - between) < 1e-3 * step or not between
+        self.thickness = (frames[0].thickness if as_before else 0) or step
+        self.scale, self.signed = _scale(*storing.extremes(image.dataobj), frames)
 
         short, *code = _KINDS[number]
         short = short or _WORDS.get(provenance["task"], provenance["task"])
@@ -217,13 +222,12 @@ class _Series:
 
     def items(self, headers: "list[Dataset]") -> "Iterator[Dataset]":
         """The files, a slice each, as they are to be written, from the cleaned headers of the source's slices."""
-        places = np.array([frame.position for frame in self.frames])
         numbers = [text(self.frames[k].file.item, "InstanceNumber") for k in (0, -1)]
         falling = all(number.isdigit() for number in numbers) and int(numbers[0]) > int(numbers[1])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's, about faults that the source has
             for k in range(self.count):
-                nearest = np.linalg.norm(places - self.place(k), axis=1).argmin()
+                nearest = np.linalg.norm(self.places - self.place(k), axis=1).argmin()
                 item = copy.deepcopy(headers[nearest])
                 self._identify(item, k)
                 item.InstanceNumber = self.count - k if falling else k + 1
@@ -262,10 +266,7 @@ class _Series:
         if self.scale != (1, 0) or item.Modality == "CT" or "RescaleType" in item:
             item.RescaleSlope, item.RescaleIntercept = map(_decimal, self.scale)
         across, down, step = self.steps
-        places = np.array([frame.position for frame in self.frames])
-        between = float(np.linalg.norm(places[-1] - places[0])) / max(len(places) - 1, 1)
-        thickness = self.frames[0].thickness if abs(step - between) < 1e-3 * step or not between else 0
-        item.SliceThickness, item.SpacingBetweenSlices = _decimal(thickness or step), _decimal(step)
+        item.SliceThickness, item.SpacingBetweenSlices = _decimal(self.thickness), _decimal(step)
         item.PixelSpacing = [_decimal(down), _decimal(across)]
         directions = self.affine[:3, :2] / self.steps[:2]
         item.ImageOrientationPatient = [_decimal(value) for value in directions.T.ravel()]

@@ -61,10 +61,7 @@ def read_dicom(
     ScanWarning
         If DICOM files without an image (a report, an index) lie beside the series; they are left out.
     """
-    image, _, left_out = _read(source, series, volume, flat)
-    if left_out:
-        warn(left_out)
-    return image
+    return _read(source, series, volume, flat)[0]
 
 
 def read_series(
@@ -81,23 +78,21 @@ def read_series(
     (nibabel.Nifti1Image, list of Frame)
         The image, and for each slice of it, in the image's order, its place and its file's header.
     """
-    image, found, left_out = _read(source, series, volume, flat)
-    if left_out:
-        warn(left_out)
-    return image, found
+    return _read(source, series, volume, flat)
 
 
 def _read(
     source: PathLike | Iterable[PathLike], series: str | None, volume: int | None, flat: bool
-) -> "tuple[nibabel.Nifti1Image, list[Frame], str]":
-    """Image and slices of a series, and the warning about files that were left out, or ""."""
+) -> "tuple[nibabel.Nifti1Image, list[Frame]]":
+    """Image and slices of a series; warns the caller of its caller."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, about faults that are checked here, too
         files, where, others = _series(source, series)
         image, found = _volume(files, where, volume, flat)
-    plural = "s" if len(others) > 1 else ""
-    told = f"{where}: {len(others)} file{plural} without a DICOM image left out: {listed(others)}"
-    return image, found, told if others else ""
+    if others:
+        plural = "s" if len(others) > 1 else ""
+        warn(f"{where}: {len(others)} file{plural} without a DICOM image left out: {listed(others)}", depth=2)
+    return image, found
 
 
 def _series(source: PathLike | Iterable[PathLike], series: str | None) -> tuple[list[DicomFile], str, list[str]]:

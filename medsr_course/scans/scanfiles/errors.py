@@ -21,13 +21,27 @@ class ScanError(CourseError):
     """A scan file that cannot be read or written: what was wrong, and the remedy."""
 
 
+class SeveralVolumesError(ScanError):
+    """A 4-D file of which no volume was chosen; its arguments are the file's name and the number of volumes."""
+
+    def __str__(self) -> str:
+        return "{} is 4-D: {} volumes: choose one, e.g. scanfiles.read(path, volume=0)".format(*self.args)
+
+
+class NotFiniteError(ScanError):
+    """Voxels that are NaN or infinite; its arguments are the file's name and their number."""
+
+    def __str__(self) -> str:
+        return "{}: {} voxels are NaN or infinite: read it with fill=0 to put 0 there".format(*self.args)
+
+
 class ScanWarning(UserWarning):
     """A scan file that was read, with something the reader should be aware of."""
 
 
-def warn(message: str) -> None:
-    """Warn the caller of a reader, in one line."""
-    warnings.warn(message, ScanWarning, stacklevel=3)
+def warn(message: str, depth: int = 1) -> None:
+    """Warn the caller of a reader, ``depth`` calls above this one, in one line."""
+    warnings.warn(message, ScanWarning, stacklevel=2 + depth)
 
 
 def reason(error: OSError) -> str:

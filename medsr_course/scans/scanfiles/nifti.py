@@ -10,7 +10,16 @@ import numpy as np
 
 from medsr_course.scans import volumes
 from medsr_course.scans.scanfiles import memory
-from medsr_course.scans.scanfiles.errors import CONVERT, ScanError, first_line, millimetres, reason, warn
+from medsr_course.scans.scanfiles.errors import (
+    CONVERT,
+    NotFiniteError,
+    ScanError,
+    SeveralVolumesError,
+    first_line,
+    millimetres,
+    reason,
+    warn,
+)
 from medsr_course.types import Array, PathLike
 
 if TYPE_CHECKING:  # nibabel is loaded where it is used
@@ -72,10 +81,7 @@ def read(
     finite = np.isfinite(data)
     if not finite.all():
         if fill is None:
-            raise ScanError(
-                f"{path.name}: {finite.size - np.count_nonzero(finite)} voxels are NaN or infinite: "
-                "read it with fill=0 to put 0 there"
-            )
+            raise NotFiniteError(path.name, finite.size - np.count_nonzero(finite))
         data = np.where(finite, data, fill)
     data = _as_labels(path, data) if labels else np.asfortranarray(data, dtype=np.float32)
     if not (int(image.header["sform_code"]) or int(image.header["qform_code"])):
@@ -234,7 +240,7 @@ def _chosen(path: Path, dims: list[int], volume: int | None) -> int:
     """Which volume of the file is meant, from 0."""
     if len(dims) == 4:
         if volume is None:
-            raise ScanError(f"{path.name} is 4-D: {dims[3]} volumes: choose one, e.g. scanfiles.read(path, volume=0)")
+            raise SeveralVolumesError(path.name, dims[3])
         if not 0 <= volume < dims[3]:
             raise ScanError(f"{path.name} has volumes 0 to {dims[3] - 1}, not {volume}: choose one of them")
     elif volume not in (None, 0):
@@ -242,16 +248,20 @@ def _chosen(path: Path, dims: list[int], volume: int | None) -> int:
     return volume or 0
 
 
+def unit_in_mm(header: Any) -> float:
+    """Returns how many mm the unit of a header's lengths has; 1 where it names none, or one that does not exist."""
+    try:
+        return _UNITS_IN_MM.get(header.get_xyzt_units()[0], 1.0)
+    except KeyError:
+        return 1.0
+
+
 def _affine(path: Path, image: Any) -> Array:
     """The file's affine, in mm, or a refusal."""
     affine = np.array(image.affine, dtype=float)
     if not np.isfinite(affine).all():
         raise ScanError(f"{path.name}: its affine holds NaN or infinity: {CONVERT}")
-    try:
-        factor = _UNITS_IN_MM.get(image.header.get_xyzt_units()[0], 1.0)
-    except KeyError:  # a unit code that does not exist
-        factor = 1.0
-    affine[:3] *= factor
+    affine[:3] *= unit_in_mm(image.header)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if (sizes < 1e-6).any():
         raise ScanError(
