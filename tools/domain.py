@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from medsr_course import resources, runtime
-from medsr_course.physics import bands, coils, grid, likeness
+from medsr_course.physics import bands, coils, grid, likeness, metrics
 from medsr_course.scans import datasets, scanfiles, volumes
 from medsr_course.scans.domain import pixels
 from medsr_course.scans.domain.judging import opened
+from medsr_course.tasks import planting
 from medsr_course.types import Array, Image, Stack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -204,13 +205,11 @@ def left_out(values: Array, persons: list[str], real: Array) -> Array:
 
 def auc(heads: Array, persons: list[str], others: Array) -> tuple[float, float, float]:
     """Chance that a stranger is farther than a head, and its 95 % interval: Student's t over persons."""
-    from scipy import stats
-
-    each = (others[None] > heads[:, None]).mean(axis=1) + 0.5 * (others[None] == heads[:, None]).mean(axis=1)
-    by_person = [np.mean([v for v, p in zip(each, persons, strict=True) if p == one]) for one in sorted(set(persons))]
-    mean, n = float(np.mean(by_person)), len(by_person)
-    half = float(stats.t.ppf(0.975, n - 1) * np.std(by_person, ddof=1) / np.sqrt(n))
-    return mean, max(mean - half, 0.0), min(mean + half, 1.0)
+    whose = np.array(persons)
+    mean, low, high = metrics.student_interval(
+        [planting.auc(others, heads[whose == one]) for one in sorted(set(persons))]
+    )
+    return mean, max(low, 0.0), min(high, 1.0)
 
 
 def limit(distances: Array, persons: list[str]) -> float:
