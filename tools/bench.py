@@ -278,12 +278,8 @@ def write(rows: list[dict[str, str]], table: Path) -> None:
     """Rows in the order of the parts, and their page; the old files or the new ones, never half of one."""
     order = list(PARTS)
     rows = sorted(rows, key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
-    with runtime.atomic_write(table) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    with runtime.atomic_write(table.with_suffix(".md")) as part:
-        part.write_text(page(rows), encoding="utf-8")
+    runtime.write_table(table, COLUMNS, rows)
+    runtime.write_text(table.with_suffix(".md"), page(rows))
 
 
 HEADINGS = {

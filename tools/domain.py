@@ -258,8 +258,7 @@ def main() -> None:
     most = limit(distances[is_real], [p for p, r in zip(persons, is_real, strict=True) if r])
     fitted = {"features": list(likeness.FEATURES), "mean": mean.round(5).tolist(),
               "covariance": spread.round(7).tolist(), "limit": most, "made_by": "python -m tools.domain"}  # fmt: skip
-    with runtime.atomic_write(ROOT / "data" / "domain.json") as fresh:
-        fresh.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
+    runtime.write_text(ROOT / "data" / "domain.json", json.dumps(fitted, indent=1) + "\n")
     others = [{"group": kind, "person": name, "name": name, "like": likeness.features(stack)}
               for kind, name, stack in strangers(folder)]  # fmt: skip
     report, report_trials = measure(reporting(folder), "report", axes=True)
@@ -286,8 +285,7 @@ def write(rows: list[dict], trials: list[dict], report_trials: list[dict], most:
     text = "\n".join([*_about(), *_strangers(rows, most), *_axes(rows, trials, report_trials), *_faces(rows), ""])
     text += (f"\nMade by `python -m tools.domain`, {where['date']}, commit {where['commit']}, {where['system']} "
              f"{where['machine']}, Python {where['python']}.\n")  # fmt: skip
-    with runtime.atomic_write(ROOT / "results" / "domain.md") as fresh:
-        fresh.write_text(text, encoding="utf-8")
+    runtime.write_text(ROOT / "results" / "domain.md", text)
 
 
 def _about() -> list[str]:

@@ -232,12 +232,8 @@ def write(rows: list[dict[str, str]], table: Path) -> None:
     """The rows and their page; old files or new ones, never half of one."""
     order = [condition.title for condition in CONDITIONS]
     rows = sorted(rows, key=lambda row: (row["network"], order.index(row["condition"])))
-    with runtime.atomic_write(table) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    with runtime.atomic_write(table.with_suffix(".md")) as part:
-        part.write_text(page(rows), encoding="utf-8")
+    runtime.write_table(table, list(rows[0]), rows)
+    runtime.write_text(table.with_suffix(".md"), page(rows))
 
 
 if __name__ == "__main__":

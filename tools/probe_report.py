@@ -13,7 +13,6 @@ place of the first kind than at one of the second:
 """
 
 import argparse
-import csv
 import functools
 import json
 import math
@@ -178,16 +177,13 @@ def main() -> None:
         for row in measure(group, subject, scale)
     ]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with open(options.output / "probe.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()})
-    (options.output / "probe.md").write_text(report(rows), encoding="utf-8")
+    shown = ({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    runtime.write_table(options.output / "probe.csv", names, shown)
+    runtime.write_text(options.output / "probe.md", report(rows))
     quoted = resources.path("weights").parent / "sensitivity.json"  # scales that were not measured now stay
     known = json.loads(quoted.read_text(encoding="utf-8")) if quoted.exists() else {}
     known |= {str(scale): _quoted([row for row in rows if row["scale"] == scale], scale) for scale in options.scale}
-    quoted.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    runtime.write_text(quoted, json.dumps(known, indent=1) + "\n")
 
 
 def _quoted(rows: list[dict[str, Any]], scale: int) -> dict[str, Any]:
