@@ -283,9 +283,7 @@ def write(rows: list[dict], trials: list[dict], report_trials: list[dict], most:
                             "".join(a for a in axes if axes[a][1]), row.get("face", ""), *like,
                             where["machine"], where["commit"], where["date"]])  # fmt: skip
     text = "\n".join([*_about(), *_strangers(rows, most), *_axes(rows, trials, report_trials), *_faces(rows), ""])
-    text += (f"\nMade by `python -m tools.domain`, {where['date']}, commit {where['commit']}, {where['system']} "
-             f"{where['machine']}, Python {where['python']}.\n")  # fmt: skip
-    runtime.write_text(ROOT / "results" / "domain.md", text)
+    runtime.write_text(ROOT / "results" / "domain.md", f"{text}\n{resources.made_by('python -m tools.domain')}\n")
 
 
 def _about() -> list[str]:
