@@ -270,7 +270,10 @@ def main() -> None:
 def write(rows: list[dict], trials: list[dict], report_trials: list[dict], most: float) -> None:
     """Writes ``results/domain.csv`` and ``results/domain.md``."""
     where = resources.provenance()
-    with runtime.atomic_write(ROOT / "results" / "domain.csv") as fresh, open(fresh, "w", newline="") as file:
+    with (
+        runtime.atomic_write(ROOT / "results" / "domain.csv") as part,
+        open(part, "w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["group", "person", "name", "distance", "limit", "filled x", "filled y", "filled z", "resliced",
                         "face", *likeness.FEATURES, "machine", "commit", "date"])  # fmt: skip
@@ -387,4 +390,7 @@ def _faces(rows: list[dict]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except runtime.CourseError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -243,4 +243,7 @@ def _cell(found: dict[str, Any], times: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except runtime.CourseError as error:
+        raise SystemExit(f"error: {error}") from None
