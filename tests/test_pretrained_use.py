@@ -227,3 +227,22 @@ def test_what_is_no_number_is_refused_in_one_line(value, use):
 def test_what_noise_estimate_says_of_them():
     assert noise.estimate(KINDS["one value"]()).kind == "none"
     assert noise.estimate(KINDS["a background of zeros"]()).kind == "unknown"
+
+
+# ---------------------------------------------------------------- parts of a scan
+
+
+@pytest.mark.parametrize(("kind", "percent"), [("interpolated", 6), ("chi", 4), ("rician", 0)])
+def test_a_part_of_a_scan_is_treated_as_the_whole_whatever_it_holds(kind, percent):
+    y, x = np.mgrid[:96, :96]
+    fine = np.stack([100.0 * (np.hypot(y - 48, x - 48 + k) < 36) for k in range(6)])
+    given = coils.stored(fine, 1, "parts", noise=percent, kind=kind)
+    whole = told.look(given, pretrained.USE)
+    assert (whole.sigma > 0) == (percent > 0)
+    assert (whole.stack.shape[1:] < given.shape[1:]) == (kind == "interpolated")
+    part = told.look(given[:2], pretrained.USE, whole)
+    np.testing.assert_array_equal(part.stack, whole.stack[:2])
+    # White noise alone, which looked at by itself fills every band.
+    other = told.look(np.abs(np.random.default_rng(0).standard_normal((1, 96, 96))), told.Use(), whole)
+    assert other.stack.shape[1:] == whole.stack.shape[1:]
+    assert (other.sigma, other.unit) == (whole.sigma, whole.unit)

@@ -152,7 +152,7 @@ def _finer(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bo
     """In-plane super-resolution; the share of what was added that is left on the input's grid."""
     scale = plan.options.scale or 1
     options = pretrained.usage(pretrained.card(plan.network)) | {"quality": _quality(plan)}
-    like = told.look(_measured(stack))
+    like = told.look(_measured(stack), pretrained.USE)
     network = tiled(_network(plan), plan.tile)
     _, h, w = stack.shape
     # Blocks of whole batches: what a network is given at a time does not depend on the blocks.

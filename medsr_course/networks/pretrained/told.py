@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medsr_course.physics import grid, noise
+from medsr_course.physics import coils, grid, noise
 from medsr_course.types import Stack
 
 SIGNED = 0.05  # of the samples of signed data are negative; a resampled magnitude undershoots in fewer
@@ -77,19 +77,17 @@ def is_signed(stack: Stack) -> bool:
 def look(stack: Stack, use: Use = USE, like: Told | None = None) -> Told:
     """Measures the noise of a stack ``(n, h, w)`` of one scan; of signed data nothing is known, and nothing changed.
 
-    ``like`` is what was found in more slices of the same scan: then nothing is measured, and the stack treated alike.
+    ``like`` is what was found in more slices of the same scan: then nothing is measured, and the stack treated alike,
+    on the same grid with the same σ, whatever ``use`` says of them.
     """
     if like.signed if like else is_signed(stack):
         return plain(stack, like)
     found = like.found if like else noise.estimate(stack)
-    unit = like.unit if like else grid.intensity(stack)
-    sigma = _sigma(found, use)
-    if sigma <= use.least * unit[1]:  # a scan that was measured as clean is left as it is
-        return Told(stack, 0.0, found, unit, False)
-    if use.native and min(found.native) < 1:
-        stack = _native(stack, found.native, sigma)
-    if use.one_coil and found.coils is not None and found.coils > 1.5:
-        stack = noise.as_one_coil(stack, sigma, found.coils)
+    sigma = like.sigma if like else _sigma(found, use, grid.intensity(stack)[1])
+    if sigma:  # a scan that was measured as clean is left as it is
+        stack = coils.to_native(stack, like.stack.shape[1:] if like else _working_shape(stack, found, sigma, use))
+        if use.one_coil and found.coils is not None and found.coils > 1.5:
+            stack = noise.as_one_coil(stack, sigma, found.coils)
     unit = like.unit if like else grid.intensity(stack)
     return Told(stack.astype(np.float32, copy=False), sigma, found, unit, False)
 
@@ -102,21 +100,24 @@ def plain(stack: Stack, like: Told | None = None) -> Told:
     return Told(stack, 0.0, nothing, grid.intensity(stack), is_signed(stack))
 
 
-def _native(stack: Stack, native: tuple[float, float], sigma: float) -> Stack:
-    """The stack on its native grid; as it is, where white noise fills the band that was taken for empty."""
-    small, rest = stack, stack
-    for axis, part in zip((-2, -1), native, strict=True):
-        size = stack.shape[axis]
-        small = grid.crop_axis(small, max(round(size * part), 8), axis)
-        wider = grid.crop_axis(rest, min(max(round(size * (part + 0.06)), 8), size), axis)  # the end is not sharp
-        rest = grid.pad_axis(wider, size, axis)
+def _working_shape(stack: Stack, found: noise.NoiseEstimate, sigma: float, use: Use) -> tuple[int, int]:
+    """The native grid; that of the file where ``use`` says so, or white noise fills the band taken for empty."""
+    sides = stack.shape[1], stack.shape[2]
+    if not use.native or min(found.native) == 1:
+        return sides
+    small = tuple(max(round(side * part), 8) for side, part in zip(sides, found.native, strict=True))
+    wider = tuple(  # the end is not sharp
+        min(max(round(side * (part + 0.06)), 8), side) for side, part in zip(sides, found.native, strict=True)
+    )
     bright = stack > 0.5 * grid.intensity(stack)[1]  # in air a magnitude fills any band
-    filled = float(np.median(np.abs((stack - rest)[bright]))) / 0.6745 if bright.any() else 0.0
-    return stack if sigma and filled > 0.5 * sigma * np.sqrt(1 - native[0] * native[1]) else small
+    rest = stack - coils.from_native(coils.to_native(stack, wider), sides)
+    filled = float(np.median(np.abs(rest[bright]))) / 0.6745 if bright.any() else 0.0
+    white = filled > 0.5 * sigma * np.sqrt(1 - found.native[0] * found.native[1])
+    return sides if white else (small[0], small[1])
 
 
-def _sigma(found: noise.NoiseEstimate, use: Use) -> float:
-    if found.sigma is not None:
-        return found.sigma
+def _sigma(found: noise.NoiseEstimate, use: Use, unit: float) -> float:
+    """σ as it is told: between its bounds where it is not known, 0 where it is too little to count."""
     least, most = found.between or (0.0, 0.0)
-    return least + use.unknown * (most - least)
+    sigma = least + use.unknown * (most - least) if found.sigma is None else found.sigma
+    return sigma if sigma > use.least * unit else 0.0

@@ -55,8 +55,8 @@ def card(name: str, task: str | None = None) -> Card:
     4
     """
     path = weight_file(name, ".json")
-    if name not in (known := names(task=None)) and not path.exists():
-        raise WeightError(f"there is no trained network {name!r}; there are: {', '.join(known)}")
+    if not path.exists():
+        raise WeightError(f"there is no trained network {name!r}; there are: {', '.join(names(task=None))}")
     about = _read(path, path.stat().st_mtime_ns)
     if task and about.task != task:
         raise WeightError(f"{name} is no {TASKS[task]}; there are: {', '.join(names(task))}")

@@ -15,7 +15,7 @@ from medsr_course.networks.pretrained import network as shipped
 from medsr_course.networks.training import adversarial, sources
 from medsr_course.networks.training.loop import Batches, Model, fit
 from medsr_course.networks.training.pairs import Degradation, Patches, Slices
-from medsr_course.networks.training.recipe import Recipe, Task, summary
+from medsr_course.networks.training.recipe import Recipe, Task, summaries
 from medsr_course.physics import coils
 from medsr_course.tasks import denoising
 from medsr_course.tasks.pairs import setting
@@ -220,7 +220,7 @@ class Denoising(Task):
                 self._psnrs(model, recipe, image, level, key=key, slices=2)
                 for (key, image), level in product(scans.items(), (1, 3, 6))
             ]
-            return float(np.mean([row["denoised, head"] - row["noisy, head"] for row in found]))
+            return float(np.mean([row["gain"] for row in found]))
 
         return gain
 
@@ -252,15 +252,14 @@ class Denoising(Task):
         """
         own = self.options(recipe)["kind"]
         conditions = [(own, level) for level in denoising.LEVELS] if own == "gaussian" else denoising.CONDITIONS
-        result, groups = {}, sources.magnitudes()
+        result: dict[str, dict[str, Any]] = {}
+        groups = sources.magnitudes()
         for kind, level in conditions:
-            together: list[dict[str, float]] = []
-            for title, group in groups.items():
-                rows = [self._psnrs(model, recipe, i, level, kind, key=key, slices=3) for key, i in group.items()]
-                result[f"{title}, {setting(kind, level)}"] = summary(rows, "subjects")
-                together += rows if title.startswith(sources.COHORT_TEST) else []
-            if together:
-                result[f"{sources.COHORT_TEST}, {setting(kind, level)}"] = summary(together, "subjects")
+
+            def measured(group: dict[str, Image], kind: str = kind, level: float = level) -> list[dict[str, float]]:
+                return [self._psnrs(model, recipe, i, level, kind, key=key, slices=3) for key, i in group.items()]
+
+            result |= summaries(groups, measured, f", {setting(kind, level)}")
         return result
 
     def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:

@@ -205,3 +205,18 @@ def summary(rows: Sequence[dict[str, float]], count: str) -> dict[str, Any]:
         if len(rows) >= ENOUGH:
             _, found["gain, from (dB)"], found["gain, to (dB)"] = metrics.student_interval(columns["gain"])
     return {count: len(rows), **{key: round(value, 2) for key, value in found.items()}}
+
+
+def summaries(
+    groups: dict[str, dict[str, Image]], measured: Callable[[dict[str, Image]], list[dict[str, float]]], end: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Returns group title + ``end`` → :func:`summary` of what ``measured(group)`` finds, a row each subject.
+
+    After them :data:`sources.COHORT_TEST` + ``end``, of all the cohort's test subjects together.
+    """
+    found, together = {}, []
+    for title, group in groups.items():
+        rows = measured(group)
+        found[f"{title}{end}"] = summary(rows, "subjects")
+        together += rows if title.startswith(sources.COHORT_TEST) else []
+    return found | ({f"{sources.COHORT_TEST}{end}": summary(together, "subjects")} if together else {})

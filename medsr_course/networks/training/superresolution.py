@@ -14,7 +14,7 @@ from medsr_course.networks.pretrained import load, super_resolve_with
 from medsr_course.networks.training import adversarial, sources
 from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import Degradation, Patches, Slices
-from medsr_course.networks.training.recipe import Recipe, Task, summary
+from medsr_course.networks.training.recipe import Recipe, Task, summaries
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.tasks import superresolution
 from medsr_course.tasks.pairs import setting
@@ -28,42 +28,40 @@ SETTINGS: dict[str, dict[str, int]] = {  # of each architecture, besides the sca
     "espcn": {"filters": 48, "depth": 6},
     "srresnet": {"filters": 48, "blocks": 8},
 }
+PATCHES: dict[tuple[str, int], dict[str, int]] = {  # (architecture, scale) → its patches, where they are others
+    ("srcnn", 4): {"size": 20},
+    ("espcn", 4): {"size": 24, "batch": 24},
+    ("srresnet", 4): {"size": 24, "batch": 20},
+}
 STORED = ("rician", 0)  # kind and noise of what a file holds
-_recipe = partial(Recipe, task="super-resolution", margin=3, share=sources.BROAD, version="2.0")
-# The first stage knew signed pairs and T1w of healthy people only.
-_stage = partial(
-    Recipe,
-    task="super-resolution",
-    margin=3,
-    options={"degradation": HISTORY, "data_consistency": "soft"},
-)
 
 
 def _of(architecture: str, scale: int, **settings: int) -> dict[str, Any]:
+    """What a recipe says of a network, with the patches it is trained on; ``settings`` are others than its own."""
     own = {"scale": scale, "noise_map": True, **SETTINGS[architecture], **settings}
-    return {"architecture": architecture, "settings": own}
+    return {"architecture": architecture, "settings": own, **PATCHES.get((architecture, scale), {})}
 
+
+_any = partial(Recipe, task="super-resolution", margin=3)
+_recipe = partial(_any, share=sources.BROAD, version="2.0")
+# The first stage knew signed pairs and T1w of healthy people only.
+_stage = partial(_any, options={"degradation": HISTORY, "data_consistency": "soft"})
 
 RECIPES = {
     "srcnn-x2-stage1": _stage("SRCNN ×2, first stage", **_of("srcnn", 2), steps=2500),
-    "srcnn-x4-stage1": _stage("SRCNN ×4, first stage", **_of("srcnn", 4), steps=2000, size=20),
+    "srcnn-x4-stage1": _stage("SRCNN ×4, first stage", **_of("srcnn", 4), steps=2000),
     "espcn-x2-stage1": _stage("ESPCN ×2, first stage", **_of("espcn", 2), steps=6000),
-    "espcn-x4-stage1": _stage("ESPCN ×4, first stage", **_of("espcn", 4), steps=4000, size=24, batch=24),
+    "espcn-x4-stage1": _stage("ESPCN ×4, first stage", **_of("espcn", 4), steps=4000),
     "srresnet-x2-stage1": _stage(
         "SRResNet ×2, first stage", **_of("srresnet", 2, blocks=5), steps=10000, learning_rate=1.5e-3
     ),
     "srresnet-x4-stage1": _stage(
-        "SRResNet ×4, first stage",
-        **_of("srresnet", 4, blocks=5),
-        steps=6000,
-        size=24,
-        batch=20,
-        learning_rate=1.5e-3,
+        "SRResNet ×4, first stage", **_of("srresnet", 4, blocks=5), steps=6000, learning_rate=1.5e-3
     ),
     "srcnn-x2": _recipe("SRCNN ×2", **_of("srcnn", 2), steps=1000, start="srcnn-x2-stage1"),
-    "srcnn-x4": _recipe("SRCNN ×4", **_of("srcnn", 4), steps=1000, size=20, start="srcnn-x4-stage1"),
+    "srcnn-x4": _recipe("SRCNN ×4", **_of("srcnn", 4), steps=1000, start="srcnn-x4-stage1"),
     "espcn-x2": _recipe("ESPCN ×2", **_of("espcn", 2), steps=4000, start="espcn-x2-stage1"),
-    "espcn-x4": _recipe("ESPCN ×4", **_of("espcn", 4), steps=3000, size=24, batch=24, start="espcn-x4-stage1"),
+    "espcn-x4": _recipe("ESPCN ×4", **_of("espcn", 4), steps=3000, start="espcn-x4-stage1"),
     "srresnet-x2-stage2": _recipe(
         "SRResNet ×2, second stage",
         **_of("srresnet", 2),
@@ -81,20 +79,12 @@ RECIPES = {
         start="srresnet-x2-stage2",
     ),
     "srresnet-x4": _recipe(
-        "SRResNet ×4",
-        **_of("srresnet", 4),
-        steps=6000,
-        size=24,
-        batch=20,
-        learning_rate=1.2e-3,
-        start="srresnet-x4-stage1",
+        "SRResNet ×4", **_of("srresnet", 4), steps=6000, learning_rate=1.2e-3, start="srresnet-x4-stage1"
     ),
     "srgan-x4": _recipe(
         "SRGAN ×4",
-        **_of("srresnet", 4),
+        **{**_of("srresnet", 4), "batch": 8},
         steps=1000,
-        batch=8,
-        size=24,
         learning_rate=2e-4,
         start="srresnet-x4",  # whose architecture and settings are the generator's
         players=adversarial.Players("features-tissue", scale=4, pixel=0.15, perceptual=1.0, adversarial=0.1),
@@ -222,19 +212,14 @@ class SuperResolution(Task):
 
         A title without a setting is of stored images. "cohort test" is of all its subjects, with an interval.
         """
-        result, how = {}, self.how(recipe, model)
-        groups = sources.measured_on()
+        result: dict[str, dict[str, Any]] = {}
+        groups, how = sources.measured_on(), self.how(recipe, model)
         for kind, noise in superresolution.CONDITIONS[recipe.settings["scale"]]:
             end = "" if (kind, noise) == STORED else f", {setting(kind, noise)}"
-            together: list[dict[str, float]] = []
-            for title, group in groups.items():
-                if title.endswith("CT") and kind != "signed":  # CT has no magnitudes
-                    continue
-                rows = gains(model.predict_on_batch, group, noise=noise, kind=kind, **how)
-                result[f"{title}{end}"] = summary(rows, "subjects")
-                together += rows if title.startswith(sources.COHORT_TEST) else []
-            if together:
-                result[f"{sources.COHORT_TEST}{end}"] = summary(together, "subjects")
+            # CT has no magnitudes.
+            some = {title: group for title, group in groups.items() if kind == "signed" or not title.endswith("CT")}
+            measured = partial(gains, model.predict_on_batch, noise=noise, kind=kind, **how)
+            result |= summaries(some, measured, end)
         return result
 
     def perception(self, name: str, model: Model, recipe: Recipe) -> dict[str, Any]:
