@@ -47,6 +47,12 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def made_by(command: str) -> str:
+    """Returns the line that ends a page of ``results/``: by what command it was made, when, and where."""
+    where = "{date}, commit {commit}, {system} {machine}, Python {python}".format(**provenance())
+    return f"Made by `{command}`, {where}."
+
+
 def path(*parts: str) -> Path:
     """Path of a file or folder under ``data/``.
 

@@ -5,7 +5,10 @@ import json
 import os
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
+from scipy import ndimage
 
 from medsr_course import doctor
 from medsr_course.teaching import notebooks
@@ -52,6 +55,20 @@ def taught(chapter, space, names=None, constants=()):
     missing = set(names or ()) - set(space)
     assert not missing, f"chapter {chapter} no longer defines {', '.join(sorted(missing))}"
     return space
+
+
+def changed(image, header=0.0, values=0.0, do=lambda data: data):
+    """A result whose header, or whose values, lie some fine voxels off along both image axes; ``do`` to the values."""
+    data = ndimage.shift(np.asarray(image.dataobj, float), (values, values, 0), order=5, mode="nearest")
+    affine = image.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ [header, header, 0]
+    return nibabel.Nifti1Image(do(data).astype(np.float32), affine)
+
+
+def turned(image, codes):
+    """The same image with its array in another orientation, say "LPS"."""
+    ornt = nibabel.orientations
+    return image.as_reoriented(ornt.ornt_transform(ornt.io_orientation(image.affine), ornt.axcodes2ornt(codes)))
 
 
 def require(name, found, reason):

@@ -5,6 +5,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from conftest import changed, turned
 from scipy import ndimage
 
 from medsr_course.cli import app
@@ -36,13 +37,6 @@ def scans():
 
 def result(coarse, method=interpolation.lanczos):
     return volumes.from_stack(method(volumes.to_stack(coarse), 2), coarse, scale=2)
-
-
-def changed(image, header=0.0, values=0.0, do=lambda data: data):
-    data = ndimage.shift(np.asarray(image.dataobj, float), (values, values, 0), order=5, mode="nearest")
-    affine = image.affine.copy()
-    affine[:3, 3] -= affine[:3, :3] @ [header, header, 0]
-    return nibabel.Nifti1Image(do(data).astype(np.float32), affine)
 
 
 def statuses(coarse, image):
@@ -82,10 +76,7 @@ def test_where_a_result_lies(scans, header, values, wrong, says):
 @pytest.mark.parametrize("codes", ["LPS", "SAR", "AIL"])
 def test_orientation_is_no_fault(scans, codes):
     coarse, _ = scans
-    ornt = nibabel.orientations
-    image = result(coarse)
-    turn = ornt.ornt_transform(ornt.io_orientation(image.affine), ornt.axcodes2ornt(codes))
-    assert statuses(coarse, image.as_reoriented(turn))[1] == 0
+    assert statuses(coarse, turned(result(coarse), codes))[1] == 0
 
 
 @pytest.mark.parametrize(

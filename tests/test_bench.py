@@ -129,7 +129,7 @@ def test_the_network_in_pytorch_is_the_same():
         "float32", bench.argparse.Namespace(steps=1), slices=np.random.default_rng(0).random((2, 9, 11, 2), np.float32)
     )
     require("torch", found, "needs the extra [torch]: pip install torch")
-    expected = bench._network().predict_on_batch(np.random.default_rng(0).random((2, 9, 11, 2), np.float32))
+    expected = bench.network().predict_on_batch(np.random.default_rng(0).random((2, 9, 11, 2), np.float32))
     np.testing.assert_allclose(found["result"], expected, atol=1e-5 * np.abs(expected).max())
     assert found["training"] > 0
     assert found["inference"] > 0

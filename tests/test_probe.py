@@ -5,7 +5,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
-from conftest import taught
+from conftest import changed, taught, turned
 from scipy import ndimage
 
 from medsr_course.cli import app
@@ -101,14 +101,6 @@ def test_zip_scores_what_the_key_says_of_zip_and_cubic_less(made):
     assert within["kept"]["result"][0] > 0.95
 
 
-def moved(image, header=0.0, values=0.0):
-    """A result whose header, or whose values, lie some fine voxels off along both image axes."""
-    data = ndimage.shift(np.asarray(image.dataobj, float), (values, values, 0), order=5, mode="nearest")
-    affine = image.affine.copy()
-    affine[:3, 3] -= affine[:3, :3] @ [header, header, 0]
-    return nibabel.Nifti1Image(data.astype(np.float32), affine)
-
-
 @pytest.mark.parametrize(
     ("header", "values", "shift"),
     [(0.5, 0.5, 0.0), (0.5, 0.0, -0.5), (0.0, 0.5, 0.5), (0.0, 0.3, 0.3)],
@@ -116,7 +108,7 @@ def moved(image, header=0.0, values=0.0):
 )
 def test_a_result_is_read_where_its_values_lie(made, header, values, shift):
     scan, control, key = made
-    found = probing.score(key, *(moved(finer(image), header, values) for image in (scan, control)))
+    found = probing.score(key, *(changed(finer(image), header, values) for image in (scan, control)))
     assert found["shift"] == pytest.approx([shift, shift], abs=0.04)
     assert ("agree" in found["notes"][0]) == (shift == 0)
     assert ("(scale − 1)/2" in found["notes"][0]) == (abs(shift) == 0.5)
@@ -128,13 +120,8 @@ def test_a_result_is_read_where_its_values_lie(made, header, values, shift):
 @pytest.mark.parametrize("codes", ["LPS", "ASR", "PIL"])
 def test_any_orientation_gives_the_same_score(made, codes):
     scan, control, key = made
-
-    def turned(image):
-        ornt = nibabel.orientations
-        turn = ornt.ornt_transform(ornt.io_orientation(image.affine), ornt.axcodes2ornt(codes))
-        return image.as_reoriented(turn)
-
-    there, here = (probing.score(key, *(do(finer(x)) for x in (scan, control))) for do in (turned, lambda x: x))
+    there = probing.score(key, *(turned(finer(x), codes) for x in (scan, control)))
+    here = probing.score(key, *(finer(x) for x in (scan, control)))
     assert there["lesions"][1]["kept"]["result"] == pytest.approx(here["lesions"][1]["kept"]["result"], abs=1e-4)
     assert there["shift"] == here["shift"]
 

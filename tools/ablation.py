@@ -83,10 +83,7 @@ def main() -> None:
             "date": where["date"],
         }
         print("  ", {k: done[title][k] for k in GROUPS}, flush=True)
-        with runtime.atomic_write(arguments.output) as part, open(part, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(done[title]))
-            writer.writeheader()
-            writer.writerows(done[row] for row in ROWS if row in done)
+        runtime.write_table(arguments.output, list(done[title]), (done[row] for row in ROWS if row in done))
 
 
 if __name__ == "__main__":

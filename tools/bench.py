@@ -108,30 +108,27 @@ def training_speed(options: argparse.Namespace) -> Rows:
     found: Found = {}
     for _ in range(options.repeats):  # in turn, so that both see the machine's busy and quiet moments
         for precision in precisions:
-            _keep_least(found, ("Keras on TensorFlow", precision), _keras_step(x, y, precision, options.steps))
+            keep_least(found, ("Keras on TensorFlow", precision), _keras_step(x, y, precision, options.steps))
         for precision in ("float32", "bfloat16"):
             if told := torch_run(precision, options, x=x, y=y):
-                _keep_least(found, ("PyTorch", precision), float(told["training"]))
+                keep_least(found, ("PyTorch", precision), float(told["training"]))
     for (framework, precision), step in found.items():
         yield f"SRResNet ×2 training, {framework}, {precision}", len(x) / step, "patches/s"
-    yield from _ratios("training", found)
+    yield from ratios("training", found, ("Keras on TensorFlow", "float32"))
 
 
-def _keep_least(found: Found, key: tuple[str, str], value: float) -> None:
+def keep_least(found: Found, key: tuple[str, str], value: float) -> None:
+    """Keep the shortest time of each framework and precision."""
     found[key] = min(value, found.get(key, np.inf))
 
 
-def _ratios(what: str, found: Found) -> Rows:
-    """How many times as fast as PyTorch: the same precision, and the quicker of each."""
-    ours = {k[1]: v for k, v in found.items() if k[0] != "PyTorch"}
-    torch = {k[1]: v for k, v in found.items() if k[0] == "PyTorch"}
-    if ours and torch:
-        yield f"SRResNet ×2 {what}, speed here / PyTorch, float32", torch["float32"] / ours["float32"], "×"
-        yield (
-            f"SRResNet ×2 {what}, speed here / PyTorch, the best of each",
-            min(torch.values()) / min(ours.values()),
-            "×",
-        )
+def ratios(what: str, found: Found, plain: tuple[str, str]) -> Rows:
+    """How many times as fast as PyTorch: ``plain`` beside it in float32, and the quickest of each."""
+    ours = [spent for (framework, _), spent in found.items() if framework != "PyTorch"]
+    torch = {precision: spent for (framework, precision), spent in found.items() if framework == "PyTorch"}
+    if torch:
+        yield f"SRResNet ×2 {what}, speed here / PyTorch, float32", torch["float32"] / found[plain], "×"
+        yield f"SRResNet ×2 {what}, speed here / PyTorch, the best of each", min(torch.values()) / min(ours), "×"
 
 
 def _keras_step(x: Array, y: Array, precision: str, steps: int) -> float:
@@ -189,7 +186,7 @@ TOGETHER = {"recipes": ("ours", "keras.io", "keras.io-pairs")}
 # --- SRResNet, and PyTorch ------------------------------------------------------------------------
 
 
-def _network() -> Any:
+def network() -> Any:
     """SRResNet ×2 with weights that are no longer zero; what they are does not matter to its speed."""
     from medsr_course.networks import models
 
@@ -197,21 +194,6 @@ def _network() -> Any:
     rng = np.random.default_rng(0)
     model.set_weights([w + 0.02 * rng.standard_normal(w.shape).astype(np.float32) for w in model.get_weights()])
     return model
-
-
-_made: dict[str, Any] = {}
-
-
-def _exported() -> tuple[Any, Path]:
-    """The network and its ONNX file, made once."""
-    if not _made:
-        from medsr_course.networks.training import weights
-
-        folder = _made["folder"] = tempfile.TemporaryDirectory()
-        _made["model"] = _network()
-        _made["path"] = Path(folder.name) / "srresnet.onnx"
-        weights.export(_made["model"], _made["path"])
-    return _made["model"], _made["path"]
 
 
 def torch_python() -> str | None:
@@ -238,7 +220,7 @@ def torch_run(
     if python is None:
         return None
     blank = np.zeros((1, 8, 8, 2), np.float32)
-    model = model or _network()
+    model = model or network()
     given = {
         "x": blank if x is None else x,
         "y": np.zeros((1, 16, 16, 1), np.float32) if y is None else y,
@@ -278,12 +260,8 @@ def write(rows: list[dict[str, str]], table: Path) -> None:
     """Rows in the order of the parts, and their page; the old files or the new ones, never half of one."""
     order = list(PARTS)
     rows = sorted(rows, key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
-    with runtime.atomic_write(table) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    with runtime.atomic_write(table.with_suffix(".md")) as part:
-        part.write_text(page(rows), encoding="utf-8")
+    runtime.write_table(table, COLUMNS, rows)
+    runtime.write_text(table.with_suffix(".md"), page(rows))
 
 
 HEADINGS = {

@@ -4,12 +4,15 @@ import argparse
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+import tempfile
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from medsr_course import resources
 from medsr_course.networks import pretrained
 from medsr_course.networks.pretrained import engines
 from medsr_course.networks.training import sources
@@ -34,7 +37,10 @@ def available(path: Path, sample: Array) -> dict[tuple[str, str], Callable[[Arra
 
 def quantised(path: Path, sample: Array) -> Path:
     """Returns a copy of an ``.onnx`` file in int8: static, QDQ, a range for each channel of the weights."""
+    import onnxruntime
     from onnxruntime import quantization
+
+    entry = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs()[0].name
 
     class Ranges(quantization.CalibrationDataReader):
         def __init__(self) -> None:
@@ -44,17 +50,25 @@ def quantised(path: Path, sample: Array) -> Path:
             part = next(self.parts, None)
             return None if part is None else {entry: part}
 
-    import onnxruntime
-
-    entry = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs()[0].name
     made = path.with_suffix(".int8.onnx")
     quantization.quantize_static(path, made, Ranges(), per_channel=True)
     return made
 
 
-def inference(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+@cache
+def exported() -> tuple[Any, Path, tempfile.TemporaryDirectory]:
+    """Returns the network, its ONNX file, and the folder of that, which is removed when nothing holds it."""
+    from medsr_course.networks.training import weights
+
+    folder = tempfile.TemporaryDirectory()
+    model, path = bench.network(), Path(folder.name) / "srresnet.onnx"
+    weights.export(model, path)
+    return model, path, folder
+
+
+def inference(options: argparse.Namespace) -> bench.Rows:
     """SRResNet ×2 alone on slices of one volume with their edges wrapped round, in each engine and in PyTorch."""
-    model, path = bench._exported()
+    model, path, _ = exported()
     n, h, w = bench.VOLUME
     edge = 2 * pretrained.EDGE
     slices = np.random.default_rng(0).random((options.slices, h + edge, w + edge, 2), np.float32)
@@ -66,34 +80,29 @@ def inference(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
     for _ in range(options.repeats):  # in turn, so that all see the machine's busy and quiet moments
         for key, call in runs.items():
             call(parts[0])
-            bench._keep_least(found, key, bench.seconds(partial(bench.each, call, parts), 1))
+            bench.keep_least(found, key, bench.seconds(partial(bench.each, call, parts), 1))
         for precision in ("float32", "bfloat16"):
             if told := bench.torch_run(precision, options, model=model, slices=slices, at_once=1, steps=0):
-                bench._keep_least(found, ("PyTorch", precision), float(told["inference"]))
+                bench.keep_least(found, ("PyTorch", precision), float(told["inference"]))
                 gap = np.abs(told["result"] - expected).max() / np.abs(expected).max()
                 if precision == "float32" and gap > 1e-3:
                     raise SystemExit(f"error: PyTorch's network is another one: its output differs by {gap:.2g}")
     for (engine, precision), spent in found.items():
         yield f"SRResNet ×2 network alone, {h}×{w}×{n}, {engine}, {precision}", spent * n / len(slices), "s"
-    ours = {PLAIN[1]: found[PLAIN], "the quickest": min(v for k, v in found.items() if k[0] != "PyTorch")}
-    torch = {precision: v for (engine, precision), v in found.items() if engine == "PyTorch"}
-    if torch:
-        yield "SRResNet ×2 inference, speed here / PyTorch, float32", torch["float32"] / ours["float32"], "×"
-        best = min(torch.values()) / ours["the quickest"]
-        yield "SRResNet ×2 inference, speed here / PyTorch, the best of each", best, "×"
+    yield from bench.ratios("inference", found, PLAIN)
 
 
-def gains(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+def gains(options: argparse.Namespace) -> bench.Rows:
     """What an engine changes in the gain over ZIP of the network for quality *fast*, on validation scans."""
     name = "espcn-x2"
-    about, path = pretrained.card(name), bench.resources.path("weights", f"{name}.onnx")
+    about, path = pretrained.card(name), resources.path("weights", f"{name}.onnx")
     pairs = [
-        superresolution.pair(subject.contrasts["T1w"], 2, key=subject.id, kind="rician")
+        superresolution.pair(subject.contrasts["T1w"], 2, key=subject.id)
         for subject in sources.subjects("cohort", "validation")
     ]
     sample = pairs[0].given[:4, ..., None] / pairs[0].given.max()
     sample = np.concatenate([sample, np.zeros_like(sample)], axis=-1)
-    with bench.tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         copy.write_bytes(path.read_bytes())
         runs = available(copy, sample)
@@ -138,9 +147,9 @@ print(spent, peak)
 """
 
 
-def volume(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+def volume(options: argparse.Namespace) -> bench.Rows:
     """A whole volume with noise in its air, image to image, in a process of its own: seconds and peak memory."""
-    _, path = bench._exported()
+    _, path, _ = exported()
     size = (options.slices if options.quick else bench.VOLUME[0], *bench.VOLUME[1:])
     command = [sys.executable, "-c", WHOLE_VOLUME, str(path), *map(str, size)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()

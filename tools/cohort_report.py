@@ -179,9 +179,7 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
         "each of T2w and FLAIR). PSNR rows say instead whether the means differ by at most 1 dB, and by how much. "
         "Bold: more than 0.2 apart. PDw is compared with all real scans.",
         "",
-        "Made by `python -m tools.cohort_report`, {date}, commit {commit}, {system} {machine}, Python {python}.".format(
-            **resources.provenance()
-        ),
+        resources.made_by("python -m tools.cohort_report"),
         "",
     ]
     return "\n".join(lines)

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from medsr_course import resources, runtime
-from medsr_course.physics import bands, coils, grid, likeness
+from medsr_course.physics import bands, coils, grid, likeness, metrics
 from medsr_course.scans import datasets, scanfiles, volumes
 from medsr_course.scans.domain import pixels
 from medsr_course.scans.domain.judging import opened
+from medsr_course.tasks import planting
 from medsr_course.types import Array, Image, Stack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -204,13 +205,11 @@ def left_out(values: Array, persons: list[str], real: Array) -> Array:
 
 def auc(heads: Array, persons: list[str], others: Array) -> tuple[float, float, float]:
     """Chance that a stranger is farther than a head, and its 95 % interval: Student's t over persons."""
-    from scipy import stats
-
-    each = (others[None] > heads[:, None]).mean(axis=1) + 0.5 * (others[None] == heads[:, None]).mean(axis=1)
-    by_person = [np.mean([v for v, p in zip(each, persons, strict=True) if p == one]) for one in sorted(set(persons))]
-    mean, n = float(np.mean(by_person)), len(by_person)
-    half = float(stats.t.ppf(0.975, n - 1) * np.std(by_person, ddof=1) / np.sqrt(n))
-    return mean, max(mean - half, 0.0), min(mean + half, 1.0)
+    whose = np.array(persons)
+    mean, low, high = metrics.student_interval(
+        [planting.auc(others, heads[whose == one]) for one in sorted(set(persons))]
+    )
+    return mean, max(low, 0.0), min(high, 1.0)
 
 
 def limit(distances: Array, persons: list[str]) -> float:
@@ -259,8 +258,7 @@ def main() -> None:
     most = limit(distances[is_real], [p for p, r in zip(persons, is_real, strict=True) if r])
     fitted = {"features": list(likeness.FEATURES), "mean": mean.round(5).tolist(),
               "covariance": spread.round(7).tolist(), "limit": most, "made_by": "python -m tools.domain"}  # fmt: skip
-    with runtime.atomic_write(ROOT / "data" / "domain.json") as fresh:
-        fresh.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
+    runtime.write_text(ROOT / "data" / "domain.json", json.dumps(fitted, indent=1) + "\n")
     others = [{"group": kind, "person": name, "name": name, "like": likeness.features(stack)}
               for kind, name, stack in strangers(folder)]  # fmt: skip
     report, report_trials = measure(reporting(folder), "report", axes=True)
@@ -272,7 +270,10 @@ def main() -> None:
 def write(rows: list[dict], trials: list[dict], report_trials: list[dict], most: float) -> None:
     """Writes ``results/domain.csv`` and ``results/domain.md``."""
     where = resources.provenance()
-    with runtime.atomic_write(ROOT / "results" / "domain.csv") as fresh, open(fresh, "w", newline="") as file:
+    with (
+        runtime.atomic_write(ROOT / "results" / "domain.csv") as part,
+        open(part, "w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["group", "person", "name", "distance", "limit", "filled x", "filled y", "filled z", "resliced",
                         "face", *likeness.FEATURES, "machine", "commit", "date"])  # fmt: skip
@@ -285,10 +286,7 @@ def write(rows: list[dict], trials: list[dict], report_trials: list[dict], most:
                             "".join(a for a in axes if axes[a][1]), row.get("face", ""), *like,
                             where["machine"], where["commit"], where["date"]])  # fmt: skip
     text = "\n".join([*_about(), *_strangers(rows, most), *_axes(rows, trials, report_trials), *_faces(rows), ""])
-    text += (f"\nMade by `python -m tools.domain`, {where['date']}, commit {where['commit']}, {where['system']} "
-             f"{where['machine']}, Python {where['python']}.\n")  # fmt: skip
-    with runtime.atomic_write(ROOT / "results" / "domain.md") as fresh:
-        fresh.write_text(text, encoding="utf-8")
+    runtime.write_text(ROOT / "results" / "domain.md", f"{text}\n{resources.made_by('python -m tools.domain')}\n")
 
 
 def _about() -> list[str]:
@@ -392,4 +390,7 @@ def _faces(rows: list[dict]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except runtime.CourseError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -4,9 +4,9 @@
 
 Coarse images as files hold them, with noise of one coil, of eight, or interpolated, with their air or with it set to
 zero. Every number is PSNR inside the head over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best strength
-for that very scan, the magnitude's bias taken off or not, whichever is better, with the true noise known to them.
-Rows of the same weights stay, unless ``--fresh`` asks for them anew. Choices are written where they are used:
-``USE`` in ``networks/pretrained/superresolution.py`` and ``data_consistency`` in the cards.
+for that very scan (of NLM's every second is tried), the magnitude's bias taken off or not, whichever is better, with
+the true noise known to them. Rows of the same weights stay, unless ``--fresh`` asks for them anew. Choices are written
+where they are used: ``USE`` in ``networks/pretrained/superresolution.py`` and ``data_consistency`` in the cards.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from medsr_course import resources, runtime
 from medsr_course.leaderboard import methods
 from medsr_course.networks import pretrained
 from medsr_course.networks.training import sources
-from medsr_course.physics import coils, metrics, noise
+from medsr_course.physics import metrics
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import datasets
 from medsr_course.tasks import superresolution
@@ -107,29 +107,29 @@ def scans() -> list[tuple[str, str, Image]]:
     return found
 
 
-def pair(name: str, image: Image, scale: int, condition: Condition, slices: int) -> tuple[superresolution.Pair, Any]:
-    """A pair of some slices under a condition, and the true σ of its noise, slice by slice."""
+def pair(name: str, image: Image, scale: int, condition: Condition, slices: int) -> superresolution.Pair:
+    """A pair of some slices under a condition."""
     made = superresolution.pair(image, scale, noise=condition.percent, key=name, kind=condition.kind)
     some = np.linspace(0, len(made.given) - 1, slices).round().astype(int)
     target, given = made.target[some], made.given[some]
-    sigma = noise.noise_sigma(coils.stored(target, scale, name), condition.percent)
+    sigma = made.sigma[some] if condition.percent else 0.0
     if condition.masked:
         mask = metrics.head_mask(target, made.pixel_size)
         target, given = target * mask, given * mask[:, ::scale, ::scale]
-    return replace(made, target=target, given=given), sigma
+    return replace(made, target=target, given=given, sigma=sigma)
 
 
-def rival(made: superresolution.Pair, sigma: Any, scale: int, n: int) -> tuple[float, float]:
+def rival(made: superresolution.Pair, scale: int) -> tuple[float, float]:
     """PSNR inside the head of ZIP, and of the best filter at its best strength."""
     zipped = zero_fill(made.given, scale)
     plain = made.psnrs(zipped)["psnr_head"]
     found = [plain]
-    if sigma.max() > 0:
+    if np.any(made.sigma):
         for name in ("zip-gaussian", "zip-nlm"):
-            each = methods.FILTERS[name]
-            for strength in each.strengths[:: 2 if name == "zip-nlm" else 1]:
-                smooth = each.apply(zipped, sigma, strength)
-                found += [made.psnrs(one)["psnr_head"] for one in (smooth, noise.without_floor(smooth, sigma, n))]
+            kept, unbiased = methods.FILTERS[name], methods.FILTERS[f"{name}-unbiased"]
+            for strength in kept.strengths[:: 2 if name == "zip-nlm" else 1]:
+                smooth = kept.apply(zipped, made.sigma, strength)
+                found += [made.psnrs(one.finish(smooth, made))["psnr_head"] for one in (kept, unbiased)]
     return plain, max(found)
 
 
@@ -144,10 +144,9 @@ def result(name: str, stack: Stack, lever: str) -> Stack:
 def measure(network: str, condition: Condition, slices: int) -> Iterator[dict[str, str]]:
     """One row for each scan and lever."""
     scale = pretrained.card(network).usage["scale"]
-    n = coils.COILS if condition.kind == "chi" else 1
     for person, name, image in scans():
-        made, sigma = pair(name, image, scale, condition, slices)
-        plain, best = rival(made, sigma, scale, n)
+        made = pair(name, image, scale, condition, slices)
+        plain, best = rival(made, scale)
         for lever in LEVERS:
             if matters(lever, condition):
                 value = made.psnrs(result(network, made.given, lever))["psnr_head"]
@@ -174,7 +173,8 @@ def page(rows: list[dict[str, str]]) -> str:
         "Made by `python -m tools.levers` from development scans alone (ds002748: sub-66, sub-71; `stroke-brain`; four "
         "validation subjects of the cohort). "
         "PSNR inside the head, dB, over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best strength for "
-        "that very scan and told the true noise: mean over persons (least of all scans).",
+        "that very scan (of NLM's every second is tried) and told the true noise: mean over persons (least of all "
+        "scans).",
     ]
     for network in dict.fromkeys(row["network"] for row in rows):
         mine = [row for row in rows if row["network"] == network]
@@ -232,12 +232,8 @@ def write(rows: list[dict[str, str]], table: Path) -> None:
     """The rows and their page; old files or new ones, never half of one."""
     order = [condition.title for condition in CONDITIONS]
     rows = sorted(rows, key=lambda row: (row["network"], order.index(row["condition"])))
-    with runtime.atomic_write(table) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    with runtime.atomic_write(table.with_suffix(".md")) as part:
-        part.write_text(page(rows), encoding="utf-8")
+    runtime.write_table(table, list(rows[0]), rows)
+    runtime.write_text(table.with_suffix(".md"), page(rows))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,8 @@ place of the first kind than at one of the second:
 """
 
 import argparse
-import csv
 import functools
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ import numpy as np
 from scipy import ndimage
 
 from medsr_course import resources, runtime
+from medsr_course.leaderboard import markdown
 from medsr_course.networks import pretrained
 from medsr_course.networks.pretrained import sensitivity
 from medsr_course.physics import coils, grid, interpolation, metrics
@@ -178,16 +177,13 @@ def main() -> None:
         for row in measure(group, subject, scale)
     ]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with open(options.output / "probe.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()})
-    (options.output / "probe.md").write_text(report(rows), encoding="utf-8")
+    shown = ({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    runtime.write_table(options.output / "probe.csv", names, shown)
+    runtime.write_text(options.output / "probe.md", report(rows))
     quoted = resources.path("weights").parent / "sensitivity.json"  # scales that were not measured now stay
     known = json.loads(quoted.read_text(encoding="utf-8")) if quoted.exists() else {}
     known |= {str(scale): _quoted([row for row in rows if row["scale"] == scale], scale) for scale in options.scale}
-    quoted.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    runtime.write_text(quoted, json.dumps(known, indent=1) + "\n")
 
 
 def _quoted(rows: list[dict[str, Any]], scale: int) -> dict[str, Any]:
@@ -198,40 +194,42 @@ def _quoted(rows: list[dict[str, Any]], scale: int) -> dict[str, Any]:
 
 def _over_people(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
     values = [row[name] for row in rows if row.get(name) is not None and np.isfinite(row[name])]
-    interval = metrics.student_interval(values) if values else [math.nan] * 3
+    interval = metrics.student_interval(values) if values else probing.NOTHING
     mean, low, high = (round(x, 3) if np.isfinite(x) else None for x in interval)
     return {"mean": mean, "low": low, "high": high, "people": len(values)}
 
 
 def report(rows: list[dict[str, Any]]) -> str:
     """Means over people as Markdown."""
-    lines = ["# Planted lesions: what is left of them, and does a sensitivity map tell", ""]
-    lines += [
+    lines = [
+        "# Planted lesions: what is left of them, and does a sensitivity map tell",
+        "",
         "Each cell: mean over people (95 % interval, Student's t). Sizes and periods are in coarse voxels; noise "
+        f"{NOISE:g} %, stored magnitudes. Each person is one scan; lesions lie in quiet places of the head.",
     ]
-    lines[-1] += f"{NOISE:g} %, stored magnitudes. Each person is one scan; lesions lie in quiet places of the head."
     columns = [name for name in rows[0] if name.startswith(("lesions", "patterns"))] + ["lost", "gained", "invented"]
     for scale in sorted({row["scale"] for row in rows}):
         for group in sorted({row["group"] for row in rows}):
             mine = [row for row in rows if (row["scale"], row["group"]) == (scale, group)]
             count = len({row["subject"] for row in mine})
             lines += ["", f"## ×{scale}, {group}, {count} people: share of contrast or amplitude left (%)", ""]
-            lines += [f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+            cells = []
             for method in dict.fromkeys(row["method"] for row in mine):
                 own = [row for row in mine if row["method"] == method]
-                cells = [_cell(_over_people(own, name), 100) for name in columns]
-                lines.append(f"| {method} | {' | '.join(cells)} |")
+                cells.append([method, *(_cell(_over_people(own, name), 100) for name in columns)])
+            lines += markdown.table(["method", *columns], cells)
         mine = [row for row in rows if row["scale"] == scale]
-        lines += ["", f"## ×{scale}: AUC of the sensitivity map", "", "| | cohort | real | all |", "|---|---|---|---|"]
-        for name, words in MAPS.items():
-            groups = [
-                [row for row in mine if row["group"] in kinds] for kinds in (("cohort",), ("real",), ("cohort", "real"))
-            ]
-            lines.append(f"| {words} | " + " | ".join(_cell(_over_people(group, name), 1) for group in groups) + " |")
-    lines += ["", "0.5 is a coin. Lost and gained are against ZIP, of the lesions that ZIP shows and does not show; "]
-    lines[-1] += "invented: empty places where the result without lesions holds a spot that its scan does not."
-    made = "Made by `python -m tools.probe_report`, {date}, commit {commit}, {system} {machine}, Python {python}."
-    return "\n".join([*lines, "", made.format(**resources.provenance()), ""])
+        groups = {kind: [row for row in mine if row["group"] == kind] for kind in ("cohort", "real")} | {"all": mine}
+        cells = [
+            [words, *(_cell(_over_people(own, name), 1) for own in groups.values())] for name, words in MAPS.items()
+        ]
+        lines += ["", f"## ×{scale}: AUC of the sensitivity map", "", *markdown.table(["", *groups], cells)]
+    lines += [
+        "",
+        "0.5 is a coin. Lost and gained are against ZIP, of the lesions that ZIP shows and does not show; "
+        "invented: empty places where the result without lesions holds a spot that its scan does not.",
+    ]
+    return "\n".join([*lines, "", resources.made_by("python -m tools.probe_report"), ""])
 
 
 def _cell(found: dict[str, Any], times: int) -> str:
@@ -245,4 +243,7 @@ def _cell(found: dict[str, Any], times: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except runtime.CourseError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -38,6 +38,5 @@ class Kept:
         if key not in self._known:
             self._known[key] = measure()
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with runtime.atomic_write(self._path) as part:
-                part.write_text(json.dumps(self._known), encoding="utf-8")
+            runtime.write_text(self._path, json.dumps(self._known))
         return self._known[key]

@@ -54,7 +54,7 @@ def run(task: str, output: Path | None = None, request: Request = ALL) -> tuple[
     page = chosen.page(rows, note)
     chosen.write_more(rows, folder, note)
     tables.write(folder / f"{chosen.stem}.csv", rows, chosen.columns(rows), note)
-    _write(folder / f"{chosen.stem}.md", page)
+    runtime.write_text(folder / f"{chosen.stem}.md", page)
     return chosen, rows, folder
 
 
@@ -80,8 +80,3 @@ def check(board: Board, rows: list[Row]) -> None:
         seen.add(place)
     if board.reference not in {row["method"] for row in rows}:
         raise ValueError(f"{wrong}: no row of the reference {board.reference!r}")
-
-
-def _write(path: Path, text: str) -> None:
-    with runtime.atomic_write(path) as part:
-        part.write_text(text, encoding="utf-8")

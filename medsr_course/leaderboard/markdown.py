@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from medsr_course.leaderboard.methods import title
@@ -96,17 +96,16 @@ def gain_page(board: Board, rows: list[Row], means: list[Row], tested: list[Row]
     """Returns the page of super-resolution: by scale and kind of input means, real scans one by one; paired tests."""
     lines = [f"# {board.title}", "", note, "", board.intro, "", CELL]
     networks = {row["method"] for row in rows if row["parameters"]}
-    for scale, setting in dict.fromkeys((m["scale"], m["setting"]) for m in means):
-        part = [m for m in means if (m["scale"], m["setting"]) == (scale, setting)]
+    for scale, setting, part in _parts(means):
         areas = {"": "full field", "_head": "inside the head"}
         lines += ["", f"## ×{scale}, {setting}"]
         for end, where in areas.items():
-            lines += ["", f"**Gain over ZIP in PSNR (dB), {where}**", "", *_overview(part, f"gain{end}")]
+            lines += ["", f"**Gain over ZIP in PSNR (dB), {where}**", "", *table(*overview(part, f"gain{end}"))]
         if "noise" in setting:  # there, the full field is mostly about air, and ZIP alone a weak opponent
             learned = [m for m in part if m["method"] in networks and m["over_best"]]
             for end, where in reversed(areas.items()) if learned else ():
                 lines += ["", f"**Networks over the best of ZIP and the filters (dB), {where}**", ""]
-                lines += _overview(learned, f"over_best{end}")
+                lines += table(*overview(learned, f"over_best{end}"))
             continue
         kinds = [kind for kind in (REPORT, VALIDATION, COHORT, CT) if any(m["group"] == kind for m in part)]
         lines += ["", f"**Other measures: {kinds[0]}**", ""]
@@ -122,21 +121,25 @@ def gain_page(board: Board, rows: list[Row], means: list[Row], tested: list[Row]
 def gain_tables(means: list[Row]) -> list[Table]:
     """Returns the gain over ZIP as tables of text, one per scale and kind of input."""
     made = []
-    for scale, setting in dict.fromkeys((m["scale"], m["setting"]) for m in means):
-        part = [m for m in means if (m["scale"], m["setting"]) == (scale, setting)]
-        groups, cells = overview(part, "gain_head" if "noise" in setting else "gain")
-        where = ", inside the head" if "noise" in setting else ""
-        made.append((f"×{scale}, {setting}: gain over ZIP in dB{where}. {CELL}", ["method", *groups], cells))
+    for scale, setting, part in _parts(means):
+        where, end = (", inside the head", "_head") if "noise" in setting else ("", "")
+        made.append((f"×{scale}, {setting}: gain over ZIP in dB{where}. {CELL}", *overview(part, f"gain{end}")))
     return made
 
 
+def _parts(means: list[Row]) -> Iterator[tuple[int, str, list[Row]]]:
+    """Scale, kind of input, and the means of both."""
+    for where in dict.fromkeys((m["scale"], m["setting"]) for m in means):
+        yield *where, [m for m in means if (m["scale"], m["setting"]) == where]
+
+
 def overview(means: list[Row], key: str) -> tuple[list[str], list[list[str]]]:
-    """Returns the groups, and a line for every method: its title, and a column of its ``means`` by group."""
+    """Returns columns, "method" and the groups, and a line for every method: its title, its ``means`` of ``key``."""
     groups = [kind for kind in GROUPS if any(m["group"] == kind for m in means)]
     found: dict[str, dict[str, Row]] = {}
     for m in means:
         found.setdefault(m["method"], {})[m["group"]] = m
-    return groups, [
+    return ["method", *groups], [
         [next(iter(own.values()))["title"], *(_cell(own.get(k), key) for k in groups)] for own in found.values()
     ]
 
@@ -148,11 +151,6 @@ def _cell(m: Row | None, key: str) -> str:
         return f"({m['psnr_head' if key.endswith('head') else 'psnr']:.2f} dB)"
     share = "" if key.endswith("head") or m["better"] is None else f"; {m['better']:.0f} %"
     return f"{shown(m[key])}; {m[f'least_{key}']:+.2f}{share}"
-
-
-def _overview(means: list[Row], key: str) -> list[str]:
-    groups, cells = overview(means, key)
-    return table(["method", *groups], cells)
 
 
 def _scans(board: Board, rows: list[Row], networks: set[str]) -> list[str]:

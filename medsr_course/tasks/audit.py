@@ -158,11 +158,13 @@ def _consistency(
     again = np.fft.ifftn(spectrum, axes=(1, 2)).real
     for axis, other in ((1, finer[0]), (2, finer[1])):
         again = grid.crop_axis(again, before.shape[other], axis)
+    least, most = TRUTH
     left = 100 * float(np.linalg.norm((again - scale[1]) / scale[0] - measured) / np.linalg.norm(measured))
-    words = f"cropped again, the result differs from the scan by {left:.2g} %; the truth itself would by 1 to 5 %"
-    if left > 2 * TRUTH[1]:
+    words = f"cropped again, the result differs from the scan by {left:.2g} %; "
+    words += f"the truth itself would by {least:g} to {most:g} %"
+    if left > 2 * most:
         return Finding("consistency", "wrong", f"{words}: it contradicts what was measured", (left,))
-    return Finding("consistency", "caution" if left > TRUTH[1] else "ok", words, (left,))
+    return Finding("consistency", "caution" if left > most else "ok", words, (left,))
 
 
 def _spectrum(after: Image, axis: int, factor: float) -> Finding:

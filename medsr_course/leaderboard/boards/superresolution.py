@@ -21,7 +21,6 @@ from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import phantom, volumes
 from medsr_course.tasks import superresolution
 from medsr_course.tasks.pairs import setting
-from medsr_course.types import Stack
 
 ROWS_VERSION = 3  # raise it when a row would come out differently: kept rows are then measured again
 MODULES = (  # what a row depends on
@@ -127,10 +126,6 @@ def _label(scan: Scan) -> Row:
     return {key: getattr(scan, key) for key in ("data", "split", "subject", "contrast")}
 
 
-def _scores(pair: superresolution.Pair, result: Stack, base: Stack) -> Row:
-    return pair.psnrs(result) | {"better": 100 * pair.better(result, base)}
-
-
 class _Bench:
     """Measures on one scan; what several methods need is made once."""
 
@@ -161,11 +156,9 @@ class _Bench:
         if method.learned:
             method(pair.given[:1], scale)  # a session is made at the first call
         result, seconds = timed(method, pair.given, scale)
-        quick: Row = _scores(pair, result, zero_fill(pair.given, scale))
-        scores: Row = (
-            quick if noise else {key: v for key, v in pair.scores(result).items() if key in BOARD.metrics} | quick
-        )
-        scores["better"] = None if name == "zip" else scores["better"]
+        found = pair.psnrs(result) if noise else pair.scores(result)
+        scores: Row = {key: value for key, value in found.items() if key in BOARD.metrics}
+        scores["better"] = None if name == "zip" else 100 * pair.better(result, zero_fill(pair.given, scale))
         return scores | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
 
     def _filter(self, name: str, scale: int, kind: str, noise: float) -> Row:
@@ -176,7 +169,8 @@ class _Bench:
             if key not in self._made:
                 self._made[key] = timed(used.apply, start, sigma, strength)
             smooth, seconds = self._made[key]
-            swept.append(_scores(pair, used.finish(smooth, pair), start))
+            result = used.finish(smooth, pair)
+            swept.append(pair.psnrs(result) | {"better": 100 * pair.better(result, start)})
         best: Row = {key: max(row[key] for row in swept) for key in QUICK}
         return best | {"seconds_per_megavoxel": seconds / (pair.target.size / 1e6)}
 
