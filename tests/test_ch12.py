@@ -7,12 +7,13 @@ from scipy import ndimage
 
 from medsr_course import resources, runtime
 from medsr_course.physics import acquisition, grid, interpolation, metrics
+from medsr_course.tasks import planting, superresolution
 from medsr_course.teaching import claims, exercises, quizzes
 from medsr_course.teaching.exercises import ch12
 from medsr_course.teaching.exercises._core import Wrong
 
 NOTEBOOK = resources.checkout() / "notebooks" / "12_srgan.ipynb"
-WANTED = {"disc", "around", "places", "evidence", "hidden", "wilson", "without", "detail"}
+WANTED = {"disc", "around", "places", "evidence", "hidden", "wilson", "without", "detail", "he", "icnr"}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,68 @@ def test_what_is_hidden_is_hidden(chapter):
     assert metrics.low_band_residual(low, x + 5 * unseen, 4) < 1e-12
     wrong = x - interpolation.cubic(low, 4)  # wrong: an interpolator that leaks
     assert np.abs(acquisition.kspace_crop(wrong, 4)).max() > 1e-3
+
+
+def test_what_is_drawn_unseen_is_told_by_energy_and_correlation():
+    rng = np.random.default_rng(0)
+    truth = rng.standard_normal((2, 64, 64))
+    low = interpolation.zero_fill(acquisition.kspace_crop(truth, 4), 4)
+    energy, fits, error = superresolution.in_null_space(truth, low + 0.5 * (truth - low), 4)
+    assert (energy, fits, error) == pytest.approx((0.25, 1, 0.25))
+    energy, fits, error = superresolution.in_null_space(truth, low, 4)  # ZIP: nothing is drawn
+    assert (energy, fits, error) == pytest.approx((0, 0, 1), abs=1e-6)
+    other = rng.standard_normal(truth.shape)
+    other *= np.sqrt(np.mean(truth**2) / np.mean(other**2))
+    energy, fits, error = superresolution.in_null_space(truth, other, 4)
+    assert abs(fits) < 0.05
+    assert error == pytest.approx(1 + energy - 2 * fits * np.sqrt(energy))
+    seen = superresolution.in_null_space(truth, other + 9 * low, 4)  # the measured band does not count
+    assert seen == pytest.approx((energy, fits, error), abs=1e-6)
+    wrong = np.corrcoef(truth.ravel(), (other + 9 * low).ravel())[0, 1]  # of the whole images
+    assert wrong > 0.2
+    with pytest.raises(ValueError, match="nothing"):
+        superresolution.in_null_space(np.ones((1, 16, 16)), truth[:1, :16, :16], 4)
+
+
+def test_the_mean_of_what_is_plausible_draws_as_much_as_it_knows():
+    """E = ρ² for a conditional mean, and not for a sample."""
+    rng = np.random.default_rng(0)
+    known = rng.standard_normal(100_000)
+    truth, sample = known + rng.standard_normal((2, known.size))
+    for guess, equal in ((known, True), (sample, False)):
+        energy = np.mean(guess**2) / np.mean(truth**2)
+        assert (abs(energy - np.corrcoef(guess, truth)[0, 1] ** 2) < 0.02) == equal
+
+
+def test_icnr_starts_without_a_checkerboard(chapter):
+    from medsr_course.networks import models
+
+    chapter |= {"keras": models.keras, "SEED": 0}
+    image = np.random.default_rng(0).random((1, 16, 20, 2)).astype("f4")
+    share = {}
+    for name in ("icnr", "he"):
+        network = models.espcn(4, filters=8, depth=3, noise_map=True, seed=0)
+        *body, last = network.get_weights()
+        network.set_weights([*body, chapter[name](last.shape)])
+        share[name] = superresolution.checkerboard(network.predict(image, verbose=0)[..., 0], 4)
+    assert share["icnr"] < 1e-10
+    assert share["he"] > 0.01  # wrong: a kernel for each fine pixel
+    with pytest.raises(ValueError, match="divide"):
+        superresolution.checkerboard(np.ones((1, 10, 8)), 4)
+
+
+def test_targets_of_any_shape_stand_out_by_their_contrast():
+    ground, white = np.full((33, 33), 5.0), np.ones((33, 33), bool)
+    for shape in ("lesion", "vessel"):
+        figure = planting.shape(shape, 2, 4)
+        for contrast in (1, -2):
+            seen = planting.stands_out(ground + contrast * figure, figure, white)
+            assert seen == pytest.approx(contrast, rel=0.35)  # a vessel fades out
+        assert planting.stands_out(ground, figure, white) == 0
+    assert np.isnan(planting.stands_out(ground, figure, ~white))
+    vessel = planting.shape("vessel", 1, 4)
+    assert vessel.sum() > 2 * planting.shape("lesion", 1, 4).sum()  # it goes on
+    assert vessel[0].max() < 0.05  # and fades out
 
 
 def test_a_plausible_guess_doubles_the_error():
@@ -166,7 +229,16 @@ def test_most_of_a_half_voxel_spot_is_hidden(chapter):
 
 def test_it_claims_what_the_syllabus_asks():
     text = " ".join(claims.declared(NOTEBOOK))
-    for words in ("pays in PSNR", "spectrum error", "by the judge", "null space", "changes nobody's image"):
+    for words in (
+        "without the opponent",
+        "in the null space: correlation",
+        "ICNR",
+        "pays in PSNR",
+        "spectrum error",
+        "by the judge",
+        "null space",
+        "changes nobody's image",
+    ):
         assert words in text
 
 

@@ -5,7 +5,7 @@ import pytest
 from conftest import taught
 
 from medsr_course import resources, runtime
-from medsr_course.tasks import segmentation
+from medsr_course.tasks import segmentation, thick_slices
 from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "13_segmentation.ipynb"
@@ -18,6 +18,7 @@ def chapter():
     space = {"np": np, "seg": segmentation, "keras": models.keras, "layers": models.keras.layers}
     space |= {"ops": models.keras.ops, "SEED": 0, "runtime": runtime}
     wanted = {"my_dice", "rows", "CropLike", "my_unet", "my_losses", "mean_dice", "forward", "step", "torch_unet"}
+    wanted |= {"torch_step", "thin_again"}
     return taught("13", space, wanted, constants={"SMALL"})
 
 
@@ -83,7 +84,7 @@ def test_a_raw_step_is_that_of_keras(chapter):
     weights = [tf.Variable(w) for w in start]
     loss, _ = chapter["step"](weights, [tf.Variable(tf.zeros_like(w)) for w in weights], x, y)
     model.compile(models.keras.optimizers.SGD(0.1, 0.9), losses.cross_entropy, jit_compile=False)
-    assert loss == pytest.approx(float(model.train_on_batch(x, y)), rel=1e-5)
+    assert float(loss) == pytest.approx(float(model.train_on_batch(x, y)), rel=1e-5)
     for mine, theirs in zip(weights, model.get_weights(), strict=True):
         assert np.allclose(mine, theirs, atol=1e-5)
     moved = max(np.abs(a - b).max() for a, b in zip(start, model.get_weights(), strict=True))
@@ -102,6 +103,61 @@ def test_the_torch_twin(chapter):
         assert (gap < 1e-5) == agree
 
 
+@pytest.mark.parametrize("wrong", [None, "no momentum", "gradients add up"])
+def test_the_torch_step_is_that_of_tensorflow(chapter, wrong):
+    torch, tf = pytest.importorskip("torch"), pytest.importorskip("tensorflow")
+    chapter["tf"] = tf
+    start = chapter["my_unet"](5, chapter["SMALL"]).get_weights()
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 13, 18, 1)).astype("f4"), rng.integers(0, 5, (2, 13, 18)).astype("i4")
+    y[0, :3] = segmentation.IGNORED
+    weights = [tf.Variable(w) for w in start]
+    velocity = [tf.Variable(tf.zeros_like(w)) for w in weights]
+    twin = chapter["torch_unet"](start, levels=3)
+    descent = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0 if wrong == "no momentum" else 0.9)
+    if wrong == "gradients add up":
+        descent.zero_grad = lambda: None
+    for _ in range(3):
+        chapter["step"](weights, velocity, x, y)
+        chapter["torch_step"](twin, descent, torch.tensor(x.transpose(0, 3, 1, 2)), torch.tensor(y).long())
+    moved = [w.detach().numpy() for w in twin.parameters()]
+    moved = [w.transpose(2, 3, 1, 0) if w.ndim == 4 else w for w in moved]
+    gap = max(np.abs(a - b.numpy()).max() for a, b in zip(moved, weights, strict=True))
+    assert (gap < 1e-4) == (wrong is None)
+
+
+def test_thin_slices_stand_where_the_true_ones_do(chapter, monkeypatch):
+    """On a scan that is a ramp along the slices, every method is right; half a thick slice off, none is."""
+    from medsr_course.networks import pretrained
+
+    monkeypatch.setattr(pretrained, "thin_slices", lambda name, thick: thick_slices.back_project(thick))
+    chapter |= {"pretrained": pretrained, "thick_slices": thick_slices}
+    scan = np.broadcast_to(np.arange(80.0)[:, None, None], (80, 4, 4))
+    made = chapter["thin_again"](scan, 20, 24)
+    assert all(len(stack) == 24 for stack in made.values())
+    for title in ("cubic", "back-projection", "network", "thin"):
+        assert np.abs(made[title] - scan[20:44]).max() < 0.1
+        assert np.abs(made[title] - scan[22:46]).max() > 1  # wrong: half a thick slice off
+    assert np.abs(made["nearest thick slice"] - scan[20:44]).max() <= 2
+
+
+def test_a_verdict_tells_none_from_too_few():
+    rng = np.random.default_rng(0)
+    none, real = rng.normal(0, 0.01, 20), rng.normal(0.05, 0.01, 20)
+    assert segmentation.verdict(none - none.mean(), 0.02) == "equivalent"
+    assert segmentation.verdict(real, 0.02) == "different"
+    assert segmentation.verdict(real, 0.1) == "different and equivalent"
+    assert segmentation.verdict(np.array([-0.1, 0.1, 0.05]), 0.02) == "undecided"  # wrong: "no difference"
+    with pytest.raises(ValueError, match="margin"):
+        segmentation.verdict(real, 0)
+    # Of two means just outside the margin, one in twenty is called equivalent, no more: the size of the test.
+    called = [
+        segmentation.verdict(np.random.default_rng(k).normal(0.02, 0.02, 8), 0.02).endswith("equivalent")
+        for k in range(400)
+    ]
+    assert np.mean(called) < 0.08
+
+
 def test_exercises_and_quiz_are_there():
     names = {n for n in exercises.names() if n.startswith("13-")}
     assert names == {"13-soft-volumes", "13-balanced-weights", "13-limits-of-agreement"}
@@ -111,5 +167,12 @@ def test_exercises_and_quiz_are_there():
 
 def test_it_claims_what_the_syllabus_asks():
     text = " ".join(claims.declared(NOTEBOOK))
-    for words in ("beats the mixture", "raw TensorFlow", "PyTorch", "ZIP − LR"):
+    for words in (
+        "beats the mixture",
+        "raw TensorFlow",
+        "PyTorch and raw",
+        "raw step alone",
+        "ZIP − LR",
+        "Thick slices",
+    ):
         assert words in text

@@ -121,7 +121,7 @@ def report(rows: list[dict[str, Any]]) -> str:
             for name in scores:
                 values = differences(rows, question, name, one, other)
                 three = "{:+.4f} ({:+.4f} … {:+.4f})".format(*metrics.student_interval(values))
-                cells.append([f"{one} − {other}", name, three, metrics.verdict(values, MARGIN), len(values)])
+                cells.append([f"{one} − {other}", name, three, segmentation.verdict(values, MARGIN), len(values)])
         lines += markdown.table(["difference", "of", "mean and interval", "verdict", "subjects"], cells)
     return "\n".join([*lines, "", resources.made_by("python -m tools.segmentation_gain"), ""])
 

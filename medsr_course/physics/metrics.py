@@ -130,25 +130,6 @@ def student_interval(values: ArrayLike, *, level: float = 0.95) -> tuple[float, 
     return mean, mean - half, mean + half
 
 
-def verdict(values: ArrayLike, margin: float) -> str:
-    """Says what paired differences, one per subject, show: "equivalent", "different", both, or "undecided".
-
-    "Different": the 95 % interval of their mean (:func:`student_interval`) does not hold 0. "Equivalent": the 90 %
-    interval lies within ±``margin``, which is the two one-sided tests at 5 % each (Schuirmann 1987). An effect that is
-    real and smaller than the margin is both. ``margin`` is chosen before the values are seen; ``ValueError`` unless it
-    is above 0.
-
-    >>> verdict([0.01, 0.02, 0.01, 0.02], 0.05), verdict([0.1, -0.1, 0.1, -0.1], 0.05)
-    ('different and equivalent', 'undecided')
-    """
-    if not margin > 0:
-        raise ValueError(f"margin must be above 0, not {margin!r}")
-    _, low, high = student_interval(values)
-    _, least, most = student_interval(values, level=0.9)
-    words = ["different"] * (low > 0 or high < 0) + ["equivalent"] * (-margin < least and most < margin)
-    return " and ".join(words) or "undecided"
-
-
 def _pair(target: ArrayLike, image: ArrayLike, *names: str) -> tuple[Array, Array]:
     """Two float64 arrays of one shape, finite."""
     one, other = names or ("target", "image")

@@ -57,6 +57,8 @@ def offsets(scale: int) -> tuple[Array, Array]:
 def shape(kind: str, size: float, scale: int) -> Array:
     """A target of contrast 1 on its fine patch: a disc with its rim shared between pixels, or waves that fade out.
 
+    A "vessel" is a straight line along the rows, ``size`` coarse voxels across, that fades out at its ends.
+
     >>> float(shape("lesion", 1, 4).sum().round(1)), float(abs(shape("rows", 4, 2).sum()).round(6))
     (13.1, 0.0)
     """
@@ -68,6 +70,8 @@ def shape(kind: str, size: float, scale: int) -> Array:
         return np.zeros(radius.shape)
     wave = [np.cos(2 * np.pi * axis / (size * scale)) for axis in (rows, columns)]
     inside = np.cos(np.pi / 2 * np.minimum(radius / (REACH * scale), 1)) ** 2
+    if kind == "vessel":
+        return inside * np.clip(size * scale / 2 - np.abs(columns) + 0.5, 0, 1)
     made = inside * {"rows": wave[0] + 0 * columns, "columns": wave[1] + 0 * rows, "dots": wave[0] * wave[1]}[kind]
     return made - inside * made.sum() / inside.sum()
 
@@ -84,6 +88,22 @@ def evidence(patch: Array, size: float, scale: int, beside: Array | None = None)
     ring = (radius + 1.5 < distance) & (radius + 5 > distance)
     ring = ring if beside is None else ring & beside
     return float(patch[max(radius, 1) >= distance].mean() - patch[ring].mean())
+
+
+def stands_out(patch: Array, figure: Array, tissue: Array) -> float:
+    """:func:`evidence` for a figure of any shape, in the unit of the patch: the mean inside it less that beside it.
+
+    Inside is where ``figure`` (of contrast 1, as ``patch``) is above a half; beside, what lies 2 to 4 pixels off it and
+    belongs to ``tissue`` (bool). NaN where nothing of that tissue is beside it.
+
+    >>> figure = shape("vessel", 1, 4)
+    >>> round(stands_out(5 - 2 * figure, figure, figure < 1), 1)
+    -1.5
+    """
+    inside = figure > 0.5
+    grown = [ndimage.binary_dilation(inside, iterations=n) for n in (1, 4)]
+    beside = grown[1] & ~grown[0] & tissue
+    return float(patch[inside].mean() - patch[beside].mean()) if beside.any() else float("nan")
 
 
 def kept(target: Target, change: Array, scale: int) -> float:

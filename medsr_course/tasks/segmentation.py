@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from medsr_course import runtime
-from medsr_course.physics import checks
+from medsr_course.physics import checks, metrics
 from medsr_course.types import Array, ArrayLike, Mask, Stack
 
 TISSUES = ("background", "cerebrospinal fluid", "grey matter", "white matter", "other")
@@ -313,6 +313,25 @@ def detected(truth: Mask, found: Mask, *, least: int = 5, overlap: float = 0.1) 
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     touched = np.bincount(parts[truth], minlength=count + 1)[1:]
     return hits, int(((sizes >= least) & (touched == 0)).sum())
+
+
+def verdict(values: ArrayLike, margin: float) -> str:
+    """Says what paired differences, one per subject, show: "equivalent", "different", both, or "undecided".
+
+    "Different": the 95 % interval of their mean (:func:`metrics.student_interval`) does not hold 0. "Equivalent": the
+    90 % interval lies within ±``margin``, which is the two one-sided tests at 5 % each (Schuirmann 1987). An effect
+    that is real and smaller than the margin is both. ``margin`` is chosen before the values are seen; ``ValueError``
+    unless it is above 0.
+
+    >>> verdict([0.01, 0.02, 0.01, 0.02], 0.05), verdict([0.1, -0.1, 0.1, -0.1], 0.05)
+    ('different and equivalent', 'undecided')
+    """
+    if not margin > 0:
+        raise ValueError(f"margin must be above 0, not {margin!r}")
+    _, low, high = metrics.student_interval(values)
+    _, least, most = metrics.student_interval(values, level=0.9)
+    words = ["different"] * (low > 0 or high < 0) + ["equivalent"] * (-margin < least and most < margin)
+    return " and ".join(words) or "undecided"
 
 
 def _masks(truth: ArrayLike, found: ArrayLike, label: int, where: Mask | None) -> tuple[Mask, Mask]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.physics import coils, grid, interpolation, metrics
+from medsr_course.physics import checks, coils, grid, interpolation, metrics
 from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.noise import add_complex_noise, noise_sigma
 from medsr_course.scans import volumes
@@ -195,3 +195,46 @@ def names(scale: int | None = None) -> list[str]:
     ['nearest', 'linear', 'cubic', 'spline', 'lanczos', 'zip', 'zip-hamming']
     """
     return [method.name for method in METHODS.values() if method.can(scale)]
+
+
+def checkerboard(image: Stack, scale: int) -> float:
+    """Share of an image's energy in a pattern that repeats from coarse pixel to coarse pixel, 0 … 1.
+
+    The pattern is what the ``scale``² fine pixels of a coarse one have in common all over the stack, beside the coarse
+    pixel's mean: what a sub-pixel layer leaves whose kernels differ from fine pixel to fine pixel (Odena et al. 2016).
+    Sides must divide by ``scale`` (``ValueError``); 0 for an image of zeros.
+
+    >>> x = np.tile([1.0, -1.0], (1, 4, 2))
+    >>> checkerboard(x, 2), round(checkerboard(x.repeat(2, axis=1).repeat(2, axis=2), 2), 6)
+    (1.0, 0.0)
+    """
+    image = checks.finite(image, "the image")
+    n, h, w = image.shape if image.ndim == 3 else (1, *image.shape)
+    if h % scale or w % scale:
+        raise ValueError(f"the sides {h} and {w} do not divide by {scale}")
+    inner = image.reshape(n, h // scale, scale, w // scale, scale)
+    pattern = (inner - inner.mean(axis=(2, 4), keepdims=True)).mean(axis=(0, 1, 3))
+    energy = float(np.mean(image**2))
+    return float(np.mean(pattern**2)) / energy if energy else 0.0
+
+
+def in_null_space(target: Stack, image: Stack, scale: int) -> tuple[float, float, float]:
+    r"""What an image holds in the null space of the crop, beside what the target holds there: x - Z C x of both.
+
+    Returns the energy, in parts of the target's, E; the correlation with the target's part, ρ; and the squared error
+    in parts of the target's energy, :math:`1 + E - 2\rho\sqrt{E}`. The mean of all that is plausible has
+    :math:`E = \rho^2`. ``ValueError`` where the target holds nothing there.
+
+    >>> x = np.random.default_rng(0).random((1, 16, 16))
+    >>> [round(value, 6) for value in in_null_space(x, x, 2)]
+    [1.0, 1.0, 0.0]
+    """
+    true, own = (
+        x - interpolation.zero_fill(kspace_crop(x, scale), scale)
+        for x in (checks.finite(target, "the target"), checks.finite(image, "the image"))
+    )
+    whole, energy, both = float(np.sum(true**2)), float(np.sum(own**2)), float(np.sum(true * own))
+    if not whole:
+        raise ValueError("the target holds nothing in the null space")
+    correlation = both / np.sqrt(whole * max(energy, 1e-6 * whole))  # what is that faint is rounding
+    return energy / whole, float(correlation), float(np.sum((true - own) ** 2)) / whole
