@@ -26,7 +26,7 @@ from medsr_course.types import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 MARGIN = 0.02  # Dice
-SCALE, BLOCK, BESIDE = 4, 24, 16  # BESIDE: slices on either side of a block that its thick slices see
+SCALE, BLOCK, BESIDE = 4, 16, 8  # BESIDE: slices on either side of a block that its thick slices see
 NETWORK = "cnn25d-z4"
 
 
@@ -71,7 +71,7 @@ def measure(subject: Subject, tissue: Callable, lesion: Callable) -> Iterator[di
             dice = [np.nan_to_num(segmentation.dice(truth, found, k)) for k in segmentation.BRAIN]
             yield {"subject": subject.id, "of": question, "method": title, "tissue Dice": float(np.mean(dice))}
     scan = _whole(volumes.to_stack(subject.contrasts["FLAIR"]).astype(np.float32))
-    first, count, unit = int(0.45 * len(scan)), 32, grid.intensity(scan)[1]
+    first, count, unit = int(0.45 * len(scan)), BLOCK, grid.intensity(scan)[1]
     mask = _whole(labels.truth(subject, "lesion"))[first : first + count] == 1
     if not mask.any():
         return
