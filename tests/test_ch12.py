@@ -13,7 +13,7 @@ from medsr_course.teaching.exercises import ch12
 from medsr_course.teaching.exercises._core import Wrong
 
 NOTEBOOK = resources.checkout() / "notebooks" / "12_srgan.ipynb"
-WANTED = {"disc", "around", "places", "evidence", "hidden", "wilson", "without", "detail", "he", "icnr"}
+WANTED = {"disc", "around", "places", "evidence", "hidden", "wilson", "without", "detail", "icnr"}
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +115,13 @@ def test_the_mean_of_what_is_plausible_draws_as_much_as_it_knows():
 def test_icnr_starts_without_a_checkerboard(chapter):
     from medsr_course.networks import models
 
-    chapter |= {"keras": models.keras, "SEED": 0}
+    chapter |= {"ops": models.keras.ops, "he": models.keras.initializers.HeNormal(0)}
     image = np.random.default_rng(0).random((1, 16, 20, 2)).astype("f4")
     share = {}
     for name in ("icnr", "he"):
         network = models.espcn(4, filters=8, depth=3, noise_map=True, seed=0)
         *body, last = network.get_weights()
-        network.set_weights([*body, chapter[name](last.shape)])
+        network.set_weights([*body, np.asarray(chapter[name](last.shape))])
         share[name] = superresolution.checkerboard(network.predict(image, verbose=0)[..., 0], 4)
     assert share["icnr"] < 1e-10
     assert share["he"] > 0.01  # wrong: a kernel for each fine pixel
