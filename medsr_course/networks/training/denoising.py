@@ -120,15 +120,27 @@ def _cosines(shape, rng):
 UNET = {"filters": (24, 48, 64), "blocks": (1, 1, 1)}
 _recipe = partial(Recipe, task="denoising", architecture="denoising_unet", settings=UNET)
 RECIPES = {
+    "dncnn-magnitude-stage1": _recipe(  # knew noise of one coil, on its own grid
+        "Denoiser for magnitudes, first stage", steps=10000, size=48, options={"kind": "rician", "finish": 600}
+    ),
     "dncnn-magnitude": _recipe(
-        "Denoiser for magnitudes", steps=10000, size=48, options={"kind": "rician", "finish": 600}
+        "Denoiser for magnitudes",
+        steps=12000,
+        size=48,
+        learning_rate=8e-4,
+        share=sources.BROAD,
+        start="dncnn-magnitude-stage1",
+        options={"kind": "rician", "coils": 0.25, "interpolated": 0.25, "finish": 600},
+        version="2.0",
     ),
     "dncnn-complex": _recipe(  # starts from a network that already tells noise from structure
         "Denoiser for real and complex channels",
-        steps=450,
+        steps=2000,
         size=48,
+        share=sources.BROAD,
         start="dncnn-magnitude",
-        options={"kind": "gaussian"},
+        options={"kind": "gaussian", "levels": (0.5, 25.0)},
+        version="2.0",
     ),
     "dncnn-gan-magnitude": _recipe(
         "DnCNN for magnitudes, taught on by a GAN",
