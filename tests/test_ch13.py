@@ -136,7 +136,7 @@ def test_thin_slices_stand_where_the_true_ones_do(chapter, monkeypatch):
     made = chapter["thin_again"](scan, 20, 16)
     assert all(len(stack) == 16 for stack in made.values())
     for title in ("cubic", "back-projection", "network", "thin"):
-        assert np.abs(made[title] - scan[20:36]).max() < 0.1
+        assert np.abs(made[title] - scan[20:36]).max() < 0.2
         assert np.abs(made[title] - scan[22:38]).max() > 1  # wrong: half a thick slice off
     assert np.abs(made["nearest thick slice"] - scan[20:36]).max() <= 2
 
