@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from medsr_course import runtime
 from medsr_course.physics import acquisition, coils, grid, interpolation, likeness, metrics
-from medsr_course.scans import volumes
+from medsr_course.scans import datasets, scanfiles, volumes
 from medsr_course.scans.datasets.subjects import Subject
 from medsr_course.types import Array, Image, Mask, Rng, Stack
 
@@ -194,6 +194,13 @@ def drawn(method: Method, fine: Stack, scale: int, key: int | str, noise: float 
     true = hidden(fine, scale)[where]
     sizes = [100 * float(np.sqrt(np.mean(detail**2))) / unit for detail in (made, true)]
     return {"drawn": sizes[0], "true": sizes[1], "alike": alike(made, true)}
+
+
+def real_fruit(scale: int) -> Stack | None:
+    """Returns ten slices of a fruit that was scanned (n, h, w), or None where the real scans are not here."""
+    folder = datasets.real_folder()
+    found = sorted((folder.parent / "clinical").glob("fruit_*.nii.gz")) if folder else []
+    return grid.trim(volumes.axial_slices(scanfiles.read(found[0])), scale) if found else None
 
 
 # ---------------------------------------------------------------- liars

@@ -59,6 +59,7 @@ def shuffled(model: "keras.Model", key: int | str = 0) -> "keras.Model":
     """
     from medsr_course.networks.framework import keras
 
-    twin, rng = keras.models.clone_model(model), runtime.rng("shuffled", key)
+    plain = keras.Model(model.inputs, model.outputs)  # without what it was compiled with
+    twin, rng = keras.models.clone_model(plain), runtime.rng("shuffled", key)
     twin.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in model.get_weights()])
     return twin
