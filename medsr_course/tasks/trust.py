@@ -276,6 +276,8 @@ def lesion_patches(subject: Subject, count: int, rng: Rng, side: int = 48) -> It
     voxels across and brighter than white matter by a third to two thirds, not far from the middle. Lesions of the
     subject's own are left out. Intensities are in parts of the scan's scale.
     """
+    if subject.labels is None:
+        raise ValueError(f"{subject.id} has no labels: take a subject of the cohort")
     images = subject.contrasts["FLAIR"], subject.labels
     stacks = [volumes.axial_slices(image, n=count, between=(0.4, 0.72)) for image in images]
     unit, (y, x) = grid.intensity(stacks[0])[1], np.mgrid[:side, :side]
