@@ -272,8 +272,8 @@ def as_file(subject: Subject, contrast: str, scale: int, noise: float = 1.0, kin
 def lesion_patches(subject: Subject, count: int, rng: Rng, side: int = 48) -> Iterator[tuple[Array, Mask, bool]]:
     """Yields FLAIR patches (side, side) of a cohort subject, masks of what was planted, and whether anything was.
 
-    Each of ``count`` axial slices gives eight patches around white matter. Every other one gets a round lesion, 5 to 9
-    voxels across and brighter than white matter by a third to two thirds, not far from the middle. Lesions of the
+    Each of ``count`` axial slices gives eight patches around white matter. Every other one gets a round lesion, 6 to 10
+    voxels across, brighter by 0.6 to 1 of the signal of white matter, not far from the middle. Lesions of the
     subject's own are left out. Intensities are in parts of the scan's scale.
     """
     if subject.labels is None:
@@ -288,6 +288,6 @@ def lesion_patches(subject: Subject, count: int, rng: Rng, side: int = 48) -> It
             patch = image[i : i + side, j : j + side]
             if min(i, j) < 0 or patch.shape != (side, side):
                 continue
-            (row, column), size = side / 2 + rng.uniform(-14, 14, 2), rng.uniform(5, 9)
+            (row, column), size = side / 2 + rng.uniform(-14, 14, 2), rng.uniform(6, 10)
             lesion = np.clip(size / 2 - np.hypot(y - row, x - column) + 0.5, 0, 1) * bool(number % 2)
-            yield patch + lesion * level * rng.uniform(0.33, 0.67), lesion > 0.5, bool(number % 2)
+            yield patch + lesion * level * rng.uniform(0.6, 1.0), lesion > 0.5, bool(number % 2)
