@@ -28,6 +28,7 @@ ENOUGH = 20  # people from which on an interval above 0 is called a gain
 MOST = 60.0  # dB
 AGREE = 0.5  # dB: an honest method gains about as much on altered scans
 LEAST_KEPT = 0.5  # of the planted lesions' contrast
+LARGE = 2.0  # coarse voxels: lesions of this diameter and more every honest method shows
 CEILING = 6.0  # dB: three quarters of the energy that no coarse scan holds; no network comes near
 
 
@@ -124,14 +125,15 @@ def _altered(method: Method, target: Stack, scale: int, dice: np.random.Generato
     """Gain and kept lesions on a scan that lies nowhere: mirrored, in another unit, with fresh lesions."""
     key = int(dice.integers(1 << 31))
     clean = np.ascontiguousarray(target[:, :, ::-1]) * np.float32(dice.uniform(0.4, 2.5))
-    chosen = [t for t in planting.targets(clean[:, ::scale, ::scale], scale, key) if t.kind == "lesion" and t.size >= 2]
+    planned = planting.targets(clean[:, ::scale, ::scale], scale, key, apart=1)
     patches, discs, fine = [], [], clean.copy()
-    for target_ in chosen:
-        k, i, j = target_.place
-        rows, columns = (axis.ravel() for axis in planting.offsets(scale))
-        patches.append(np.ix_([k], i + rows, j + columns))
-        discs.append(planting.shape("lesion", target_.size, scale) * target_.contrast * target_.level)
-        fine[patches[-1]] += discs[-1].astype(np.float32)
+    rows, columns = (axis.ravel() for axis in planting.offsets(scale))
+    for spot in planned:
+        if spot.kind == "lesion" and spot.size >= LARGE:
+            k, i, j = spot.place
+            patches.append(np.ix_([k], i + rows, j + columns))
+            discs.append(planting.shape("lesion", spot.size, scale) * spot.contrast * spot.level)
+            fine[patches[-1]] += discs[-1].astype(np.float32)
     coarse = coils.stored(fine, scale, key).astype(np.float32)
     result = _run(method, coarse, scale)
     share = [_share(result[where][0] - clean[where][0], disc) for where, disc in zip(patches, discs, strict=True)]

@@ -44,13 +44,24 @@ def _people(card: Card) -> str:
     return ", ".join(f"{source}: {len(people)}" for source, people in card.get("trained_on", {}).items())
 
 
-def _measured(card: Card, *words: str) -> str:
-    found = [group for group in card.get("metrics", {}) if any(word in group for word in words)]
-    return ", ".join(found)
+def _gains(*words: str) -> Callable[[Card], str]:
+    """The gains over ZIP of the groups of scans whose name holds one of the words."""
+
+    def answer(card: Card) -> str:
+        found = {group: row for group, row in card.get("metrics", {}).items() if any(word in group for word in words)}
+        return ", ".join(f"{group}: {row['gain (dB)']:+.2f} dB" for group, row in found.items() if "gain (dB)" in row)
+
+    return answer
+
+
+def _test_people(card: Card) -> str:
+    rows = {group: row for group, row in card.get("metrics", {}).items() if "test" in group}
+    return ", ".join(f"{group}: {row['subjects']}" for group, row in rows.items() if "subjects" in row)
 
 
 def _interval(card: Card) -> str:
-    found = [group for group, row in card.get("metrics", {}).items() if any("from" in name for name in row)]
+    rows = {group: row for group, row in card.get("metrics", {}).items() if "gain, from (dB)" in row}
+    found = (f"{group}: {row['gain, from (dB)']:+.2f} … {row['gain, to (dB)']:+.2f} dB" for group, row in rows.items())
     return ", ".join(found) or str(card.get("seeds") or "")
 
 
@@ -64,15 +75,15 @@ ITEMS = (
     Item("data", "Scanner, field strength and sequence of each source?", _nowhere),
     Item("data", "How were the images prepared and varied?", _field("augmentation")),
     Item("reference", "What counts as the truth, and why that?", _nowhere),
-    Item("partitions", "Was it judged on people it had not seen?", lambda card: _measured(card, "test", "validation")),
+    Item("partitions", "On how many people was it judged that it had not seen?", _test_people),
     Item("partitions", "Why so many test people, and not more or fewer?", _nowhere),
     Item("model", "Which architecture, with which settings?", _field("architecture", "settings")),
-    Item("model", "Where did its weights start?", lambda card: _field("start", "seed")(card)),
+    Item("model", "Where did its weights start?", _field("start", "seed")),
     Item("training", "How long, with which batches and which command?", _field("steps", "batch", "recipe")),
-    Item("training", "How was the final version chosen?", _field("development")),
-    Item("results", "How well does it do, against which rival?", lambda card: _measured(card, "cohort")),
+    Item("training", "Was its progress watched on development scans?", _field("development")),
+    Item("results", "How well does it do, against which rival?", _gains("cohort")),
     Item("results", "How sure is that: intervals, or repeated trainings?", _interval),
-    Item("results", "How well on real scans of other sites?", lambda card: _measured(card, "real test")),
+    Item("results", "How well on real scans of other sites?", _gains("real test")),
     Item("results", "How well for women and men, children, the old?", _nowhere),
     Item("results", "Where does it fail? Examples?", _nowhere),
     Item("results", "Was it tested with readers, or on patients' outcomes?", _nowhere),
