@@ -77,9 +77,9 @@ def report(rows: list[dict[str, Any]]) -> str:
         "# Capstone: can it be seen, and the challenge",
         "",
         f"Lesions of {TASK.size:g} coarse voxel, {TASK.contrast:.0%} brighter than white matter, FLAIR, ×{TASK.scale}, "
-        f"{TASK.noise:g} % noise. LR is the coarse image, HR the fine one without the added noise. Observers learn from "
-        "training people whom no network has seen. Intervals are Student's t (95 %) over people; real scans are few, "
-        "and their intervals say little.",
+        f"{TASK.noise:g} % noise. LR is the coarse image, HR the fine one without the added noise. Observers learn "
+        "from training people whom no network has seen. Intervals are Student's t (95 %) over people; real scans are "
+        "few, and their intervals say little.",
         "",
     ]
     lines += markdown.table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])

@@ -8,7 +8,7 @@ disk: mirrored, in another unit, with fresh lesions in them. A method that looks
 import csv
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -86,7 +86,10 @@ def score(
     if not subjects:
         raise CourseError("there is nobody to judge the method on: give at least one subject")
     dice = np.random.default_rng(secret)
-    gains, better, altered, kept, seconds, slices = [], [], [], [], 0.0, 0
+    gains: list[float] = []
+    better: list[float] = []
+    again: list[tuple[float, float]] = []  # gain and kept lesions on the altered scans
+    seconds, slices = 0.0, 0
     for subject in subjects:
         pair = superresolution.pair(subject.contrasts[contrast], scale, key=f"{subject.id} {contrast}")
         start = time.perf_counter()
@@ -96,13 +99,23 @@ def score(
         plain = zero_fill(pair.given, scale)
         gains.append(_gain(pair.target, result, plain))
         better.append(pair.better(result, plain))
-        found = _altered(method, pair.target, scale, dice)
-        altered.append(found[0])
-        kept.append(found[1])
-    mean, low, high = metrics.student_interval(gains) if len(gains) > 1 else (gains[0], -math.inf, math.inf)
-    numbers = mean, low, high, min(gains), np.mean(better), np.mean(altered), np.mean(kept), seconds / slices
-    rounded = [round(float(x), 4) for x in numbers]
-    return Score(name, *rounded, len(gains), _verdict(*rounded[:3], *rounded[5:7], len(gains)))
+        again.append(_altered(method, pair.target, scale, dice))
+    few = len(gains) == 1
+    gain, low, high = (gains[0], -math.inf, math.inf) if few else metrics.student_interval(gains)
+    altered, kept = np.mean(again, axis=0).tolist()
+    return Score(
+        name,
+        gain=round(gain, 4),
+        low=round(low, 4),
+        high=round(high, 4),
+        worst=round(min(gains), 4),
+        better=round(float(np.mean(better)), 4),
+        altered=round(altered, 4),
+        kept=round(kept, 4),
+        seconds=round(seconds / slices, 4),
+        people=len(gains),
+        verdict=_verdict(gain, low, high, altered, kept, len(gains)),
+    )
 
 
 def _run(method: Method, coarse: Stack, scale: int) -> Stack:
@@ -127,11 +140,11 @@ def _altered(method: Method, target: Stack, scale: int, dice: np.random.Generato
     clean = np.ascontiguousarray(target[:, :, ::-1]) * np.float32(dice.uniform(0.4, 2.5))
     planned = planting.targets(clean[:, ::scale, ::scale], scale, key, apart=1)
     patches, discs, fine = [], [], clean.copy()
-    rows, columns = (axis.ravel() for axis in planting.offsets(scale))
+    rows, columns = (axis.ravel().astype(int) for axis in planting.offsets(scale))
     for spot in planned:
         if spot.kind == "lesion" and spot.size >= LARGE:
             k, i, j = spot.place
-            patches.append(np.ix_([k], i + rows, j + columns))
+            patches.append(np.ix_(np.array([k]), i + rows, j + columns))
             discs.append(planting.shape("lesion", spot.size, scale) * spot.contrast * spot.level)
             fine[patches[-1]] += discs[-1].astype(np.float32)
     coarse = coils.stored(fine, scale, key).astype(np.float32)
@@ -187,5 +200,5 @@ def standings(board: Path) -> list[dict[str, str]]:
         return _sorted(csv.DictReader(file))
 
 
-def _sorted(rows) -> list[dict[str, str]]:
+def _sorted(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: (row["verdict"].startswith("caught"), -float(row["gain"])))

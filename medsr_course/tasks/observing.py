@@ -15,11 +15,13 @@ from scipy import ndimage, special, stats
 
 from medsr_course import runtime
 from medsr_course.physics import coils, grid
+from medsr_course.runtime import CourseError
 from medsr_course.scans import volumes
 from medsr_course.scans.datasets import Subject
 from medsr_course.tasks import planting
 from medsr_course.types import Array, Stack
 
+BETWEEN = (0.4, 0.72)  # of the head's height: where slices are taken
 REACH = 6  # coarse voxels from the centre of a patch to its edge
 WIDTH = 2.0  # of the channels, coarse voxels: chosen on the cohort's validation people
 WHITE = 3  # the cohort's label of white matter
@@ -73,10 +75,17 @@ def cases(
     -------
     Cases
         Patches in parts of the white matter's signal, each less its own mean: a reader judges contrast, not level.
+
+    Raises
+    ------
+    CourseError
+        If the subject has no labels.
     """
-    scale, cut = task.scale, {"n": slices, "between": (0.4, 0.72)}
-    fine = grid.trim(volumes.axial_slices(subject.contrasts[task.modality], **cut), scale)
-    white = grid.trim(np.round(volumes.axial_slices(subject.labels, **cut)) == WHITE, scale)
+    scale, labels = task.scale, subject.labels
+    if labels is None:
+        raise CourseError(f"{subject.id} has no labels: without them nobody knows where its white matter is")
+    fine = grid.trim(volumes.axial_slices(subject.contrasts[task.modality], slices, BETWEEN), scale)
+    white = grid.trim(np.round(volumes.axial_slices(labels, slices, BETWEEN)) == WHITE, scale)
     level = float(np.median(fine[white]))
     rng = runtime.rng("observer", subject.id)
     spots = [(k, i, j) for k, mask in enumerate(white) for i, j in places(mask, each, scale, rng)]

@@ -47,7 +47,7 @@ QUESTIONS = [
             "The reader reads no faster: whoever goes forward puts somebody else back.",
         ),
         {
-            "falls, since the urgent ones no longer wait": "They wait less, and exactly as much is added to the others.",
+            "falls, since the urgent ones no longer wait": "They wait less, and as much is added to the others.",
             "rises, since sorting takes time": "Sorting takes no time of the reader; only the order changes.",
         },
     ),
