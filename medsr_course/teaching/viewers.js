@@ -127,7 +127,7 @@ function (key) {
     function running(on) {
       yes.disabled = no.disabled = !on;
       begin.style.display = on ? "none" : "";
-      stage.style.visibility = on ? "visible" : "hidden";
+      stage.style.display = on ? "" : "none";
     }
     function start() {
       order = config.cases.map(function (_, i) { return i; });
