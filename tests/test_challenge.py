@@ -156,3 +156,15 @@ def test_a_card_without_anything_answers_nothing():
     assert not any(answer for _, answer in checklist.check({"name": "empty"}))
     with pytest.raises(CourseError, match="mapping"):
         checklist.check("srresnet-x2")
+
+
+def test_the_stored_table_says_what_was_measured():
+    from tools import capstone
+
+    row = capstone._row("observers", 3, "AUC, Hotelling", "LR", [0.8, 0.9, 1.0])
+    assert row["mean"] == "+0.900"
+    one = capstone._rounded("real, development", 1, "gain over ZIP (dB)", "zip", {"mean": 0.0, "low": float("-inf")})
+    assert one["low"] == ""
+    text = capstone.report([row, one | {"high": ""}])
+    assert "| observers | 3 | AUC, Hotelling | LR | +0.900 |" in text
+    assert "python -m tools.capstone" in text
