@@ -21,7 +21,7 @@ from medsr_course.tasks import challenge, observing
 ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = ("espcn-x2", "srresnet-x2")
 ENTRIES = ("zip", "cubic", *NETWORKS)
-TASK = observing.Task(size=1.0, contrast=0.2, scale=2, noise=3.0)
+TASK = observing.Task(size=0.5, contrast=0.4, scale=2, noise=3.0)
 COLUMNS = ("part", "people", "what", "images or method", "mean", "low", "high", "note")
 COHORT, REAL = "cohort, test", "real, development"
 
@@ -76,7 +76,7 @@ def report(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Capstone: can it be seen, and the challenge",
         "",
-        f"Lesions of {TASK.size:g} coarse voxel, {TASK.contrast:.0%} brighter than white matter, FLAIR, ×{TASK.scale}, "
+        f"Lesions {TASK.size:g} coarse voxels across, {TASK.contrast:.0%} brighter than white matter, FLAIR, ×{TASK.scale}, "
         f"{TASK.noise:g} % noise. LR is the coarse image, HR the fine one without the added noise. Observers learn "
         "from training people whom no network has seen. Intervals are Student's t (95 %) over people; real scans are "
         "few, and their intervals say little.",

@@ -35,8 +35,8 @@ class Task:
     The slices are made ``scale`` times coarser as stored magnitudes with ``noise`` (%).
     """
 
-    size: float = 1.0
-    contrast: float = 0.2
+    size: float = 0.5
+    contrast: float = 0.4
     scale: int = 2
     noise: float = 3.0
     modality: str = "FLAIR"
