@@ -206,7 +206,7 @@ def auc_of_distance(distance: float) -> float:
 
 
 def study(
-    taught: Sequence[Cases], judged: Sequence[Cases], size: float = 1.0, width: float = WIDTH
+    taught: Sequence[Cases], judged: Sequence[Cases], size: float = 0.5, width: float = WIDTH
 ) -> dict[str, dict[str, list[float]]]:
     """Teach both observers on some people, judge them on others.
 
