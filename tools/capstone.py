@@ -77,9 +77,10 @@ def report(rows: list[dict[str, Any]]) -> str:
         "# Capstone: can it be seen, and the challenge",
         "",
         f"Lesions {TASK.size:g} coarse voxels across, {TASK.contrast:.0%} brighter than white matter, FLAIR, "
-        f"×{TASK.scale}, {TASK.noise:g} % noise. LR is the coarse image, HR the fine one without the added noise. Observers "
-        "learn from training people whom no network has seen. Intervals are Student's t (95 %) over people; real scans "
-        "are few, and their intervals say little.",
+        f"×{TASK.scale}, {TASK.noise:g} % noise. LR is the coarse image, HR the fine one without the added noise.",
+        "",
+        "Observers learn from training people whom no network has seen. Intervals are Student's t (95 %) over people; "
+        "real scans are few, and their intervals say little.",
         "",
     ]
     lines += markdown.table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
