@@ -32,6 +32,16 @@ def numbered(listed: list[Path]) -> dict[str, Path]:
     return {notebook.stem.split("_")[0]: notebook for notebook in listed}
 
 
+def links(listed: list[Path]) -> dict[str, str]:
+    """What a written page puts for each chapter: ``{{05}}`` → a link to it, or its number and that it is planned."""
+    there = numbered(listed)
+    numbers = [row["number"] for row in rows("course")]
+    shown = {
+        n: f"[chapter {n}](notebooks/{there[n].name})" if n in there else f"chapter {n} {PLANNED}" for n in numbers
+    }
+    return {f"{{{{{number}}}}}": text for number, text in shown.items()}
+
+
 # --- the glossary ---------------------------------------------------------------------------------
 
 

@@ -78,7 +78,9 @@ def build(
     start = pages.link(listed[0]) if listed else "the chapters are being written"
     _fill(source / "index.md", {"{{START}}": start})
     _fill(source / "glossary.md", appendix.glossary(listed))
-    _fill(source / "article-corrected.md", {"{{ARTICLE}}": appendix.article(listed)})
+    to_chapters = appendix.links(listed)
+    _fill(source / "article-corrected.md", {"{{ARTICLE}}": appendix.article(listed), **to_chapters})
+    _fill(source / "law.md", to_chapters)
     _sphinx(source, target, quiet)
     return target / "html"
 
