@@ -1,0 +1,304 @@
+"""Does a small network generalise? Curves, shifts and new sites of chapter 14, to results/generalisation.csv and .md.
+
+    python -m tools.generalisation [--only PART …] [--seeds 3] [--steps 400]
+
+Every number is a person's gain over zero-filling (dB), of a network trained on other people. Cohort networks are judged
+by the twenty test people of the first 120; real scans are those for development, and the people change places: everyone
+is judged by networks that never saw them. Rows of the same length of training stay, so an interrupted run goes on.
+"""
+
+import argparse
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medsr_course import resources, runtime
+from medsr_course.networks import models, pretrained, training
+from medsr_course.networks.framework import keras, ops
+from medsr_course.physics import grid, interpolation, metrics
+from medsr_course.scans import datasets, volumes
+from medsr_course.scans.datasets import real
+from medsr_course.tasks.sites import Site
+from medsr_course.types import Array, Image, Stack
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = ROOT / "results" / "generalisation.csv"
+COLUMNS = ["part", "setting", "tested on", "number", "seed", "person", "gain", "steps"]
+HOME, AWAY = Site(), Site(noise=3, window=0.7)  # the sites of chapter 14
+BRIGHT = (0.25, 0.8)  # the part of a head that slices are taken from
+NATIVE = 0.28  # of the 3 T partners' grid: the scanner filled the rest with zeros
+People = dict[str, list[Stack]]  # person → stacks (n, h, w), each divided by its intensity scale
+Row = dict[str, Any]
+
+
+# ---------------------------------------------------------------- people
+
+
+def scaled(stack: Array) -> Stack:
+    return grid.trim((stack / grid.intensity(stack)[1]).astype(np.float32), 2)
+
+
+def slices(image: Image, n: int = 8) -> Stack:
+    return scaled(volumes.axial_slices(image, n=n, between=BRIGHT))
+
+
+@cache
+def cohort(split: str, contrast: str) -> People:
+    """Train: sixteen people of the first 24; test: the twenty of the first 120."""
+    count = 120 if split == "test" else 24
+    return {s.id: [slices(s.contrasts[contrast])] for s in datasets.load("cohort", n_subjects=count, split=split)}
+
+
+@cache
+def ds002748() -> People:
+    return {s.id: [slices(s.contrasts["T1w"])] for s in datasets.load("ds002748")}
+
+
+@cache
+def partners() -> People:
+    """The 3 T scans of three patients, on about the grid they were measured on."""
+    people: People = {}
+    for subject in real.partners_3t().select("train"):
+        for image in subject.contrasts.values():
+            stack = np.moveaxis(np.asarray(image.dataobj, np.float32), 2, 0)
+            for axis in (1, 2):
+                stack = grid.crop_axis(stack, round(NATIVE * stack.shape[axis]), axis)
+            people.setdefault(subject.id, []).append(scaled(np.abs(stack)))
+    return people
+
+
+@cache
+def low_field() -> People:
+    """The same patients at 0.055 T: magnitudes of their raw k-space."""
+    from scipy.io import loadmat
+
+    folder, people = real.real_folder(), {}
+    for path in sorted(folder.parent.glob("lowfield/ulf-sub0[123]_0p055T_*.mat")) if folder else []:
+        image = np.abs(np.fft.fftshift(np.fft.fft2(loadmat(path)["kspace"], axes=(0, 1)), axes=(0, 1)))
+        people.setdefault(path.name[:9], []).append(scaled(np.moveaxis(image, 2, 0)))
+    return people
+
+
+def of(people: People, names: Sequence[str]) -> list[Array]:
+    """All slices of these people, one after the other."""
+    return [image for name in names for stack in people[name] for image in stack]
+
+
+def turn(people: People, seed: int) -> list[str]:
+    """Their names, in an order of this seed."""
+    names = sorted(people)
+    return [names[i] for i in np.random.default_rng([14, seed]).permutation(len(names))]
+
+
+def folds(people: People, count: int, seed: int) -> tuple[list[str], list[str]]:
+    """Names to train on and to be judged by: fold ``seed`` of ``count``; over all folds everyone is judged once."""
+    names = turn(people, 0)
+    judged = names[seed % count :: count]
+    return [name for name in names if name not in judged], judged
+
+
+# ---------------------------------------------------------------- training and judging
+
+
+def patches(material: Sequence[Array], site: Site, seed: int) -> training.Patches:
+    return training.Patches(material, site, balanced=True, seed=seed, size=20, pool=48)  # type: ignore[arg-type]
+
+
+def new(seed: int) -> keras.Model:
+    return models.espcn(2, filters=24, depth=4, seed=seed)
+
+
+def fit(model: keras.Model, batches: Callable[[int], tuple], steps: int, rate: float = 4e-3) -> keras.Model:
+    training.fit(model, batches, steps, learning_rate=rate, margin=4)
+    return model
+
+
+def judged(model: keras.Model, people: People, site: Site) -> dict[str, float]:
+    """Each person's gain over zero-filling, dB, mean over their stacks."""
+
+    def network(batch: Array) -> Array:
+        return ops.convert_to_numpy(model(batch))
+
+    found = {}
+    for name, stacks in people.items():
+        gains = []
+        for k, stack in enumerate(stacks):
+            given = site.given(stack, f"{name} {k}")
+            made = pretrained.super_resolve_with(network, given, 2, None)
+            gains.append(metrics.psnr(stack, made) - metrics.psnr(stack, interpolation.zero_fill(given, 2)))
+        found[name] = float(np.mean(gains))
+    return found
+
+
+def only(people: People, names: Sequence[str]) -> People:
+    return {name: people[name] for name in names}
+
+
+# ---------------------------------------------------------------- the parts
+
+
+Found = Iterator[tuple[str, str, int, dict[str, float]]]  # setting, tested on, number, gain of each person
+
+
+def curve(seed: int, steps: int) -> Found:
+    """Training people against gain: the cohort, and real heads (three folds, four people judged in each)."""
+    train = cohort("train", "T1w")
+    for count in (1, 2, 4, 8, 16):
+        model = fit(new(seed), patches(of(train, turn(train, seed)[:count]), HOME, seed), steps)
+        yield "cohort", "home", count, judged(model, cohort("test", "T1w"), HOME)
+    others, mine = folds(ds002748(), 3, seed)
+    for count in (1, 2, 4, 8):
+        model = fit(new(seed), patches(of(ds002748(), others[:count]), HOME, seed), steps)
+        yield "ds002748", "home", count, judged(model, only(ds002748(), mine), HOME)
+
+
+AUGMENTED = {
+    "as they are": HOME,
+    "turned and mirrored": replace(HOME, turns=True),
+    "contrast": replace(HOME, gamma=2.0, inverted=0.3),
+    "noise": replace(HOME, noises=(0.0, 6.0)),
+    "all three": replace(HOME, turns=True, gamma=2.0, inverted=0.3, noises=(0.0, 6.0)),
+    "without phase": replace(HOME, phase=False),
+    "pairs mirrored": replace(HOME, pairs_mirrored=True),
+}
+
+
+def augmentation(seed: int, steps: int) -> Found:
+    """Two training people, varied in seven ways, judged at home and in two other conditions."""
+    train = cohort("train", "T1w")
+    for title, site in AUGMENTED.items():
+        model = fit(new(seed), patches(of(train, turn(train, seed)[:2]), site, seed), steps)
+        yield title, "home", 2, judged(model, cohort("test", "T1w"), HOME)
+        yield title, "another contrast", 2, judged(model, cohort("test", "T2w"), HOME)
+        yield title, "3 % noise", 2, judged(model, cohort("test", "T1w"), replace(HOME, noise=3))
+
+
+def imbalance(seed: int, steps: int) -> Found:
+    """Twenty slices of the common kind for one of the rare kind, and what re-weighting and more scans bring."""
+    common, rare = cohort("train", "T1w"), cohort("train", "T2w")
+    names = turn(common, seed)
+    usual = patches(of(common, names), HOME, seed)
+    few = patches(of(rare, names[:1]), AWAY, seed + 100)
+    many = patches(of(rare, names), AWAY, seed + 200)
+    ways = {
+        "1 : 20": training.Mixed([usual, few], (20 / 21, 1 / 21), seed=seed),
+        "1 : 20, re-weighted": training.Mixed([usual, few], (20 / 21, 1 / 21), (1, 20), seed=seed),
+        "1 : 20, over-sampled": training.Mixed([usual, few], (0.5, 0.5), seed=seed),
+        "as many of each": training.Mixed([usual, many], (0.5, 0.5), seed=seed),
+        "rare alone": few,
+    }
+    for title, batches in ways.items():
+        model = fit(new(seed), batches, steps)
+        yield title, "common", 16, judged(model, cohort("test", "T1w"), HOME)
+        yield title, "rare", 16, judged(model, cohort("test", "T2w"), AWAY)
+
+
+def leakage(seed: int, steps: int) -> Found:
+    """The same number of slices, of other people or of the very people that are judged (every second slice)."""
+    for title, people in (("ds002748", ds002748()), ("cohort", cohort("train", "T1w"))):
+        others, mine = folds(people, 4, seed)
+        seen = [image for name in mine for image in people[name][0][::2]]
+        unseen = {name: [people[name][0][1::2]] for name in mine}
+        clean = of(people, others)[:: len(of(people, others)) // len(seen)][: len(seen)]
+        for how, material in (("other people", clean), ("the same people", seen)):
+            model = fit(new(seed), patches(material, HOME, seed), steps)
+            yield how, title, len(material), judged(model, unseen, HOME)
+
+
+def domain(seed: int, steps: int) -> Found:
+    """Invented heads, real heads, patients at 3 T, the same patients at 0.055 T: trained on one, judged on all."""
+    sources = {"ds002748": (ds002748(), 3), "3 T partners": (partners(), 3), "0.055 T": (low_field(), 3)}
+    invented = of(cohort("train", "T1w"), sorted(cohort("train", "T1w")))
+    model = fit(new(seed), patches(invented, HOME, seed), steps)
+    yield "cohort", "cohort", 16, judged(model, cohort("test", "T1w"), HOME)
+    for name, (people, count) in sources.items():
+        yield "cohort", name, 16, judged(model, only(people, folds(people, count, seed)[1]), HOME)
+    for title, (people, count) in sources.items():
+        others, _ = folds(people, count, seed)
+        model = fit(new(seed), patches(of(people, others), HOME, seed), steps)
+        yield title, "cohort", len(others), judged(model, cohort("test", "T1w"), HOME)
+        for name, (strangers, parts) in sources.items():
+            names = [n for n in folds(strangers, parts, seed)[1] if n not in others]
+            yield title, name, len(others), judged(model, only(strangers, names), HOME)
+
+
+def adaptation(seed: int, steps: int) -> Found:
+    """A network from home meets a new site with 1, 3 or 10 people: alone, or with half of each batch from home."""
+    home, away = cohort("train", "T1w"), cohort("train", "T2w")
+    names = turn(home, seed)
+    new_people = of(away, names[6:]), cohort("test", "T2w"), "another site", AWAY
+    yield from _adapted(of(home, names[:6]), new_people, seed, steps)
+    others, mine = folds(ds002748(), 6, seed)
+    yield from _adapted(of(home, names), (of(ds002748(), others), only(ds002748(), mine), "ds002748", HOME), seed, steps)
+
+
+def _adapted(material, place, seed, steps):
+    slices_there, people_there, title, site = place
+    usual = patches(material, HOME, seed)
+    start = fit(new(seed), usual, steps).get_weights()
+
+    def scores(model, how, count):
+        yield how, title, count, judged(model, people_there, site)
+        yield how, f"home, before {title}", count, judged(model, cohort("test", "T1w"), HOME)
+
+    model = new(seed)
+    model.set_weights(start)
+    yield from scores(model, "as it came", 0)
+    for count in (1, 3, 10):
+        there = patches(slices_there[: 8 * count], site, seed + 100)
+        for how, batches in (
+            ("new scans alone", there),
+            ("half of them old", training.Mixed([usual, there], (0.5, 0.5), seed=seed)),
+            ("from nothing", there),
+        ):
+            model = new(seed)
+            if how != "from nothing":
+                model.set_weights(start)
+            fit(model, batches, steps // 2, 2e-3)
+            yield from scores(model, how, count)
+
+
+PARTS: dict[str, Callable[[int, int], Found]] = {
+    part.__name__: part for part in (curve, augmentation, imbalance, leakage, domain, adaptation)
+}
+
+
+def measured(part: str, seed: int, steps: int) -> Iterator[Row]:
+    """The rows of one part and seed: one for every person judged."""
+    for setting, tested, number, gains in PARTS[part](seed, steps):
+        about = {"part": part, "setting": setting, "tested on": tested, "number": number, "seed": seed, "steps": steps}
+        print(part, seed, setting, tested, number, f"{np.mean(list(gains.values())):+.3f}", flush=True)
+        for person, gain in gains.items():
+            yield about | {"person": person, "gain": f"{gain:.4f}"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", choices=list(PARTS), metavar="PART")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--output", type=Path, default=TABLE)
+    options = parser.parse_args()
+    runtime.start("lesson", 0)
+    rows: list[Row] = []
+    if options.output.exists():
+        with open(options.output, encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["steps"] == str(options.steps)]
+    done = {(row["part"], str(row["seed"])) for row in rows}
+    for part in options.only or PARTS:
+        for seed in options.seeds:
+            if (part, str(seed)) not in done:
+                rows += measured(part, seed, options.steps)
+                runtime.write_table(options.output, COLUMNS, rows)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except runtime.CourseError as error:
+        raise SystemExit(f"error: {error}") from None
