@@ -1,8 +1,8 @@
 """Sites: places that make scans in their own way, and what a scan looks like whose patient moved.
 
-A :class:`Site` makes training pairs (:meth:`Site.pair`) and test images (:meth:`Site.given`) from fine magnitudes. It is
-what a network has to carry over from one hospital to another, one factor at a time: the kind and strength of the noise,
-the window over k-space, the phase. :func:`moved` is motion between the lines of k-space.
+A :class:`Site` makes training pairs (:meth:`Site.pair`) and test images (:meth:`Site.given`) from fine magnitudes. It
+holds what differs between hospitals, one factor at a time: kind and strength of the noise, the window over k-space, the
+phase. :func:`moved` is motion between the lines of k-space.
 """
 
 from dataclasses import dataclass
