@@ -50,8 +50,9 @@ def slices(image: Image, n: int = 8) -> Stack:
 @cache
 def cohort(split: str, contrast: str) -> People:
     """Train: sixteen people of the first 24; test: the twenty of the first 120."""
-    count = 120 if split == "test" else 24
-    return {s.id: [slices(s.contrasts[contrast])] for s in datasets.load("cohort", n_subjects=count, split=split)}
+    count, n = (120, 4) if split == "test" else (24, 8)
+    people = datasets.load("cohort", n_subjects=count, split=split)
+    return {subject.id: [slices(subject.contrasts[contrast], n)] for subject in people}
 
 
 @cache
@@ -77,7 +78,8 @@ def low_field() -> People:
     """The same patients at 0.055 T: magnitudes of their raw k-space."""
     from scipy.io import loadmat
 
-    folder, people = real.real_folder(), {}
+    folder = real.real_folder()
+    people: People = {}
     for path in sorted(folder.parent.glob("lowfield/ulf-sub0[123]_0p055T_*.mat")) if folder else []:
         image = np.abs(np.fft.fftshift(np.fft.fft2(loadmat(path)["kspace"], axes=(0, 1)), axes=(0, 1)))
         people.setdefault(path.name[:9], []).append(scaled(np.moveaxis(image, 2, 0)))
@@ -189,7 +191,7 @@ def imbalance(seed: int, steps: int) -> Found:
     usual = patches(of(common, names), HOME, seed)
     few = patches(of(rare, names[:1]), AWAY, seed + 100)
     many = patches(of(rare, names), AWAY, seed + 200)
-    ways = {
+    ways: dict[str, Callable[[int], tuple]] = {
         "1 : 20": training.Mixed([usual, few], (20 / 21, 1 / 21), seed=seed),
         "1 : 20, re-weighted": training.Mixed([usual, few], (20 / 21, 1 / 21), (1, 20), seed=seed),
         "1 : 20, over-sampled": training.Mixed([usual, few], (0.5, 0.5), seed=seed),
@@ -344,8 +346,8 @@ def main() -> None:
         with open(options.output, encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["steps"] == str(options.steps)]
     done = {(row["part"], str(row["seed"])) for row in rows}
-    for part in options.only or PARTS:
-        for seed in options.seeds:
+    for seed in options.seeds:
+        for part in options.only or PARTS:
             if (part, str(seed)) not in done:
                 rows += measured(part, seed, options.steps)
                 runtime.write_table(options.output, COLUMNS, rows)
