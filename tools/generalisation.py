@@ -323,7 +323,8 @@ def page(rows: Sequence[Row]) -> str:
         ]
         for (setting, tested, number), people in found.items():
             mean, low, high = metrics.student_interval([float(np.mean(gains)) for gains in people.values()])
-            cells = [setting, tested, number, len(people), f"{mean:+.3f}", f"{low:+.3f} … {high:+.3f}"]
+            ends = f"{low:+.3f} … {high:+.3f}" if len(people) > 1 else "–"
+            cells = [setting, tested, number, len(people), f"{mean:+.3f}", ends]
             lines.append("| " + " | ".join(map(str, cells)) + " |")
     where = resources.provenance()
     lines += ["", f"{where['system']} {where['machine']}, commit {where['commit']}, {where['date']}."]
