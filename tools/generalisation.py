@@ -259,13 +259,14 @@ def _adapted(material, place, seed, steps):
     yield from scores(model, "as it came", 0)
     for count in (1, 3, 10):
         there = patches(slices_there[: 8 * count], site, seed + 100)
-        for how, batches in (
-            ("new scans alone", there),
-            ("half of them old", training.Mixed([usual, there], (0.5, 0.5), seed=seed)),
-        ):
+        mixed = training.Mixed([usual, there], (0.5, 0.5), seed=seed)
+        ways = {"new scans alone": (there, steps), "half of them old": (mixed, steps)}
+        if count == 10:
+            ways["half of them old, twice as long"] = mixed, 2 * steps
+        for how, (batches, length) in ways.items():
             model = new(seed)
             model.set_weights(start)
-            yield from scores(fit(model, batches, steps // 2, 2e-3), how, count)
+            yield from scores(fit(model, batches, length), how, count)
 
 
 PARTS: dict[str, Callable[[int, int], Found]] = {
