@@ -58,6 +58,7 @@ def gains(method: str, scale: int, split: str = "", data: str = "", setting: str
     return differences, note.split(". ")[0]
 
 
+<<<<<<< HEAD
 def table(name: str) -> tuple[list[dict[str, str]], str]:
     """Returns the rows of ``results/NAME.csv``, all values as text, and the last line of ``NAME.md``: where and when.
 
@@ -72,3 +73,33 @@ def table(name: str) -> tuple[list[dict[str, str]], str]:
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return rows, path.with_suffix(".md").read_text(encoding="utf-8").strip().splitlines()[-1]
+=======
+def rows(name: str, part: str) -> tuple[list[dict[str, str]], str]:
+    """Returns a part of a table that a command of ``tools`` keeps in ``results/``, and where and when it was measured.
+
+    Parameters
+    ----------
+    name, part : str
+        Of the table, ``results/NAME.csv``, and what its column ``part`` says; its other columns are those of
+        ``results/bench.csv``: ``what``, ``value``, ``unit``, ``machine``, ``commit``, ``date``.
+
+    Raises
+    ------
+    CourseError
+        Without ``results/``, or without such a part.
+
+    >>> found, note = rows("bench", "start-up")
+    >>> found[0]["what"], found[0]["unit"]
+    ('import NumPy', 's')
+    """
+    root = resources.checkout()
+    path = root / "results" / f"{name}.csv" if root else None
+    if path is None or not path.exists():
+        raise CourseError(f"the stored table {name} is in the folder results/ of the course: use a checkout of it")
+    with open(path, encoding="utf-8", newline="") as file:
+        found = [row for row in csv.DictReader(file) if row["part"] == part]
+    if not found:
+        raise CourseError(f"results/{name}.csv has no part {part!r}: make it again")
+    where = dict.fromkeys("{machine}, commit {commit}, {date}".format(**row) for row in found)
+    return found, "; ".join(where)
+>>>>>>> main
