@@ -58,7 +58,6 @@ def gains(method: str, scale: int, split: str = "", data: str = "", setting: str
     return differences, note.split(". ")[0]
 
 
-<<<<<<< HEAD
 def table(name: str) -> tuple[list[dict[str, str]], str]:
     """Returns the rows of ``results/NAME.csv``, all values as text, and the last line of ``NAME.md``: where and when.
 
@@ -73,7 +72,8 @@ def table(name: str) -> tuple[list[dict[str, str]], str]:
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return rows, path.with_suffix(".md").read_text(encoding="utf-8").strip().splitlines()[-1]
-=======
+
+
 def rows(name: str, part: str) -> tuple[list[dict[str, str]], str]:
     """Returns a part of a table that a command of ``tools`` keeps in ``results/``, and where and when it was measured.
 
@@ -102,4 +102,3 @@ def rows(name: str, part: str) -> tuple[list[dict[str, str]], str]:
         raise CourseError(f"results/{name}.csv has no part {part!r}: make it again")
     where = dict.fromkeys("{machine}, commit {commit}, {date}".format(**row) for row in found)
     return found, "; ".join(where)
->>>>>>> main
