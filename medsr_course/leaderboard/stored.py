@@ -58,6 +58,22 @@ def gains(method: str, scale: int, split: str = "", data: str = "", setting: str
     return differences, note.split(". ")[0]
 
 
+def table(name: str) -> tuple[list[dict[str, str]], str]:
+    """Returns the rows of ``results/NAME.csv``, all values as text, and the last line of ``NAME.md``: where and when.
+
+    ``CourseError`` without ``results/``, or where a command of ``tools/`` has not made the table yet.
+    """
+    root = resources.checkout()
+    if root is None:
+        raise CourseError("the stored measurements are in the folder results/ of the course: use a checkout of it")
+    path = root / "results" / f"{name}.csv"
+    if not path.exists():
+        raise CourseError(f"{path.name} is not there: python -m tools.{name} makes it")
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return rows, path.with_suffix(".md").read_text(encoding="utf-8").strip().splitlines()[-1]
+
+
 def rows(name: str, part: str) -> tuple[list[dict[str, str]], str]:
     """Returns a part of a table that a command of ``tools`` keeps in ``results/``, and where and when it was measured.
 
