@@ -5,6 +5,7 @@
 """
 
 from medsr_course.networks.training.loop import TrainingWarning, Watch, fit, precision
+from medsr_course.networks.training.mixing import Mixed
 from medsr_course.networks.training.pairs import Degradation, Patches, TrainingError, dead_leaves
 from medsr_course.networks.training.recipe import Recipe, Task
 from medsr_course.networks.training.registry import TASKS, make, recipes, train
@@ -14,6 +15,7 @@ from medsr_course.networks.training.weights import main, train_weight
 
 __all__ = [
     "Degradation",
+    "Mixed",
     "Patches",
     "Recipe",
     "SOURCES",
