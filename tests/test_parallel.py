@@ -1,4 +1,4 @@
-"""Several coils: maps, least squares, sparsity and SENSE; partial Fourier; ours beside SigPy's where that is installed."""
+"""Several coils: maps, least squares, sparsity, SENSE; partial Fourier; beside SigPy where that is installed."""
 
 import importlib
 import importlib.util
@@ -55,7 +55,7 @@ def test_maps_are_the_sensitivities_and_zero_in_air(head, coils):
     alike = np.abs((maps.conj() * coils).sum(axis=0))  # a phase of its own is free
     assert alike[body].min() > 0.99
     assert value[body].min() > 0.95
-    assert 0 <= value.min()
+    assert value.min() >= 0
     assert value.max() <= 1 + 1e-9
     assert not maps[:, value <= 0.9].any()
     shuffled = np.abs((maps[::-1].conj() * coils).sum(axis=0))

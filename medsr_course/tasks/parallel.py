@@ -5,11 +5,16 @@ Sensitivities may be 0 outside the body: there the image is 0, too.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
 
+from medsr_course import runtime
+from medsr_course.physics import acquisition
 from medsr_course.physics.acquisition import from_kspace, to_kspace
+from medsr_course.physics.coils import complex_noise
+from medsr_course.physics.noise import noise_sigma
 from medsr_course.tasks import reconstruction
 from medsr_course.types import Array, Mask, Rng
 
@@ -51,6 +56,53 @@ def middle(shape: tuple[int, int], size: int) -> tuple[slice, slice]:
         raise ValueError(f"the middle must be between 1 and {min(shape)} samples wide, not {size}")
     first = [n // 2 - size // 2 for n in shape]
     return slice(first[0], first[0] + size), slice(first[1], first[1] + size)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A slice heard by several coils, with the truth.
+
+    ``target`` magnitudes (h, w), ``maps`` (coils, h, w) with Σ|s|² = 1, ``mask`` (h, w), ``kspace`` (coils, h, w): 0
+    where nothing was measured.
+    """
+
+    target: Array
+    maps: Array
+    mask: Mask
+    kspace: Array
+
+
+def case(target: Array, factor: float, *, coils: int = 8, noise: float = 1.0, key: int | str = 0) -> Case:
+    """A magnitude slice ``(h, w)`` as several coils would measure it, with a smooth phase: both are **simulated**.
+
+    ``noise`` is in % of the 99.5th percentile, in each channel of each coil; the mask is :func:`scattered_mask`; the
+    same ``key`` gives the same phase, mask and noise.
+    """
+    rng = runtime.rng("coils", key, round(10 * factor), round(1000 * noise))
+    image = target * reconstruction.smooth_phase(target.shape, rng)
+    maps = acquisition.coil_sensitivities(target.shape, coils)
+    maps = maps / acquisition.sum_of_squares(maps)
+    mask = scattered_mask(target.shape, factor, rng)
+    sigma = noise_sigma(target, noise)
+    whole = heard(image, maps) + sigma * complex_noise(maps.shape, rng)
+    return Case(target, maps, mask, (mask * whole).astype(np.complex64))
+
+
+def put_aside(mask: Mask, rng: Rng, *, share: float = 0.1, calibration: int = 24) -> Mask:
+    """A random share of the measured samples outside the middle, to judge by: True where one is put aside."""
+    aside = mask & (rng.random(mask.shape) < share)
+    aside[middle(mask.shape, calibration)] = False
+    return aside
+
+
+def prediction_error(image: Array, maps: Array, kspace: Array, aside: Mask) -> float:
+    r"""How badly an image predicts samples that its method never saw: :math:`\|F(sx) - y\|^2 / \|y\|^2` over them.
+
+    1 is no better than predicting 0. The samples' own noise is in it, so that a perfect image does not reach 0. Without
+    a full scan to compare with, this is what can be measured.
+    """
+    gap = (heard(image, maps) - kspace) * aside
+    return float((np.abs(gap) ** 2).sum() / (np.abs(kspace * aside) ** 2).sum())
 
 
 # ---------------------------------------------------------------------------------- sensitivities
