@@ -103,7 +103,7 @@ def test_with_little_noise_little_of_the_residual_counts():
         seen = told.look(stack, told.Use(unknown=0))
         unit = grid.intensity(stack)[1]
         made = pretrained.denoise_with(network, stack, measured=True, own_error=0.02, use=told.Use(unknown=0))
-        counts = seen.sigma**2 / (seen.sigma**2 + (0.02 * unit) ** 2)
+        counts = seen.sigma**4 / (seen.sigma**4 + (0.02 * unit) ** 4)
         np.testing.assert_allclose(made, stack - 0.1 * counts * unit, atol=1e-3 * unit)
         assert (counts == 0) is (sigma == 0)
 
@@ -125,10 +125,28 @@ def test_the_noise_is_measured_and_other_coils_floor_comes_off(kind, n):
 
 def test_unknown_noise_is_not_no_noise():
     masked = np.where(disc(n=3, h=96, w=90) > 0, noisy(n=3, h=96, w=90, sigma=25.0), 0)
-    seen = [told.look(masked, told.Use(unknown=part)) for part in (0.0, 0.5, 1.0)]
+    seen = [told.look(masked, told.Use(unknown=part, head=1.0)) for part in (0.0, 0.5, 1.0)]
     assert seen[0].found.coils is None
     assert seen[2].sigma > 0.5 * 25
     assert seen[0].sigma <= seen[1].sigma <= seen[2].sigma
+    assert told.look(masked, told.Use(head=0.5)).sigma == pytest.approx(seen[1].sigma / 2)
+
+
+@pytest.mark.parametrize(
+    ("found", "counts"),
+    [
+        (noise.NoiseEstimate("unknown", None, None, (1.0, 1.0), (0.0, 9.0)), 0),  # all of it may be texture
+        (noise.NoiseEstimate("unknown", None, None, (1.0, 1.0), (4.0, 9.0)), 0.7 * 6.5),
+        (noise.NoiseEstimate("unknown", 4.0, None, (1.0, 1.0), (3.5, 4.5)), 0.7 * 4),
+        (noise.NoiseEstimate("unknown", 1.0, None, (1.0, 1.0), (0.9, 1.1)), 0),
+        (noise.NoiseEstimate("rician", 4.0, 1.0, (1.0, 1.0), (4.0, 4.0)), 4),
+        (noise.NoiseEstimate("unknown", None, None, (1.0, 1.0)), 0),
+    ],
+)
+def test_what_the_head_tells_counts_less_than_what_the_air_does(monkeypatch, found, counts):
+    monkeypatch.setattr(told.noise, "estimate", lambda stack: found)
+    stack = disc(n=1) / disc(n=1).max() * 100
+    assert told.look(stack, told.Use(least=0.02)).sigma == pytest.approx(counts)
 
 
 def test_an_interpolated_scan_is_worked_on_where_it_was_measured():

@@ -125,7 +125,7 @@ def test_a_stage_may_end_before_its_schedule():
 
 def test_trainings_are_watched_on_validation_subjects_alone(monkeypatch):
     known = set(sources.development())
-    assert not {name for name in known if any(person in name for person in ("adult", "stroke-head", "studyforrest"))}
+    assert not {name for name in known if any(person in name for person in ("adult", "studyforrest"))}
     monkeypatch.setattr(sources.datasets, "real_folder", lambda: None)
     validation = {f"{s.id} T1w" for s in sources.subjects("cohort", "validation")}
     assert set(sources.development()) <= validation

@@ -72,6 +72,7 @@ LEVERS: dict[str, dict[str, Any]] = {  # title → arguments of super_resolve_wi
     "unknown noise: least": {"use": replace(USE, unknown=0.0)},
     "unknown noise: half way": {"use": replace(USE, unknown=0.5)},
     "unknown noise: most": {"use": replace(USE, unknown=1.0)},
+    "all that the head tells": {"use": replace(USE, head=1.0)},
     "noise below 0.5 %: none": {"use": replace(USE, least=0.005)},
     "noise below 1 %: none": {"use": replace(USE, least=0.01)},
     "noise below 2 %: none": {"use": replace(USE, least=0.02)},
@@ -85,8 +86,8 @@ def matters(lever: str, condition: Condition) -> bool:
         return condition.kind == "interpolated"
     if lever.startswith("floor"):
         return condition.kind == "chi"
-    if lever.startswith("unknown"):
-        return condition.masked
+    if lever.startswith(("unknown", "all that the head")):
+        return condition.masked or condition.percent == 0
     if lever.startswith("noise below"):
         return condition.kind == "rician" and condition.percent <= 3
     return True

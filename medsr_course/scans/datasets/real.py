@@ -42,7 +42,9 @@ def ds002748() -> Subjects:
 
 
 def real_scans() -> Subjects:
-    """Returns the scans beside ds002748, NAME_CONTRAST.nii.gz: the stroke brain for validation, the others for tests.
+    """Returns the scans beside ds002748, NAME_CONTRAST.nii.gz, for validation or for tests.
+
+    For validation are ``stroke-brain``, and ``stroke-head`` since it taught how unknown noise is used.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def real_scans() -> Subjects:
         raise CourseError(
             "there are no real scans here: put NAME_T1w.nii.gz … into a folder and name it in MEDSR_REAL_DATA"
         )
-    splits = {"stroke-brain": "validation"}
+    splits = dict.fromkeys(("stroke-brain", "stroke-head"), "validation")
     return Subjects([Subject(p, c, split=splits.get(p, "test")) for p, c in _people(files).items()], "real-scans")
 
 
