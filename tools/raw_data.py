@@ -41,18 +41,20 @@ def main() -> None:
 
 def chosen() -> tuple[int, float]:
     """Steps and λ with the best mean PSNR over the cohort's validation subjects: R = 8, eight coils, 1 % noise."""
-    curves = []
     people = datasets.cohort(24, seed=0).select("validation")
-    for person in runtime.progress(people, "choosing", unit="subject"):
-        case = parallel.case(volumes.axial_slices(person.contrasts["T1w"])[5].astype(float), 8, key=person.id)
-        maps, _ = parallel.espirit(case.kspace)
-        along: list[Array] = []
-        parallel.least_squares(case.kspace, maps, case.mask, max(STEPS), watch=along.append)
-        images = [along[n - 1] for n in STEPS]
-        images += [parallel.sparse(case.kspace, maps, case.mask, weight) for weight in WEIGHTS]
-        curves.append([metrics.psnr(case.target, np.abs(image)) for image in images])
-    mean = np.mean(curves, axis=0)
+    mean = np.mean([curve(person) for person in runtime.progress(people, "choosing", unit="subject")], axis=0)
     return STEPS[int(np.argmax(mean[: len(STEPS)]))], WEIGHTS[int(np.argmax(mean[len(STEPS) :]))]
+
+
+def curve(person: datasets.Subject) -> list[float]:
+    """PSNR of one subject at every step count, then at every weight."""
+    case = parallel.case(volumes.axial_slices(person.contrasts["T1w"])[5].astype(float), 8, key=person.id)
+    maps, _ = parallel.espirit(case.kspace)
+    along: list[Array] = []
+    parallel.least_squares(case.kspace, maps, case.mask, max(STEPS), watch=along.append)
+    images = [along[n - 1] for n in STEPS]
+    images += [parallel.sparse(case.kspace, maps, case.mask, weight) for weight in WEIGHTS]
+    return [metrics.psnr(case.target, np.abs(image)) for image in images]
 
 
 def low_field_rows() -> Iterator[Row]:
