@@ -22,8 +22,8 @@ WEIGHTS = (0.0005, 0.0015, 0.005, 0.015, 0.05)
 DRAWS = 5  # of the samples put aside
 SHARES = (0.5625, 0.625, 0.75)  # of the lines, partial Fourier
 LOOKS = (
-    "Looks at report scans: `brain-8-coils` twice (once while the maps were being written, to see that they are those "
-    "of SigPy; once for this table), `ulf-sub04` once, for this table. Neither has chosen anything."
+    "Looks at report scans: `brain-8-coils` several times while maps and chapter were being written, and once for this "
+    "table; `ulf-sub04` once, for this table. Neither has chosen anything: steps and λ come from simulated subjects."
 )
 COLUMNS = ("scan", "use", "what", "value", "unit")
 Row = tuple[str, str, str, float, str]
