@@ -126,6 +126,8 @@ def test_sparsity_beats_least_squares_on_noisy_data_and_any_weight_beats_none(he
         found = np.abs(parallel.sparse(kspace, coils, mask, 0.02, prior=prior))
         assert metrics.psnr(truth, found) > max(score.values()) + 1
     assert np.isfinite(parallel.sparse(0 * kspace, coils, mask, 0.02)).all()
+    silent = coils * (truth > 0)  # zeros outside the body, and λ = 0: coefficients that are exactly 0
+    assert np.isfinite(parallel.sparse(kspace, silent, mask, 0.0)).all()
 
 
 def test_what_cannot_be_is_refused(coils):

@@ -208,6 +208,8 @@ def wavelet_shrink(
     """
     import pywt
 
+    if threshold == 0:  # PyWavelets would divide 0 by 0
+        return np.asarray(image)
     moved = np.roll(image, shift, (-2, -1))
     h, w = moved.shape[-2:]
     levels = max(1, min(levels, pywt.dwt_max_level(min(h, w), wavelet)))
