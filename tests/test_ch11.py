@@ -6,7 +6,7 @@ from conftest import taught
 
 from medsr_course import resources
 from medsr_course.physics import acquisition
-from medsr_course.tasks import reconstruction
+from medsr_course.tasks import parallel, reconstruction
 from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "11_reconstruction_from_kspace.ipynb"
@@ -58,7 +58,7 @@ def test_noise_of_sense_is_root_r_times_g(rng):
     coils = acquisition.coil_sensitivities((6, 24), 8)
     lines = reconstruction.regular_mask(24, 3)
     noise = rng.normal(size=(300, *coils.shape)) + 1j * rng.normal(size=(300, *coils.shape))
-    found = [reconstruction.sense(n * lines, coils, 3) for n in noise]
+    found = [parallel.sense(n * lines, coils, 3) for n in noise]
     measured = np.sqrt(np.mean([np.abs(x) ** 2 for x, _ in found], axis=0) / 2)
     ratio = measured * np.sqrt((np.abs(coils) ** 2).sum(axis=0)) / np.sqrt(3)
     assert np.median(ratio / found[0][1]) == pytest.approx(1, abs=0.03)

@@ -7,7 +7,7 @@ from medsr_course import resources
 from medsr_course.leaderboard.boards import reconstruction as board
 from medsr_course.networks import pretrained
 from medsr_course.physics import acquisition, metrics, nufft
-from medsr_course.tasks import reconstruction
+from medsr_course.tasks import noncartesian, parallel, reconstruction
 
 
 def noise(rng, *shape):
@@ -106,7 +106,7 @@ def test_a_scan_is_the_same_for_the_same_key():
 def test_sense_unfolds_exactly_without_noise(width, factor, rng):
     image, coils = noise(rng, 9, width), acquisition.coil_sensitivities((9, width), 8)
     kspace = reconstruction.measure(coils * image, reconstruction.regular_mask(width, factor))
-    found, g = reconstruction.sense(kspace, coils, factor)
+    found, g = parallel.sense(kspace, coils, factor)
     assert np.allclose(found, image, atol=1e-6)
     assert g.min() > 1 - 1e-9
     if factor == 1:
@@ -117,7 +117,7 @@ def test_sense_says_what_it_cannot_do():
     coils = acquisition.coil_sensitivities((4, 24), 3)
     for factor in (5, 4):
         with pytest.raises(ValueError, match="factor"):
-            reconstruction.sense(coils, coils, factor)
+            parallel.sense(coils, coils, factor)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3])
@@ -126,12 +126,12 @@ def test_sense_with_maps_that_are_zero_outside_the_body(factor, rng):
     maps = acquisition.coil_sensitivities((12, 12), 6) * body
     image = noise(rng, 12, 12) * body
     kspace = reconstruction.measure(maps * image, reconstruction.regular_mask(12, factor))
-    found, g = reconstruction.sense(kspace, maps, factor)
+    found, g = parallel.sense(kspace, maps, factor)
     assert np.abs(found - image).max() < 1e-6
     assert not found[~body].any()
     assert np.isfinite(g).all()
     assert g.min() > 1 - 1e-9
-    nothing, g = reconstruction.sense(0 * kspace, 0 * maps, factor)
+    nothing, g = parallel.sense(0 * kspace, 0 * maps, factor)
     assert not nothing.any()
     assert (g == 1).all()
 
@@ -139,9 +139,9 @@ def test_sense_with_maps_that_are_zero_outside_the_body(factor, rng):
 def test_sense_refuses_coils_that_cannot_tell_pixels_apart(rng):
     alike = np.ones((4, 6, 12), complex)
     with pytest.raises(ValueError, match="cannot tell apart"):
-        reconstruction.sense(alike, alike, 2)
+        parallel.sense(alike, alike, 2)
     with pytest.raises(ValueError, match="finite"):
-        reconstruction.sense(alike * np.nan, alike, 2)
+        parallel.sense(alike * np.nan, alike, 2)
 
 
 # -- compressed sensing ----------------------------------------------------------------------------
@@ -213,16 +213,16 @@ def test_the_non_uniform_transform_on_the_grid_is_the_fft(shape, rng):
 
 
 def test_gridding_is_the_adjoint_and_least_squares_fit(brain, rng):
-    points = reconstruction.radial(150, 128)
+    points = noncartesian.radial(150, 128)
     assert np.abs(points).max() <= np.pi
     samples = nufft.forward(brain, points)
     other = noise(rng, len(points))
     back = nufft.adjoint(other, points, brain.shape)
     assert np.vdot(other, samples) == pytest.approx(np.vdot(back, brain), rel=1e-6)
-    assert reconstruction.radial_density(points).sum() == pytest.approx(1, rel=0.05)
-    found = reconstruction.least_squares(samples, points, brain.shape, 25)
+    assert noncartesian.radial_density(points).sum() == pytest.approx(1, rel=0.05)
+    found = noncartesian.least_squares(samples, points, brain.shape, 25)
     assert np.linalg.norm(found - brain) < 0.08 * np.linalg.norm(brain)
-    assert not reconstruction.least_squares(0 * samples, points, brain.shape, 3).any()
+    assert not noncartesian.least_squares(0 * samples, points, brain.shape, 3).any()
 
 
 @pytest.mark.parametrize("shape", [(15, 16), (12, 9), (1, 6), (48, 40)])

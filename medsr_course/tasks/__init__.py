@@ -7,7 +7,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=[
         "audit",
         "denoising",
+        "low_field",
         "multiframe",
+        "noncartesian",
+        "parallel",
+        "partial_fourier",
         "probe",
         "reconstruction",
         "segmentation",

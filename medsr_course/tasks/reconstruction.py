@@ -1,4 +1,4 @@
-"""From incomplete k-space to an image: masks, trajectories, parallel imaging, compressed sensing, data consistency.
+"""From incomplete k-space to an image: masks, compressed sensing, data consistency (one coil).
 
 Images are complex ``(..., h, w)``; k-space is unitary and centred (:func:`acquisition.to_kspace`). Rows are read out
 in full; lines of **phase encoding**, the columns of k-space, are left out, all rows alike: a mask is ``(w,)``, True
@@ -17,7 +17,6 @@ from medsr_course import runtime
 from medsr_course.physics import metrics
 from medsr_course.physics.acquisition import from_kspace, to_kspace
 from medsr_course.physics.noise import noise_sigma
-from medsr_course.physics.nufft import NonUniformFFT
 from medsr_course.scans import volumes
 from medsr_course.tasks import pairs
 from medsr_course.types import Array, Image, Mask, Rng
@@ -190,59 +189,6 @@ def keep_measured(image: Array, kspace: Array, mask: Mask, trust: float = 1.0) -
     return from_kspace(found + trust * mask * (kspace - found)).astype(np.asarray(image).dtype, copy=False)
 
 
-# ------------------------------------------------------------------------------- parallel imaging
-
-
-def sense(kspace: Array, sensitivities: Array, factor: int) -> tuple[Array, Array]:
-    r"""SENSE for regular undersampling: unfold each group of aliased pixels (Pruessmann et al. 1999).
-
-    :math:`\hat x = (C^H C)^{-1} C^H y` and :math:`g_a = \sqrt{[(C^H C)^{-1}]_{aa} [C^H C]_{aa}}` for each group, C its
-    sensitivities (coils × R). Where no coil hears anything, as outside the body, the image is 0 and g is 1.
-
-    Parameters
-    ----------
-    kspace : complex array (coils, h, w)
-        Zero but in every ``factor``-th column, the middle one among them (:func:`regular_mask`).
-    sensitivities : complex array (coils, h, w)
-        ``ValueError`` if they cannot tell some pixels apart.
-    factor : int
-        Divides w, and does not exceed the number of coils; ``ValueError`` otherwise.
-
-    Returns
-    -------
-    image : complex array (h, w)
-    g : array (h, w)
-        Geometry factor: how much more noise than √R alone, at least 1.
-
-    >>> coils, image = np.array([[[1, 2, 0]], [[0, 1, 0]]]), np.array([[3, 4, 0]])  # nothing is heard of the last pixel
-    >>> sense(to_kspace(coils * image), coils, 1)[0].real.round(6) + 0.0
-    array([[3., 4., 0.]])
-    """
-    coils, h, w = np.shape(sensitivities)
-    if np.shape(kspace) != (coils, h, w) or not (np.isfinite(kspace).all() and np.isfinite(sensitivities).all()):
-        raise ValueError(f"expected finite k-space {coils, h, w} for these sensitivities, got {np.shape(kspace)}")
-    if w % factor or factor > coils:
-        raise ValueError(
-            f"factor must divide the width, {w}, and not exceed the number of coils, {coils}; got {factor}"
-        )
-    # Pixels w/R apart fall on one another: with every R-th line, the zero-filled image shows the sum of them / R.
-    groups = np.moveaxis(np.reshape(sensitivities, (coils, h, factor, w // factor)), 0, -2)  # (h, R, coils, w/R)
-    model = np.moveaxis(groups, (1, 2), (-1, -2))  # (h, w/R, coils, R)
-    folded = factor * np.moveaxis(zero_filled(kspace), 0, -1)[:, : w // factor]  # (h, w/R, coils)
-    # The middle line is k = 0 and pixel w/2 has no phase, so a replica w/R away is added with its sign unchanged.
-    normal = np.einsum("hwca,hwcb->hwab", model.conj(), model)
-    index = np.arange(factor)
-    power = normal[..., index, index].real
-    silent = power <= 1e-14 * power.max()
-    normal[..., index, index] += silent * (power.max() or 1.0)
-    if (np.linalg.matrix_rank(normal, hermitian=True) < factor).any():
-        raise ValueError(f"the coils cannot tell apart pixels that fall on one another at factor {factor}: lower it")
-    inverse = np.linalg.inv(normal)
-    image = np.einsum("hwab,hwcb,hwc->hwa", inverse, model.conj(), folded)
-    g = np.sqrt(np.einsum("hwaa->hwa", inverse).real * np.einsum("hwaa->hwa", normal).real)
-    return tuple(np.moveaxis(a, -1, 1).reshape(h, w) for a in (image, g))
-
-
 # ---------------------------------------------------------------------------- compressed sensing
 
 
@@ -262,6 +208,8 @@ def wavelet_shrink(
     """
     import pywt
 
+    if threshold == 0:  # PyWavelets would divide 0 by 0
+        return np.asarray(image)
     moved = np.roll(image, shift, (-2, -1))
     h, w = moved.shape[-2:]
     levels = max(1, min(levels, pywt.dwt_max_level(min(h, w), wavelet)))
@@ -353,18 +301,34 @@ def compressed_sensing(kspace: Array, mask: Mask, weight: float, *, prior: str =
     unit = float(np.percentile(np.abs(start), 99.5)) or 1.0
     # Rows are complete: only the transform along phase encoding is left, and it need not be centred.
     lines = np.fft.ifftshift(mask)
+
+    def solved(image: Array) -> Array:
+        measured = fft.fft(image, axis=-1)
+        return fista(
+            image,
+            lambda z: fft.ifft(lines * fft.fft(z, axis=-1) - measured, axis=-1),
+            weight,
+            prior=prior,
+            iterations=iterations,
+        )
+
     slices = start.reshape(-1, *start.shape[-2:]) / unit
     with ThreadPoolExecutor(runtime.cpu_count()) as pool:
-        found = pool.map(lambda image: _fista(image, lines, weight, prior, iterations), slices)
-        return unit * np.stack(list(found)).reshape(start.shape)
+        return unit * np.stack(list(pool.map(solved, slices))).reshape(start.shape)
 
 
-def _fista(start: Array, lines: Mask, weight: float, prior: str, iterations: int) -> Array:
-    measured = fft.fft(start, axis=-1)
+def fista(
+    start: Array, gradient: Callable[[Array], Array], weight: float, *, prior: str = "tv", iterations: int = 100
+) -> Array:
+    r"""FISTA with step 1: :math:`x \leftarrow \mathrm{prox}_{\lambda\Phi}(z - \nabla f(z))`, z run on from two images.
+
+    ``gradient`` is that of a data term whose curvature is 1 at most; ``start`` a complex image ``(h, w)``; λ and Φ are
+    ``weight`` and ``prior``, as in :func:`compressed_sensing`.
+    """
     rng, dual = np.random.default_rng(0), None
     x, z, t = start, start, 1.0
     for _ in range(iterations):
-        step = z - fft.ifft(lines * fft.fft(z, axis=-1) - measured, axis=-1)
+        step = z - gradient(z)
         if prior == "tv":  # its own iteration goes on from where the last one ended
             new, dual = tv_prox(step, weight, iterations=2, dual=dual)
         else:
@@ -375,61 +339,21 @@ def _fista(start: Array, lines: Mask, weight: float, prior: str, iterations: int
     return x
 
 
-# ---------------------------------------------------------------------- a non-Cartesian trajectory
-
-
-def radial(spokes: int, samples: int) -> Array:
-    r"""Sampling points of a radial trajectory with golden angles, :math:`n\pi(\sqrt5 - 1)/2` (Winkelmann et al. 2007).
-
-    ``samples`` along each spoke, a full diameter: (k_y, k_x) in radians per pixel, −π … π, ``(spokes·samples, 2)``.
-
-    >>> (radial(1, 4)[:, 1] / np.pi).round(2)
-    array([-1. , -0.5,  0. ,  0.5])
-    """
-    radius = np.pi * (np.arange(samples) - samples // 2) * 2 / samples
-    angle = np.arange(spokes) * np.pi * (np.sqrt(5) - 1) / 2
-    return np.stack([np.outer(np.sin(angle), radius), np.outer(np.cos(angle), radius)], axis=-1).reshape(-1, 2)
-
-
-def radial_density(points: Array) -> Array:
-    """Density compensation of :func:`radial`: the area each sample stands for, proportional to its distance from 0.
-
-    >>> radial_density(radial(1, 4)).round(3)
-    array([0.5  , 0.25 , 0.062, 0.25 ])
-    """
-    radius = np.hypot(*points.T)
-    step = np.min(radius[radius > 1e-9])
-    return np.maximum(radius, step / 4) / radius.sum()
-
-
-def least_squares(
-    samples: Array,
-    points: Array,
-    shape: tuple[int, int],
-    iterations: int,
-    *,
-    damping: float = 0.0,
-    watch: Callable[[Array], object] | None = None,
+def conjugate_gradients(
+    normal: Callable[[Array], Array], right: Array, iterations: int, watch: Callable[[Array], object] | None = None
 ) -> Array:
-    r"""Conjugate gradients on :math:`(A^H A + \lambda I) x = A^H y`, A of :mod:`nufft` (Pruessmann et al. 2001).
+    """Solves ``normal(x) = right`` for a Hermitian operator without negative eigenvalues, from 0 on.
 
-    Starts at 0; the number of iterations regularises, too. ``samples`` are complex, at ``points`` ``(m, 2)``; λ is
-    ``damping``; ``watch(x)`` is called after each iteration. Returns a complex image of ``shape``.
-
-    >>> points = radial(12, 16)
-    >>> image = np.outer(np.hanning(8), np.hanning(8))
-    >>> samples = NonUniformFFT(points, image.shape).forward(image)
-    >>> bool(np.allclose(least_squares(samples, points, image.shape, 20), image, atol=1e-3))
-    True
+    >>> conjugate_gradients(lambda x: 2 * x, np.array([4.0 + 2j]), 3)
+    array([2.+1.j])
     """
-    transform = NonUniformFFT(points, shape)
-    x = np.zeros(shape, complex)
-    r = transform.adjoint(samples)
-    p, energy = r, np.vdot(r, r).real
+    x = np.zeros_like(right)
+    r = p = right
+    energy = np.vdot(r, r).real
     for _ in range(iterations):
         if energy == 0:
             break
-        ap = transform.adjoint(transform.forward(p)) + damping * p
+        ap = normal(p)
         a = energy / np.vdot(p, ap).real
         x, r = x + a * p, r - a * ap
         before, energy = energy, np.vdot(r, r).real

@@ -5,6 +5,7 @@
 :mod:`.synthetic`       the synthetic cohort, and the template it is made from
 :mod:`.folders`         BIDS folders, one's own and others', with their :mod:`.tables`
 :mod:`.real`            real scans for development, and one brain from the network
+:mod:`.kspace`          raw k-space: low-field heads with 3 T partners, several coils, repetitions
 :mod:`.downloads`       data sets of the catalogue, as their authors lay them out
 :mod:`.availability`    what there is, whether it is here, whether it is sound
 ======================  ================================================================================
@@ -25,14 +26,15 @@ from medsr_course.scans import catalogue
 from medsr_course.scans.datasets import downloads
 from medsr_course.scans.datasets.availability import Source, available, check
 from medsr_course.scans.datasets.folders import bids
-from medsr_course.scans.datasets.real import clinical, ds002748, partners_3t, real_folder, real_scans, repetitions
+from medsr_course.scans.datasets.kspace import LowFieldHead, low_field_heads, raw, repetitions
+from medsr_course.scans.datasets.real import clinical, ds002748, partners_3t, real_folder, real_scans
 from medsr_course.scans.datasets.subjects import CONTRASTS, SPLITS, Images, Subject, Subjects
 from medsr_course.scans.datasets.synthetic import cohort, cohort_folder, cohort_size, cohort_split, mni152
 
 __all__ = [
-    "CONTRASTS", "SPLITS", "Images", "Source", "Subject", "Subjects", "available", "bids", "check", "clinical",
-    "cohort", "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "mni152", "partners_3t",
-    "real_folder", "real_scans", "repetitions",
+    "CONTRASTS", "SPLITS", "Images", "LowFieldHead", "Source", "Subject", "Subjects", "available", "bids", "check",
+    "clinical", "cohort", "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "low_field_heads",
+    "mni152", "partners_3t", "raw", "real_folder", "real_scans", "repetitions",
 ]  # fmt: skip
 
 _LOADERS: dict[str, Callable[..., Subjects]] = {

@@ -30,7 +30,7 @@ def loader(item: Entry) -> Callable[[], Subjects]:
     return load
 
 
-def _unpacked(item: Entry) -> Path:
+def unpacked(item: Entry) -> Path:
     """Folder with the contents of a downloaded tar file; unpacked once."""
     target = item.path.with_name(catalogue.UNPACKED)
     if target.is_dir():
@@ -44,12 +44,12 @@ def _unpacked(item: Entry) -> Path:
 
 def _ixi(item: Entry) -> list[Subject]:
     contrast = item.filename.split("-")[1].split(".")[0] + "w"
-    files = sorted(_unpacked(item).rglob("IXI*.nii.gz"))
+    files = sorted(unpacked(item).rglob("IXI*.nii.gz"))
     return [Subject(path.name.split("-")[0], {contrast: reader(path)}) for path in files]
 
 
 def _decathlon(item: Entry) -> list[Subject]:
-    root = _unpacked(item)
+    root = unpacked(item)
     subjects = []
     for path in sorted(root.rglob("imagesTr/[!.]*.nii.gz")):
         labels = path.parent.with_name("labelsTr") / path.name
@@ -60,7 +60,7 @@ def _decathlon(item: Entry) -> list[Subject]:
 
 def _neurite_oasis_2d(item: Entry) -> list[Subject]:
     subjects = []
-    for folder in sorted(_unpacked(item).rglob("OASIS_*")):
+    for folder in sorted(unpacked(item).rglob("OASIS_*")):
         if (image := folder / "slice_norm.nii.gz").is_file():
             labels = folder / "slice_seg24.nii.gz"
             read = reader(labels, labels=True, flat=True) if labels.is_file() else None

@@ -3,14 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from medsr_course import resources, runtime
 from medsr_course.runtime import CourseError
 from medsr_course.scans import catalogue
 from medsr_course.scans.datasets import folders
 from medsr_course.scans.datasets.subjects import Reader, Subject, Subjects
-from medsr_course.types import Array
 
 
 def real_folder() -> Path | None:
@@ -44,23 +41,6 @@ def ds002748() -> Subjects:
     return Subjects([Subject("sub-71", {"T1w": folders.reader(path)}, split="validation")], "ds002748")
 
 
-def repetitions() -> dict[str, Array]:
-    """Returns two repetitions of a low-field scan (0.055 T) each without and with shield, where they are here.
-
-    "no shield", "shield" → complex images (2, n, h, w), from ``lowfield`` beside the folder of real scans: raw k-space
-    of bispmri's Ultra-low-field-MRI-Scanner (CC0).
-    """
-    from scipy import io
-
-    found = {}
-    for title, name in (("no shield", "noshield"), ("shield", "shield")):
-        for path in _beside("lowfield", f"ulf-noiseA_0p055T_FLAIR_{name}_2rep_kspace.mat"):
-            kspace = np.fft.ifftshift(io.loadmat(path)["ksp"], axes=(0, 1))
-            images = np.fft.fftshift(np.fft.fft2(kspace, axes=(0, 1), norm="ortho"), axes=(0, 1))
-            found[title] = np.ascontiguousarray(images.transpose(3, 2, 0, 1))
-    return found
-
-
 def real_scans() -> Subjects:
     """Returns the scans beside ds002748, NAME_CONTRAST.nii.gz, for validation or for tests.
 
@@ -90,8 +70,8 @@ def _people(files: Iterable[Path], between: str = "_") -> dict[str, dict[str, Re
     return people
 
 
-def _beside(folder: str, pattern: str) -> list[Path]:
-    """The files of a folder beside the real scans, none where it is not there."""
+def beside(folder: str, pattern: str) -> list[Path]:
+    """Returns the files of a folder beside the real scans, none where it is not there."""
     real = real_folder()
     return sorted((real.parent / folder).glob(pattern)) if real else []
 
@@ -104,9 +84,9 @@ def clinical() -> Subjects:
     names = {"T1W": "T1w", "T2W": "T2w"}
     people = {
         visit: {names.get(contrast, contrast): reader for contrast, reader in contrasts.items()}
-        for visit, contrasts in _people(_beside("clinical", "ms-long01_*_*.nii.gz")).items()
+        for visit, contrasts in _people(beside("clinical", "ms-long01_*_*.nii.gz")).items()
     }
-    for path in _beside("clinical", "t1w-child_*.nii.gz"):
+    for path in beside("clinical", "t1w-child_*.nii.gz"):
         people["t1w-child"] = {"T1w": folders.reader(path)}
     return Subjects([Subject(p, c, split="train") for p, c in people.items()], "clinical")
 
@@ -116,6 +96,6 @@ def partners_3t() -> Subjects:
 
     Four slices each, which the scanner interpolated; sub04 is for tests.
     """
-    people = _people(_beside("lowfield", "ulf-sub*_3T_*.nii.gz"), "_3T_")
+    people = _people(beside("lowfield", "ulf-sub*_3T_*.nii.gz"), "_3T_")
     splits = {"ulf-sub04": "test"}
     return Subjects([Subject(p, c, split=splits.get(p, "train")) for p, c in people.items()], "partners-3t")
