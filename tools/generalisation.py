@@ -290,7 +290,7 @@ ABOUT = {
     "augmentation": "Two training people, used in seven ways.",
     "imbalance": "A rare kind of scan: T2w with 4 % noise, from one person, one pair in 21.",
     "leakage": "The same number of slices of other people, or of the very people that are judged.",
-    "domain": "Trained on one kind of heads, judged on all. The same three patients lay in the 3 T and in the 0.055 T "
+    "domain": "Trained on one kind of heads, judged on all. The same patients lay in the 3 T and in the 0.055 T "
     "scanner, four slices a contrast.",
     "adaptation": "A network from home, fine-tuned with 1, 3 or 10 people of a new site. `home, before X`: the cohort, "
     "judged by the network that goes to X.",
