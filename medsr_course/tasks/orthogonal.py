@@ -30,14 +30,15 @@ Motion = Sequence[float] | Array
 def cubes(image: Image, side: int, thickness: int) -> Array:
     """A scan as a volume of larger voxels, float32, its 99.5th percentile 1: means over ``side`` voxels each way.
 
-    The axes are those of RAS; sides are trimmed until slices of ``thickness`` voxels fill them.
+    The axes are those of RAS; sides are trimmed until slices of ``thickness`` voxels fill them, and one slice of air is
+    laid around, so that little leaves the field of view when the head moves.
     """
     from skimage.measure import block_reduce
 
     values = np.asarray(volumes.to_ras(image).dataobj, np.float32)
     size = tuple(slice(n // (side * thickness) * side * thickness) for n in values.shape)
     volume = block_reduce(values[size], side, np.mean)
-    return volume / np.percentile(volume, 99.5)
+    return np.pad(volume / np.percentile(volume, 99.5), thickness)
 
 
 def move(volume: Array, motion: Motion, order: int = 1) -> Array:
