@@ -207,12 +207,12 @@ def back_project(
     seen = list(zip(stacks, axes, motions, strict=True))
     for stack in stacks:
         checks.finite(stack, "a stack")
-    volume = start
-    if volume is None:
-        volume = sum(move_back(stretch(y, a, thickness), m) for y, a, m in seen) / len(seen)
+    if start is None:
+        start = np.mean([move_back(stretch(y, a, thickness), m) for y, a, m in seen], axis=0)
+    volume: Array = start
     for _ in range(rounds):
-        lacking = (move_back(np.repeat(y - acquire(volume, a, thickness, m), thickness, a), m) for y, a, m in seen)
-        volume = volume + sum(lacking) / len(seen)
+        lacking = [move_back(np.repeat(y - acquire(volume, a, thickness, m), thickness, a), m) for y, a, m in seen]
+        volume = volume + np.mean(lacking, axis=0)
     return volume
 
 
@@ -268,9 +268,9 @@ def align(stacks: Sequence[Array], thickness: int, rounds: int = 4, axes: Sequen
         volume = back_project(stacks[:k], thickness, motions, rounds, axes[:k])
         motions.append(register(stacks[k], axes[k], thickness, volume))
     for k in range(1, len(stacks)):
-        rest = [j for j in range(len(stacks)) if j != k]
-        there, moved, thick = ([row[j] for j in rest] for row in (stacks, motions, axes))
-        volume = back_project(there, thickness, moved, rounds, thick)
+        others = [j for j in range(len(stacks)) if j != k]
+        seen, thick = [stacks[j] for j in others], [axes[j] for j in others]
+        volume = back_project(seen, thickness, [motions[j] for j in others], rounds, thick)
         motions[k] = register(stacks[k], axes[k], thickness, volume, motions[k])
     return motions
 
