@@ -458,3 +458,31 @@ def test_claim_landmark_survives_dicom(chapter, capsule, tmp_path):
     assert moved(read) <= 1e-3
     still_lps = nibabel.Nifti1Image(np.asanyarray(read.dataobj), np.diag([-1.0, -1.0, 1.0, 1.0]) @ read.affine)
     assert moved(still_lps) > 1e-3
+
+
+# --- X-ray ----------------------------------------------------------------------------------------
+
+
+def test_photons_die_by_beer_and_lambert_in_any_order():
+    chapter = taught("03", {"np": np}, ("survivors",))
+    mu, rng = np.array([0.002, 0.03, 0.0193, 0.05, 0.0]), np.random.default_rng(0)
+    law = 10**9 * np.exp(-mu.sum() * 5)
+    assert abs(chapter["survivors"](mu, 5, 10**9, rng) / law - 1) < 0.01
+    assert abs(chapter["survivors"](mu[::-1], 5, 10**9, rng) / law - 1) < 0.01
+    linear = 10**9 * (1 - mu.sum() * 5)  # a share of the photons that entered, not of those still there
+    assert abs(linear / law - 1) > 0.1
+
+
+def test_a_film_of_the_chest_shows_what_changes_along_the_ray():
+    chapter = taught("03", {"np": np, "STEP": 2}, ("chest",))
+    well, ill = (WATER * (1 + chapter["chest"](state) / 1000) for state in (False, True))
+    change = ill.sum(axis=1) - well.sum(axis=1)
+    turned = ill[:, ::-1].sum(axis=1) - well[:, ::-1].sum(axis=1)
+    assert np.allclose(change, turned, atol=1e-4)  # front or back: the same film
+    assert change[:90].max() > 0  # fluid on the left stops more
+    assert change[:90].min() > -1e-4
+    assert change[90:].min() < -0.01  # a gap in a rib on the right stops less
+    assert change[90:].max() < 1e-4
+    side = ill.sum(axis=0) - well.sum(axis=0)
+    assert side.shape != change.shape
+    assert np.ptp(side) > 0

@@ -103,7 +103,7 @@ def test_with_little_noise_little_of_the_residual_counts():
         seen = told.look(stack, told.Use(unknown=0))
         unit = grid.intensity(stack)[1]
         made = pretrained.denoise_with(network, stack, measured=True, own_error=0.02, use=told.Use(unknown=0))
-        counts = seen.sigma**2 / (seen.sigma**2 + (0.02 * unit) ** 2)
+        counts = seen.sigma**4 / (seen.sigma**4 + (0.02 * unit) ** 4)
         np.testing.assert_allclose(made, stack - 0.1 * counts * unit, atol=1e-3 * unit)
         assert (counts == 0) is (sigma == 0)
 

@@ -47,7 +47,8 @@ class Noisy:
     # Each patch is weighed by 1 / level^power. 2 counts errors in parts of the noise that was added, and leaves faint
     # noise, of which least can be removed, most of the weight; about 1.3 counts decibels
     power: float = 2.0
-    noise_map: bool = False  # the input's second channel is the level
+    # The input's second channel is the level, as well as it can be measured, to 5 %
+    noise_map: bool = False
     # Share of patches in which everything below 5 % is set to 0 before noise is added: files whose air was masked
     zeroed: float = 0.0
     # Of magnitudes: share of the patches that 2 … 32 coils measured, with the bias of one (:func:`noise.as_one_coil`)
@@ -79,7 +80,8 @@ class Noisy:
         middle = np.exp((low + high) / 2) / 100
         weight = level.ravel() ** -self.power * middle ** (self.power - 2)
         if self.noise_map:
-            noisy = np.concatenate([noisy, np.broadcast_to(level, noisy.shape)], axis=-1)
+            measured = level * np.exp(rng.normal(0, 0.05, level.shape)).astype(np.float32)
+            noisy = np.concatenate([noisy, np.broadcast_to(measured, noisy.shape)], axis=-1)
         return noisy, target, weight.astype(np.float32)
 
     def _measure(self, clean, level, rng):
@@ -120,15 +122,39 @@ def _cosines(shape, rng):
 UNET = {"filters": (24, 48, 64), "blocks": (1, 1, 1)}
 _recipe = partial(Recipe, task="denoising", architecture="denoising_unet", settings=UNET)
 RECIPES = {
-    "dncnn-magnitude": _recipe(
-        "Denoiser for magnitudes", steps=10000, size=48, options={"kind": "rician", "finish": 600}
+    "dncnn-magnitude-stage1": _recipe(  # knew noise of one coil, on its own grid
+        "Denoiser for magnitudes, first stage", steps=10000, size=48, options={"kind": "rician", "finish": 600}
+    ),
+    "dncnn-magnitude-stage2": _recipe(
+        "Denoiser for magnitudes, second stage",
+        steps=12000,
+        size=48,
+        learning_rate=8e-4,
+        share=sources.BROAD,
+        start="dncnn-magnitude-stage1",
+        options={"kind": "rician", "coils": 0.25, "interpolated": 0.25, "finish": 600},
+        version="2.0",
+    ),
+    "dncnn-magnitude": _recipe(  # is told how strong the noise is: without, it leaves more in air
+        "Denoiser for magnitudes",
+        settings={**UNET, "noise_map": True},
+        steps=6000,
+        size=48,
+        learning_rate=8e-4,
+        seed=1,
+        share=sources.BROAD,
+        start="dncnn-magnitude-stage2",
+        options={"kind": "rician", "coils": 0.2, "interpolated": 0.2, "finish": 1000},
+        version="2.0",
     ),
     "dncnn-complex": _recipe(  # starts from a network that already tells noise from structure
         "Denoiser for real and complex channels",
-        steps=450,
+        steps=2000,
         size=48,
-        start="dncnn-magnitude",
-        options={"kind": "gaussian"},
+        share=sources.BROAD,
+        start="dncnn-magnitude-stage2",
+        options={"kind": "gaussian", "levels": (0.5, 25.0)},
+        version="2.0",
     ),
     "dncnn-gan-magnitude": _recipe(
         "DnCNN for magnitudes, taught on by a GAN",
@@ -139,7 +165,7 @@ RECIPES = {
         size=64,
         learning_rate=4e-4,
         repeats=(1, 2),
-        start="dncnn-magnitude",
+        start="dncnn-magnitude-stage1",
         players=adversarial.Players(filters=20, pixel=0.1, adversarial=0.3, conditional=True, discriminator_rate=2e-3),
         options={"kind": "rician", "levels": (3.0, 9.0), "power": 2.0, "finish": 0, "degradation": {}},
     ),
@@ -180,6 +206,13 @@ class Denoising(Task):
         "coils": 0.0,
         "interpolated": 0.0,
     }
+
+    def begin(self, model: Model, start: Model) -> None:
+        """Starts from the weights of ``start``; a noise map that this did not read has no say at first."""
+        pairs = zip(model.get_weights(), start.get_weights(), strict=True)
+        model.set_weights(
+            [np.pad(old, [(0, n - m) for n, m in zip(new.shape, old.shape, strict=True)]) for new, old in pairs]
+        )
 
     def batches(
         self, recipe: Recipe, samples: Slices, weights: Array | None, *, later: int = 0, zeroed: float = 0.0
