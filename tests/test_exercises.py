@@ -8,7 +8,7 @@ from medsr_course.teaching.exercises._core import verdict
 
 NAMES = exercises.names()
 MISTAKES = [(name, mistake) for name in NAMES for mistake in exercises.find(name).mistakes]
-QUIZZES = sorted({name[:2] for name in NAMES})
+QUIZZES = sorted({name.split("-")[0] for name in NAMES})
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,7 @@ import numpy as np
 
 from medsr_course import resources
 from medsr_course.networks import pretrained
-from medsr_course.networks.pretrained import engines
+from medsr_course.networks.pretrained import engines, quantising
 from medsr_course.networks.training import sources
 from medsr_course.tasks import superresolution
 from medsr_course.types import Array
@@ -31,28 +31,9 @@ def available(path: Path, sample: Array) -> dict[tuple[str, str], Callable[[Arra
         if engines.has_bfloat16():
             found["OpenVINO", "bfloat16"] = engines.openvino(path, "bf16")
     if importlib.util.find_spec("onnx"):
-        found["ONNX Runtime", "int8"] = engines.onnx_runtime(quantised(path, sample))
+        made = quantising.quantised(path, path.with_suffix(".int8.onnx"), list(sample[:, None]))
+        found["ONNX Runtime", "int8"] = engines.onnx_runtime(made)
     return found
-
-
-def quantised(path: Path, sample: Array) -> Path:
-    """Returns a copy of an ``.onnx`` file in int8: static, QDQ, a range for each channel of the weights."""
-    import onnxruntime
-    from onnxruntime import quantization
-
-    entry = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs()[0].name
-
-    class Ranges(quantization.CalibrationDataReader):
-        def __init__(self) -> None:
-            self.parts = iter(sample[:, None])
-
-        def get_next(self) -> dict[str, Array] | None:
-            part = next(self.parts, None)
-            return None if part is None else {entry: part}
-
-    made = path.with_suffix(".int8.onnx")
-    quantization.quantize_static(path, made, Ranges(), per_channel=True)
-    return made
 
 
 @cache

@@ -221,3 +221,15 @@ def auc(positive: ArrayLike, negative: ArrayLike) -> float:
     if not positive.size or not negative.size:
         return float("nan")
     return float(stats.mannwhitneyu(positive, negative).statistic / (positive.size * negative.size))
+
+
+def roc(positive: ArrayLike, negative: ArrayLike) -> tuple[Array, Array]:
+    """The ROC curve: shares of negatives and of positives above every threshold, both from 1 to 0.
+
+    >>> [side.tolist() for side in roc([2, 3], [1, 2])]
+    [[1.0, 0.5, 0.0, 0.0], [1.0, 1.0, 0.5, 0.0]]
+    """
+    positive, negative = np.sort(np.asarray(positive, float)), np.sort(np.asarray(negative, float))
+    limits = np.unique(np.concatenate([positive, negative]))
+    above = [1 - np.searchsorted(values, limits, "right") / len(values) for values in (negative, positive)]
+    return np.concatenate([[1.0], above[0]]), np.concatenate([[1.0], above[1]])

@@ -18,8 +18,8 @@ from medsr_course.networks.pretrained.weights import card, network
 from medsr_course.physics import grid
 from medsr_course.types import Array, ArrayLike, Stack
 
-# Of a network that is not told the noise, in parts of the intensity scale. On development scans it takes away the harm at
-# 1 % to scans that are as noisy themselves, and costs nothing at 3 %; σ² in place of σ⁴ does one of the two at best.
+# Of a network that is not told the noise, in parts of the intensity scale. On development scans it takes away the harm
+# at 1 % to scans that are as noisy themselves, and costs nothing at 3 %; σ² in place of σ⁴ does one of the two at best.
 OWN_ERROR = 0.0125
 EDGE = 16  # pixels wrapped round beyond each side: these networks see farther than those that make an image finer
 

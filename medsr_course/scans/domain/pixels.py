@@ -40,7 +40,7 @@ def findings(
         yield from _noise(stack, task, measured)
     yield from _bands(data, sizes, across, axes, measured)
     yield from _likeness(stack, measured)
-    if measured.get("distance", np.inf) <= _heads()[2] and likeness.face(data, sizes):
+    if measured.get("distance", np.inf) <= heads()[2] and likeness.face(data, sizes):
         yield say("face", NOTE)
 
 
@@ -80,14 +80,14 @@ def interpolated(data: Array, axis: int, count: int = 4) -> tuple[float, bool]:
 
 
 @functools.cache
-def _heads() -> tuple[Array, Array, float]:
-    """Mean and covariance of what heads are like, and the distance that they stay below; made by tools.domain."""
+def heads() -> tuple[Array, Array, float]:
+    """Returns mean and covariance of what heads are like, and the distance they stay below; made by tools.domain."""
     fitted = json.loads(resources.path("domain.json").read_text(encoding="utf-8"))
     return np.array(fitted["mean"]), np.array(fitted["covariance"]), float(fitted["limit"])
 
 
 def _likeness(stack: Stack, measured: dict[str, Any]) -> Iterator[Reason]:
-    mean, covariance, limit = _heads()
+    mean, covariance, limit = heads()
     like = likeness.features(stack)
     if like is None:
         yield say("not-measured", CAUTION)
