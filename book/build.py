@@ -13,9 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from book import pages
+from book import appendix, pages
 from medsr_course.runtime import PROFILES, CourseError
 from medsr_course.teaching import notebooks
 
@@ -73,11 +74,13 @@ def build(
     _write(source / "solutions.md", pages.solutions(listed))
     _write(source / "networks.md", pages.networks())
     _write(source / "results.md", pages.results(source))
-    page = (source / "leaderboard.md").read_text(encoding="utf-8")
-    _write(source / "leaderboard.md", page.replace("{{BOARDS}}", pages.leaderboards(source)))
-    index = (source / "index.md").read_text(encoding="utf-8")
+    _fill(source / "leaderboard.md", {"{{BOARDS}}": pages.leaderboards(source)})
     start = pages.link(listed[0]) if listed else "the chapters are being written"
-    _write(source / "index.md", index.replace("{{START}}", start))
+    _fill(source / "index.md", {"{{START}}": start})
+    _fill(source / "glossary.md", appendix.glossary(listed))
+    to_chapters = appendix.links(listed)
+    _fill(source / "article-corrected.md", {"{{ARTICLE}}": appendix.article(listed), **to_chapters})
+    _fill(source / "law.md", to_chapters)
     _sphinx(source, target, quiet)
     return target / "html"
 
@@ -144,6 +147,14 @@ def _sphinx(source: Path, output: Path, quiet: bool) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def _fill(page: Path, made: Mapping[str, str]) -> None:
+    """Put what is made in the places that a written page leaves for it."""
+    text = page.read_text(encoding="utf-8")
+    for place, part in made.items():
+        text = text.replace(place, part)
+    _write(page, text)
 
 
 def main() -> int:

@@ -63,14 +63,14 @@ def chapters() -> list[Path]:
 
 def title(notebook: Path) -> str:
     """Title of a chapter: its first heading, "05 · Interpolation …"."""
-    for block in _cells(notebook):
+    for block in cells(notebook):
         found = re.search(r"^# (.+)$", "".join(block["source"]), re.M) if block["cell_type"] == "markdown" else None
         if found:
             return found[1].strip()
     raise CourseError(f"{notebook.name} has no title: begin with '# {notebook.stem[:2]} · Title'")
 
 
-def _cells(notebook: Path) -> list[dict[str, Any]]:
+def cells(notebook: Path) -> list[dict[str, Any]]:
     return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
 
 
@@ -91,7 +91,7 @@ def hero(folder: Path) -> str:
         Of the notebooks as the site shows them.
     """
     for notebook in sorted(folder.glob("00_*.ipynb")):
-        for block in _cells(notebook):
+        for block in cells(notebook):
             for output in block.get("outputs", []):
                 body = "".join(output.get("data", {}).get("text/html", ""))
                 if "medsr-viewer" in body and "&quot;compare&quot;" in body:

@@ -220,7 +220,7 @@ def test_a_viewer_is_shown_once_as_html_and_in_words(monkeypatch):
 
 def calls(tree):
     found = (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return [name for name in found if name in ("viewers.compare", "viewers.slider")]
+    return [name for name in found if name in ("viewers.compare", "viewers.slider", "viewers.reading")]
 
 
 def test_every_viewer_of_a_chapter_is_shown():

@@ -10,7 +10,7 @@ import html
 import io
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,6 +185,65 @@ def slider(
         "label": label,
         "pixelated": len(slices) == len(drawn),
         "most": most,
+    }
+    return Viewer(_html(config, pictures, caption), caption)
+
+
+def reading(
+    patches: Mapping[str, npt.ArrayLike],
+    lesion: npt.ArrayLike,
+    *,
+    caption: str,
+    window: tuple[float, float],
+    name: str,
+    beside: Sequence[tuple[str, str, str]] = (),
+) -> Viewer:
+    """Return a reading study: patches one at a time, a button for "lesion" and one for "no lesion", a clock.
+
+    Answers stay in the browser (its local storage) and are sent nowhere; at the end a table shows hits, false alarms
+    and seconds per case of each image type, and a text to be pasted into a notebook. Without scripts, all patches
+    stand side by side, with the truth below.
+
+    Parameters
+    ----------
+    patches : dict of str to array (n, side, side)
+        Image type → the same n cases.
+    lesion : bool array (n,)
+        Which of them have a lesion in the centre.
+    caption : str
+    window : (low, high)
+        Intensity window of all patches.
+    name : str
+        Under which answers are kept; another study needs another name.
+    beside : sequence of (str, str, str)
+        What another reader found of these cases, to compare with: image type, hits, false alarms.
+
+    Raises
+    ------
+    ValueError
+        Patches of another number than ``lesion``, or no case with or without one.
+    """
+    truth = np.asarray(lesion, bool)
+    if truth.all() or not truth.any():
+        raise ValueError("a reading study needs cases with a lesion and cases without")
+    pictures: list[dict[str, Any]] = []
+    cases: list[dict[str, Any]] = []
+    for kind, stack in patches.items():
+        if len(np.asarray(stack)) != len(truth):
+            raise ValueError(f"{kind!r} has {len(np.asarray(stack))} patches, and there are {len(truth)} cases")
+        for k, patch in enumerate(np.asarray(stack)):
+            title = f"{kind}, case {k + 1}: {'lesion' if truth[k] else 'no lesion'}"
+            picture = _png(_to_bytes(patch, window, "gray"))
+            pictures.append({"title": title, "source": picture, "left": 0.0, "bottom": 0.0})
+            cases.append({"type": kind, "case": k, "lesion": bool(truth[k])})
+    config = {
+        "kind": "reading",
+        "aspect": 1.0,
+        "most": 320,
+        "pixelated": True,
+        "name": name,
+        "cases": cases,
+        "beside": [list(row) for row in beside],
     }
     return Viewer(_html(config, pictures, caption), caption)
 

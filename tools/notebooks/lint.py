@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from tools.notebooks.wrap import WIDTH, wrapped
 
@@ -209,6 +210,6 @@ def _references(cells, bibliography):
     if not links:
         yield "the references hold no link"
     for link in links:
-        plain = re.sub(r"^https?://(dx\.)?(doi\.org/)?", "", link.lower()).rstrip("/")
+        plain = re.sub(r"^https?://(dx\.)?(doi\.org/)?", "", unquote(link).lower()).rstrip("/")
         if plain not in text:
             yield f"{link} is not in book/references.bib"
