@@ -114,6 +114,18 @@ def test_claim_of_the_air_of_coils_fails_for_a_mean_and_for_one_coil(n):
     assert abs(right / (np.sqrt(2 * n) * np.sqrt(np.pi) / 2) - 1) > 0.01  # Rice's constant for every N
 
 
+@pytest.mark.parametrize("n", [1, 2, 8, 32])
+def test_claims_of_tissue_under_coils_fail_for_the_formula_of_one_coil(n):
+    rng, truth = np.random.default_rng(0), np.full(400_000, 24.0)
+    square = sum((part + rng.standard_normal(truth.size)) ** 2 for part in (truth, *np.zeros(2 * n - 1)))
+    lift, formula = (np.sqrt(square) - truth).mean(), chi_mean(24.0, 1.0, n) - 24
+    assert abs(lift - formula) < 0.02
+    if n > 1:
+        assert abs(lift - (chi_mean(24.0, 1.0, 1) - 24)) > 0.02  # wrong: Rice's mean for every N
+        assert np.sqrt(square.mean() - 2) - 24 > 0.02  # wrong: 2σ² taken off, not 2Nσ²
+    assert abs(np.sqrt(square.mean() - 2 * n) - 24) < 0.02
+
+
 def test_claim_of_the_g_factor_fails_for_plain_addition():
     s = coils.sensitivities((56, 48))
     upper, lower = s[:, :28], s[:, 28:]

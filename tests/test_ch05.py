@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import pywt
 from conftest import taught
 from scipy import ndimage
 
 from medsr_course import resources
-from medsr_course.physics import acquisition, interpolation, metrics, noise
+from medsr_course.physics import acquisition, coils, interpolation, metrics, noise
 from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "05_interpolation_fourier_wavelets.ipynb"
@@ -15,7 +16,7 @@ NOTEBOOK = resources.checkout() / "notebooks" / "05_interpolation_fourier_wavele
 @pytest.fixture(scope="module")
 def chapter():
     """Functions that the chapter itself defines, by name, without running the rest of it."""
-    space = {"np": np, "ndimage": ndimage, "interpolation": interpolation, "acquisition": acquisition}
+    space = {"np": np, "pywt": pywt, "ndimage": ndimage, "interpolation": interpolation, "acquisition": acquisition}
     return taught("05", space)
 
 
@@ -52,6 +53,39 @@ def test_outside_is_what_was_not_measured(chapter, head):
     low = acquisition.kspace_crop(head, 4)
     assert share(interpolation.zero_fill(low, 4)) < 1e-10
     assert share(interpolation.cubic(low, 4)) > 1e-4  # wrong: it leaks
+
+
+@pytest.mark.parametrize("wavelet", ["haar", "db2", "db4", "bior4.4"])
+def test_my_wavelet_pad(chapter, wavelet):
+    x = np.random.default_rng(0).normal(size=(16, 20))
+
+    def gap(d):
+        mine = chapter["my_wavelet_pad"](x, wavelet)
+        moved = interpolation.shift(interpolation.shift(mine, -d, -1), -d, -2)
+        return np.abs(moved - interpolation.wavelet_zero_pad(x, 2, wavelet)).max()
+
+    d = chapter["my_offset"](wavelet)
+    assert gap(d) < 1e-6
+    assert gap(d + 0.5) > 0.1  # wrong: half a fine pixel aside
+    if abs(d) > 0.1:
+        assert gap(0) > 0.1  # wrong: left where the transform puts it
+        assert gap(-d) > 0.1  # wrong: moved on
+    unscaled = pywt.idwt2((x, (None, None, None)), wavelet, mode="periodization")  # wrong: the 2 forgotten
+    assert np.abs(unscaled - chapter["my_wavelet_pad"](x, wavelet)).max() > 0.1
+
+
+def test_only_signed_slices_hold_the_samples_of_the_truth(head):
+    truth = head.astype(float)
+
+    def miss(given):
+        error = acquisition.kspace_crop(interpolation.zero_fill(given, 4), 4) - acquisition.kspace_crop(truth, 4)
+        return np.linalg.norm(error) / np.linalg.norm(acquisition.kspace_crop(truth, 4))
+
+    signed = acquisition.kspace_crop(truth, 4)
+    assert miss(signed) < 1e-6
+    assert miss(coils.stored(truth, 4, "template")) > 0.028
+    assert miss(acquisition.block_average(truth, 4)) > 1e-6  # wrong: another degradation called signed
+    assert miss(acquisition.kspace_crop(truth * np.exp(0.7j), 4).real / np.cos(0.7)) < 0.028  # wrong: no magnitude
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

@@ -9,7 +9,7 @@ from skimage.registration import phase_cross_correlation
 
 from medsr_course import resources
 from medsr_course.physics import acquisition, interpolation, metrics
-from medsr_course.tasks import multiframe
+from medsr_course.tasks import multiframe, orthogonal
 from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "06_transforms_many_frames.ipynb"
@@ -20,7 +20,8 @@ SAME = [(0, 0)] * 4
 @pytest.fixture(scope="module")
 def chapter():
     """Functions that the chapter itself defines, by name, without running the rest of it."""
-    return taught("06", {"np": np, "multiframe": multiframe, "transform": transform})
+    space = {"np": np, "multiframe": multiframe, "orthogonal": orthogonal, "transform": transform}
+    return taught("06", space, constants=("THICK, NOISE",))
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,73 @@ def test_thick_slices(head):
     assert gain(head, 0.5, LOW, scale=(4, 1), sets=across) < 1
 
 
+@pytest.fixture(scope="module")
+def body():
+    """Folds inside an ellipsoid, in air: 48 × 44 × 40 voxels."""
+    z, y, x = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in (48, 44, 40)), indexing="ij")
+    folds = np.sin(z / 2.3 + 1.5 * np.sin(y / 4)) + np.cos(y / 2.1 + np.sin(x / 5)) + np.sin(x / 1.9 + z / 6)
+    image = np.where((z / 18) ** 2 + (y / 16) ** 2 + (x / 14) ** 2 < 1, 2 + np.tanh(2 * folds), 0.0)
+    return ndimage.gaussian_filter(image, 0.7) / 3
+
+
+@pytest.fixture(scope="module")
+def three(body):
+    """Stacks in three directions of a body that moved, its motions, and the PSNR of its best single stack."""
+    stacks, true = orthogonal.measure(body, 4, 0.01, np.random.default_rng(5), degrees=4, voxels=1.5)
+    return stacks, true, orthogonal.best_single(body, 4, 0.01, np.random.default_rng(6), 1e-2)
+
+
+def test_my_three_stacks(chapter, three):
+    stacks, true, _ = three
+    mine, theirs = chapter["my_three_stacks"](stacks, true, 3), orthogonal.back_project(stacks, 4, true, 3)
+    assert np.abs(mine - theirs).max() < 1e-6
+    still = chapter["my_three_stacks"](stacks, 3 * [orthogonal.STILL], 3)  # wrong: nothing moves
+    assert np.abs(still - theirs).max() > 0.1
+
+
+def test_three_orthogonal_stacks_beat_the_best_single_one(body, three):
+    stacks, true, single = three
+
+    def gain(seen, motions, rounds=5, axes=orthogonal.AXES):
+        return metrics.psnr(body, orthogonal.back_project(seen, 4, motions, rounds, axes)) - single
+
+    found = orthogonal.align(stacks, 4)
+    assert gain(stacks, found) > 3
+    assert gain(stacks, 3 * [orthogonal.STILL]) < 0  # wrong: motion ignored
+    assert gain(stacks, [-m for m in found]) < 0  # wrong: motion undone the other way
+    assert gain(stacks, [m * [1, 1, 1, 0, 0, 0] for m in found]) < 0  # wrong: turned only
+    assert gain(stacks, found, 0) < gain(stacks, found) - 2  # wrong: averaged, not back-projected
+    noise = np.random.default_rng(7)
+    alike = [orthogonal.acquire(body, 2, 4) for _ in range(3)]
+    alike = [y + 0.01 * noise.standard_normal(y.shape) for y in alike]
+    assert gain(alike, 3 * [orthogonal.STILL], 5, (2, 2, 2)) < 0.5  # wrong: three times the same direction
+
+
+def test_stacks_are_registered_by_what_their_slices_would_show(body, three):
+    stacks, true, _ = three
+    points = np.argwhere(body > 0.3)[::20]
+
+    def error(motions):
+        pairs = zip(motions[1:], true[1:], strict=True)
+        return max(orthogonal.apart(m, t, points, body.shape).mean() for m, t in pairs)
+
+    found = orthogonal.align(stacks, 4)
+    assert error(found) < 0.15
+    assert error(3 * [np.zeros(6)]) > 1  # wrong: not registered
+    with pytest.raises(ValueError, match="one value"):
+        orthogonal.register(np.ones((48, 44, 10)), 2, 4, body)
+    with pytest.raises(ValueError, match="divisible"):
+        orthogonal.acquire(body[:, :, :39], 2, 4)
+
+
+def test_a_motion_undone_is_home_again(body):
+    motion = [3.0, -2.0, 4.0, 1.2, -0.7, 0.4]
+    home = orthogonal.move_back(orthogonal.move(body, motion, order=3), motion, order=3)
+    assert metrics.psnr(body, home) > 35
+    twice = orthogonal.move(orthogonal.move(body, motion, order=3), motion, order=3)  # wrong: moved on, not back
+    assert metrics.psnr(body, twice) < 25
+
+
 def test_back_projection_and_when_to_stop(chapter, head):
     mine = chapter["my_back_project"]
     clean = multiframe.observe(head, 2, FOUR)
@@ -245,5 +313,12 @@ def test_exercises_and_quiz_are_there():
 
 def test_it_claims_what_the_syllabus_asks():
     text = " ".join(claims.declared(NOTEBOOK))
-    for words in ("Registration error", "nothing", "Four shifted box frames beat", "turns at a noise level", "real"):
+    for words in (
+        "Registration error",
+        "nothing",
+        "Four shifted box frames beat",
+        "turns at a noise level",
+        "real",
+        "Three orthogonal",
+    ):
         assert words in text

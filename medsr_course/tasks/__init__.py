@@ -9,9 +9,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "denoising",
         "low_field",
         "multiframe",
+<<<<<<< HEAD
         "noncartesian",
         "parallel",
         "partial_fourier",
+=======
+        "orthogonal",
+>>>>>>> oA
         "probe",
         "reconstruction",
         "segmentation",
