@@ -9,13 +9,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "denoising",
         "low_field",
         "multiframe",
-<<<<<<< HEAD
         "noncartesian",
+        "orthogonal",
         "parallel",
         "partial_fourier",
-=======
-        "orthogonal",
->>>>>>> oA
         "probe",
         "reconstruction",
         "segmentation",
