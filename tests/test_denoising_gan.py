@@ -141,7 +141,7 @@ def test_the_card_tells_of_three_games():
 
 
 def test_against_itself_nothing_is_lost_or_won():
-    name = "dncnn-magnitude"
+    name = "dncnn-magnitude-stage1"
     rng = np.random.default_rng(0)
     image = 100 * ndimage.gaussian_filter(rng.random((2, 48, 52)), (0, 2, 2)).astype(np.float32)
     row = denoising.trade(pretrained.network(name), name, {"one": image})
