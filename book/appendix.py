@@ -5,7 +5,6 @@
 """
 
 import ast
-import csv
 import html
 import re
 import unicodedata
@@ -21,12 +20,6 @@ PLANNED = "(planned)"
 SOURCES = "in words, with sources"  # what a statement about history can have instead of a claim
 
 
-def rows(name: str) -> list[dict[str, str]]:
-    """A table of this folder, ``name`` without ``.csv``: column → text, for each row."""
-    with (pages.BOOK / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def numbered(listed: list[Path]) -> dict[str, Path]:
     """Chapters by number, ``"05"`` → its notebook."""
     return {notebook.stem.split("_")[0]: notebook for notebook in listed}
@@ -35,7 +28,7 @@ def numbered(listed: list[Path]) -> dict[str, Path]:
 def links(listed: list[Path]) -> dict[str, str]:
     """What a written page puts for each chapter: ``{{05}}`` → a link to it, or its number and that it is planned."""
     there = numbered(listed)
-    numbers = [row["number"] for row in rows("course")]
+    numbers = [row["number"] for row in pages.rows("course")]
     shown = {
         n: f"[chapter {n}](notebooks/{there[n].name})" if n in there else f"chapter {n} {PLANNED}" for n in numbers
     }
@@ -47,7 +40,7 @@ def links(listed: list[Path]) -> dict[str, str]:
 
 def glossary(listed: list[Path]) -> dict[str, str]:
     """What fills the glossary's page: place → the number of terms, the terms, and their index by pinyin."""
-    terms = rows("glossary")
+    terms = pages.rows("glossary")
     return {
         "{{COUNT}}": str(len(terms)),
         "{{TERMS}}": by_english(terms, numbered(listed)),
@@ -113,7 +106,7 @@ class Traced(NamedTuple):
 def article(listed: list[Path]) -> str:
     """Table: section of the article → chapter and its section → claim or task."""
     lines = ["| § | the article on | where the course does it | claim or task |", "|---|---|---|---|"]
-    titles = {row["number"]: row["title"] for row in rows("course")}
+    titles = {row["number"]: row["title"] for row in pages.rows("course")}
     section = ""
     for row, notebook, found, claims in traced(listed):
         number, shown, section = row["chapter"], "" if row["section"] == section else row["section"], row["section"]
@@ -136,9 +129,9 @@ def traced(listed: list[Path]) -> list[Traced]:
     """
     there = numbered(listed)
     sections = {number: places(notebook) for number, notebook in there.items()}
-    covered = rows("coverage")
+    covered = pages.rows("coverage")
     found = []
-    for row in rows("article"):
+    for row in pages.rows("article"):
         number, own = row["chapter"], sections.get(row["chapter"], [])
         phrases = [entry for entry in covered if entry["chapter"] == number]
         cells = [entry["where"] for entry in phrases if re.search(row["coverage"], entry["phrase"])]

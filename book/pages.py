@@ -70,6 +70,12 @@ def title(notebook: Path) -> str:
     raise CourseError(f"{notebook.name} has no title: begin with '# {notebook.stem[:2]} · Title'")
 
 
+def rows(name: str) -> list[dict[str, str]]:
+    """A table of this folder, ``name`` without ``.csv``: column → text, for each row."""
+    with (BOOK / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def cells(notebook: Path) -> list[dict[str, Any]]:
     return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
 
@@ -128,16 +134,15 @@ def course_map(listed: list[Path]) -> str:
     there = {notebook.stem: notebook for notebook in listed}
     lines: list[str] = []
     part = None
-    with (BOOK / "course.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["part"] != part:
-                part = row["part"]
-                lines += ["", f"**{plain(part)}**", ""]
-            if row["slug"] in there:
-                lines.append(f"- {link(there[row['slug']])} – {plain(row['summary'])}")
-            else:
-                text = f"{plain(row['number'])} · {plain(row['title'])} – {plain(row['summary'])} *(planned)*"
-                lines.append(f'- <span class="medsr-planned">{text}</span>')
+    for row in rows("course"):
+        if row["part"] != part:
+            part = row["part"]
+            lines += ["", f"**{plain(part)}**", ""]
+        if row["slug"] in there:
+            lines.append(f"- {link(there[row['slug']])} – {plain(row['summary'])}")
+        else:
+            text = f"{plain(row['number'])} · {plain(row['title'])} – {plain(row['summary'])} *(planned)*"
+            lines.append(f'- <span class="medsr-planned">{text}</span>')
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ more axes, the second may have any shape.
 """
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,5 +21,6 @@ Stack: TypeAlias = NDArray[Any]  # (n, h, w)
 Mask: TypeAlias = NDArray[np.bool_]
 PathLike: TypeAlias = str | os.PathLike[str]
 Rng: TypeAlias = np.random.Generator
+Upscale: TypeAlias = Callable[[Stack, int], Stack]  # a coarse stack and a scale to the fine stack
 
-__all__ = ["Array", "ArrayLike", "Image", "Mask", "PathLike", "Rng", "Stack"]
+__all__ = ["Array", "ArrayLike", "Image", "Mask", "PathLike", "Rng", "Stack", "Upscale"]

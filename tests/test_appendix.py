@@ -64,7 +64,7 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def terms():
-    return appendix.rows("glossary")
+    return pages.rows("glossary")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def entries():
 
 def faults(term):
     """What is wrong with a row of the glossary, in words."""
-    chapters = {row["number"] for row in appendix.rows("course")}
+    chapters = {row["number"] for row in pages.rows("course")}
     found = [f"no {field}" for field in ("english", "chinese", "pinyin", "chapter", "definition") if not term[field]]
     name = re.sub("（.*?）", "", term["chinese"])
     latin = re.findall(r"[\w.]+", HAN.sub(" ", name))
@@ -149,7 +149,7 @@ def test_a_chapter_that_is_planned_is_no_link(terms):
 
 
 def test_every_statement_of_the_article_has_its_place_and_a_claim_or_a_task():
-    chapters = {row["number"] for row in appendix.rows("course")}
+    chapters = {row["number"] for row in pages.rows("course")}
     rows = appendix.traced(pages.chapters())
     assert [row.row["section"] for row in rows] == sorted((row.row["section"] for row in rows), key=SECTIONS.index)
     assert {row.row["section"] for row in rows} == set(SECTIONS)
@@ -166,8 +166,8 @@ def test_every_statement_of_the_article_has_its_place_and_a_claim_or_a_task():
 
 def test_a_statement_that_no_cell_treats_finds_nothing(monkeypatch):
     row = {"section": "1.1", "says": "x", "chapter": "01", "coverage": "no such phrase", "claim": "", "task": ""}
-    tables = appendix.rows
-    monkeypatch.setattr(appendix, "rows", lambda name: [row] if name == "article" else tables(name))
+    tables = pages.rows
+    monkeypatch.setattr(pages, "rows", lambda name: [row] if name == "article" else tables(name))
     (found,) = appendix.traced(pages.chapters())
     assert (found.places, found.claims) == ([], [])
 
@@ -175,7 +175,7 @@ def test_a_statement_that_no_cell_treats_finds_nothing(monkeypatch):
 def test_where_nothing_is_written_everything_is_planned():
     table = appendix.article([])
     assert "(notebooks/" not in table
-    assert table.count(appendix.PLANNED) == len(appendix.rows("article"))
+    assert table.count(appendix.PLANNED) == len(pages.rows("article"))
 
 
 def test_sections_of_a_chapter_and_their_claims(tmp_path):

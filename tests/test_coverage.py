@@ -1,24 +1,17 @@
 """Everything the syllabus promises for a chapter that exists is done in a cell that can be named."""
 
-import csv
 import json
 from collections import Counter
 
 import pytest
 
-from medsr_course import resources
+from book import pages
 from medsr_course.teaching import notebooks
-
-
-def rows():
-    table = resources.checkout() / "book" / "coverage.csv"
-    with table.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("chapter", list(notebooks.chapters()))
 def test_each_phrase_of_the_syllabus_has_its_cell(chapter):
-    wanted = [row for row in rows() if row["chapter"] == chapter]
+    wanted = [row for row in pages.rows("coverage") if row["chapter"] == chapter]
     cells = json.loads(notebooks.chapters()[chapter].read_text(encoding="utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells]
     sources += [" ".join(text.split()) for text in sources]  # prose is wrapped
@@ -28,5 +21,5 @@ def test_each_phrase_of_the_syllabus_has_its_cell(chapter):
 
 
 def test_no_phrase_stands_twice():
-    seen = Counter((row["chapter"], row["phrase"]) for row in rows())
+    seen = Counter((row["chapter"], row["phrase"]) for row in pages.rows("coverage"))
     assert [entry for entry, count in seen.items() if count > 1] == []

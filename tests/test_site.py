@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from book import appendix, build, pages
+from book import build, pages
 from medsr_course import resources
 from medsr_course.runtime import CourseError
 from medsr_course.teaching import exercises, notebooks
@@ -175,7 +175,7 @@ def test_the_map_knows_every_chapter_and_says_what_is_planned():
     drawn = pages.course_map(pages.chapters())
     for chapter, path in notebooks.chapters().items():
         assert f"[{pages.title(path)}](notebooks/{path.name})" in drawn, chapter
-    assert drawn.count("(planned)") == len(appendix.rows("course")) - len(notebooks.chapters())
+    assert drawn.count("(planned)") == len(pages.rows("course")) - len(notebooks.chapters())
     for line in drawn.splitlines():
         assert line.endswith("*(planned)*</span>") or "](notebooks/" in line or not line.startswith("- ")
 

@@ -18,6 +18,7 @@ import numpy as np
 from medsr_course import resources, runtime
 from medsr_course.networks import training
 from medsr_course.networks.training import sources, superresolution
+from tools import command
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVERS = dict(superresolution.HARD, noisy=0.0)
@@ -87,7 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except runtime.CourseError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

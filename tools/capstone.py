@@ -17,6 +17,7 @@ from medsr_course.networks import pretrained
 from medsr_course.physics import metrics
 from medsr_course.scans import datasets
 from medsr_course.tasks import challenge, observing
+from tools import command
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = ("espcn-x2", "srresnet-x2")
@@ -103,7 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except runtime.CourseError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

@@ -20,6 +20,7 @@ from medsr_course.scans.domain import pixels
 from medsr_course.scans.domain.judging import opened
 from medsr_course.tasks import planting
 from medsr_course.types import Array, Image, Stack
+from tools import command
 
 ROOT = Path(__file__).resolve().parent.parent
 COHORT = 24  # subjects, one contrast each
@@ -390,7 +391,4 @@ def _faces(rows: list[dict]) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except runtime.CourseError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

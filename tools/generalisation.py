@@ -25,6 +25,7 @@ from medsr_course.scans import datasets, volumes
 from medsr_course.scans.datasets import real
 from medsr_course.tasks.sites import Site
 from medsr_course.types import Array, Image, Stack
+from tools import command
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "results" / "generalisation.csv"
@@ -76,14 +77,8 @@ def partners() -> People:
 @cache
 def low_field() -> People:
     """The same patients at 0.055 T: magnitudes of their raw k-space."""
-    from scipy.io import loadmat
-
-    folder = real.real_folder()
-    people: People = {}
-    for path in sorted(folder.parent.glob("lowfield/ulf-sub0[123]_0p055T_*.mat")) if folder else []:
-        image = np.abs(np.fft.fftshift(np.fft.fft2(loadmat(path)["kspace"], axes=(0, 1)), axes=(0, 1)))
-        people.setdefault(path.name[:9], []).append(scaled(np.moveaxis(image, 2, 0)))
-    return people
+    heads = [head for head in datasets.low_field_heads() if head.split == "train"]
+    return {h.id: [scaled(np.abs(h.raw(c).images()[:, 0, 0])) for c in sorted(h.files)] for h in heads}
 
 
 def of(people: People, names: Sequence[str]) -> list[Array]:
@@ -354,7 +349,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except runtime.CourseError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

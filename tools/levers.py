@@ -29,6 +29,7 @@ from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import datasets
 from medsr_course.tasks import superresolution
 from medsr_course.types import Image, Stack
+from tools import command
 
 ROOT = Path(__file__).resolve().parents[1]
 USE = pretrained.USE
@@ -238,7 +239,4 @@ def write(rows: list[dict[str, str]], table: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except runtime.CourseError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

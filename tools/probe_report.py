@@ -31,6 +31,7 @@ from medsr_course.scans import datasets, volumes
 from medsr_course.scans.datasets.subjects import Subject
 from medsr_course.tasks import planting, probing
 from medsr_course.types import Image, Stack
+from tools import command
 
 ROOT = Path(__file__).resolve().parent.parent
 MAPS = {
@@ -176,10 +177,7 @@ def main() -> None:
         for group, subject in runtime.progress(list(people(options.subjects)), f"×{scale}")
         for row in measure(group, subject, scale)
     ]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    shown = ({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    runtime.write_table(options.output / "probe.csv", names, shown)
-    runtime.write_text(options.output / "probe.md", report(rows))
+    command.write(options.output, "probe", rows, report(rows))
     quoted = resources.path("weights").parent / "sensitivity.json"  # scales that were not measured now stay
     known = json.loads(quoted.read_text(encoding="utf-8")) if quoted.exists() else {}
     known |= {str(scale): _quoted([row for row in rows if row["scale"] == scale], scale) for scale in options.scale}
@@ -243,7 +241,4 @@ def _cell(found: dict[str, Any], times: int) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except runtime.CourseError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

@@ -15,6 +15,7 @@ from medsr_course.physics import acquisition, metrics
 from medsr_course.scans import datasets, volumes
 from medsr_course.tasks import low_field, parallel, partial_fourier, reconstruction
 from medsr_course.types import Array
+from tools import command
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = (2, 4, 6, 10, 20)
@@ -155,4 +156,4 @@ def page(rows: list[Row], steps: int, weight: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -23,6 +23,7 @@ from medsr_course.scans import volumes
 from medsr_course.scans.datasets import Subject
 from medsr_course.tasks import segmentation, thick_slices
 from medsr_course.types import Stack
+from tools import command
 
 ROOT = Path(__file__).resolve().parent.parent
 MARGIN = 0.02  # Dice
@@ -135,14 +136,8 @@ def main() -> None:
     networks = pretrained.network("unet-tissue"), pretrained.network("unet-lesion")
     people = subjects("cohort", "test", TEST_SUBJECTS)[: options.subjects]
     rows = [row for subject in runtime.progress(people, "subjects") for row in measure(subject, *networks)]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    shown = ({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    runtime.write_table(options.output / "segmentation-gain.csv", names, shown)
-    runtime.write_text(options.output / "segmentation-gain.md", report(rows))
+    command.write(options.output, "segmentation-gain", rows, report(rows))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except runtime.CourseError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

@@ -5,7 +5,6 @@ smoothness are chosen on validation subjects of the cohort; the scans kept for r
 """
 
 import argparse
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from medsr_course.physics import metrics
 from medsr_course.scans import datasets
 from medsr_course.tasks import orthogonal
 from medsr_course.types import Image
+from tools import command
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE, THICK, NOISE = 2, 4, 0.01  # voxels of the scan in one of ours; ours in a slice; of the 99.5th percentile
@@ -60,15 +60,9 @@ def people() -> Iterator[tuple[str, str, Image]]:
 def write(rows: list[dict], rounds: int, damping: float) -> None:
     """Writes ``results/stacks.csv`` and ``results/stacks.md``."""
     where, columns = resources.provenance(), ("moved", "error", *orthogonal.COMPARED)
-    with (
-        runtime.atomic_write(ROOT / "results" / "stacks.csv") as part,
-        open(part, "w", newline="", encoding="utf-8") as file,
-    ):
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["group", "name", *columns, "machine", "commit", "date"])
-        for row in rows:
-            numbers = (f"{row[c]:.3f}" for c in columns)
-            table.writerow([row["group"], row["name"], *numbers, where["machine"], where["commit"], where["date"]])
+    shown = ({**row, **{c: f"{row[c]:.3f}" for c in columns}, **where} for row in rows)
+    names = ("group", "name", *columns, "machine", "commit", "date")
+    runtime.write_table(ROOT / "results" / "stacks.csv", names, shown)
     lines = [
         "# Three orthogonal stacks",
         "",
@@ -122,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

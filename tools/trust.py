@@ -12,10 +12,11 @@ import numpy as np
 
 from medsr_course import resources, runtime
 from medsr_course.leaderboard import markdown, methods
-from medsr_course.physics import coils, grid, metrics
+from medsr_course.physics import coils, grid, interpolation, metrics
 from medsr_course.scans import datasets, scanfiles, volumes
 from medsr_course.tasks import trust
-from medsr_course.types import Array, Image, Stack
+from medsr_course.types import Array, Image, Stack, Upscale
+from tools import command
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("zip", "espcn", "srresnet", "srgan")
@@ -23,7 +24,7 @@ LOOKS = {"fruit": 1}  # of report scans, by which version of this file
 Row = dict[str, Any]
 
 
-def those(scale: int) -> dict[str, trust.Method]:
+def those(scale: int) -> dict[str, Upscale]:
     """Title and method for a scale, ZIP first."""
     known = [methods.get("zip"), *(methods.get(f"{n}-x{scale}") for n in NAMES[1:] if n != "srgan" or scale == 4)]
     return {one.title.removesuffix(f" ×{scale}"): one for one in known}
@@ -46,7 +47,7 @@ def repetitions(scale: int = 2) -> list[Row]:
         unit = grid.intensity(first)[1]
         for name, method in those(scale).items():
             a, b = method(first, scale), method(second, scale)
-            detail = [trust.hidden(one, scale)[head] for one in (a, b)]
+            detail = [interpolation.hidden(one, scale)[head] for one in (a, b)]
             floor = 50 * float(np.sqrt(np.mean((a - b)[head] ** 2))) / unit
             size = 100 * float(np.sqrt(np.mean(detail[0] ** 2))) / unit
             rows.append({"table": "repetitions", "scan": title, "method": name, "detail": size,
@@ -71,7 +72,7 @@ def visits(folder: Path, scale: int = 2) -> list[Row]:
     return rows
 
 
-def _through(method: trust.Method, image: Image, scale: int, key: str) -> Image:
+def _through(method: Upscale, image: Image, scale: int, key: str) -> Image:
     """A scan made coarse in-plane and fine again, on its own grid."""
     fine = np.moveaxis(np.asarray(image.dataobj, np.float32), 2, 0).swapaxes(1, 2)
     made = np.concatenate([method(trust.acquired(fine[k : k + 8], scale, key, 0, 0.0), scale)
@@ -175,14 +176,8 @@ def main() -> None:
     rows = [*repetitions(), *visits(real.parent / "clinical")]
     fine = trust.real_fruit(4)
     rows += [] if fine is None else fruit(fine)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    shown = ({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    runtime.write_table(options.output / "trust.csv", names, shown)
-    runtime.write_text(options.output / "trust.md", report(rows))
+    command.write(options.output, "trust", rows, report(rows))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except runtime.CourseError as error:
-        raise SystemExit(f"error: {error}") from None
+    command.run(main)

@@ -1,6 +1,7 @@
 """What was measured once and is kept in ``results/``, for a machine that has not the scans."""
 
 import csv
+from pathlib import Path
 
 from medsr_course import resources
 from medsr_course.leaderboard import engine, tables
@@ -39,10 +40,7 @@ def gains(method: str, scale: int, split: str = "", data: str = "", setting: str
     >>> sorted(contrast for _, contrast in found)
     ['T1w', 'T1w']
     """
-    root = resources.checkout()
-    if root is None:
-        raise CourseError("the stored measurements are in the folder results/ of the course: use a checkout of it")
-    rows, note = tables.read(root / "results" / "leaderboard.csv", engine.board("super-resolution"))
+    rows, note = tables.read(_file("leaderboard"), engine.board("super-resolution"))
     found: Gains = {}
     zips: Gains = {}
     for row in rows:
@@ -63,15 +61,8 @@ def table(name: str) -> tuple[list[dict[str, str]], str]:
 
     ``CourseError`` without ``results/``, or where a command of ``tools/`` has not made the table yet.
     """
-    root = resources.checkout()
-    if root is None:
-        raise CourseError("the stored measurements are in the folder results/ of the course: use a checkout of it")
-    path = root / "results" / f"{name}.csv"
-    if not path.exists():
-        raise CourseError(f"{path.name} is not there: python -m tools.{name} makes it")
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return rows, path.with_suffix(".md").read_text(encoding="utf-8").strip().splitlines()[-1]
+    path = _file(name)
+    return _read(path), path.with_suffix(".md").read_text(encoding="utf-8").strip().splitlines()[-1]
 
 
 def rows(name: str, part: str) -> tuple[list[dict[str, str]], str]:
@@ -92,13 +83,22 @@ def rows(name: str, part: str) -> tuple[list[dict[str, str]], str]:
     >>> found[0]["what"], found[0]["unit"]
     ('import NumPy', 's')
     """
-    root = resources.checkout()
-    path = root / "results" / f"{name}.csv" if root else None
-    if path is None or not path.exists():
-        raise CourseError(f"the stored table {name} is in the folder results/ of the course: use a checkout of it")
-    with open(path, encoding="utf-8", newline="") as file:
-        found = [row for row in csv.DictReader(file) if row["part"] == part]
+    found = [row for row in _read(_file(name)) if row["part"] == part]
     if not found:
         raise CourseError(f"results/{name}.csv has no part {part!r}: make it again")
     where = dict.fromkeys("{machine}, commit {commit}, {date}".format(**row) for row in found)
     return found, "; ".join(where)
+
+
+def _file(name: str) -> Path:
+    """Where a stored table lies; a clear error where it does not."""
+    root = resources.checkout()
+    path = root / "results" / f"{name}.csv" if root else None
+    if path is None or not path.exists():
+        raise CourseError(f"results/{name}.csv is not here: use a checkout of the course, or its command of tools/")
+    return path
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import fft
 
 from medsr_course.physics import grid
+from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.types import Array, ArrayLike, Stack
 
 BORDERS = {"mirror": "reflect", "edge": "edge", "wrap": "wrap"}
@@ -211,6 +212,17 @@ def zero_fill_adjoint(stack: Stack, scale: int) -> Stack:
     return grid.pad_axis_adjoint(out, grid.cropped_size(w, scale), -1)
 
 
+def hidden(image: Stack, scale: int) -> Stack:
+    """The part of an image ``(..., h, w)`` that no scan ``scale`` × coarser sees, its null space: x − Z C x.
+
+    C is :func:`acquisition.kspace_crop`, Z :func:`zero_fill`.
+
+    >>> float(abs(hidden(np.ones((1, 8, 8)), 2)).max())
+    0.0
+    """
+    return image - zero_fill(kspace_crop(image, scale), scale)
+
+
 def window_response(name: str, frequency: ArrayLike, strength: float = 1.0) -> Array:
     """Weight that a window gives to a frequency; 1 at frequency 0.
 
@@ -245,10 +257,19 @@ def window_response(name: str, frequency: ArrayLike, strength: float = 1.0) -> A
 
 def apply_window(stack: Stack, name: str, strength: float = 1.0) -> Stack:
     """Multiply k-space of ``(..., h, w)`` by :func:`window_response` along both axes; the mean stays."""
+    return weighted(stack, lambda frequency: window_response(name, frequency, strength))
+
+
+def weighted(stack: Stack, response: Callable[[Array], Array]) -> Stack:
+    """Multiply k-space of ``(..., h, w)``, along both axes, by what ``response`` gives to frequencies from −1 to 1.
+
+    >>> weighted(np.array([[1.0, -1.0], [1.0, -1.0]]), lambda frequency: 1 - abs(frequency) / 2)
+    array([[ 0.5, -0.5],
+           [ 0.5, -0.5]])
+    """
     out = _floating(stack)
     for axis in (-2, -1):
-        n = out.shape[axis]
-        weight = window_response(name, 2 * fft.fftfreq(n), strength)
+        weight = response(2 * fft.fftfreq(out.shape[axis]))
         weight = weight.reshape([-1 if a == axis else 1 for a in (-2, -1)])
         out = fft.ifft(fft.fft(out, axis=axis) * weight, axis=axis)
     return _like(out, stack)

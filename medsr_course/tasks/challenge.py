@@ -8,7 +8,7 @@ disk: mirrored, in another unit, with fresh lesions in them. A method that looks
 import csv
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -20,9 +20,7 @@ from medsr_course.physics.interpolation import zero_fill
 from medsr_course.runtime import CourseError
 from medsr_course.scans.datasets import Subject
 from medsr_course.tasks import planting, superresolution
-from medsr_course.types import Array, Stack
-
-Method = Callable[[Stack, int], Stack]
+from medsr_course.types import Array, Stack, Upscale
 
 ENOUGH = 20  # people from which on an interval above 0 is called a gain
 MOST = 60.0  # dB
@@ -55,7 +53,7 @@ class Score:
 
 
 def score(
-    method: Method,
+    method: Upscale,
     subjects: Sequence[Subject],
     name: str,
     *,
@@ -118,7 +116,7 @@ def score(
     )
 
 
-def _run(method: Method, coarse: Stack, scale: int) -> Stack:
+def _run(method: Upscale, coarse: Stack, scale: int) -> Stack:
     """What the method makes of a copy of the coarse stack, checked."""
     result = np.asarray(method(coarse.copy(), scale))
     n, h, w = coarse.shape
@@ -134,7 +132,7 @@ def _gain(target: Stack, result: Stack, plain: Stack) -> float:
     return min(metrics.psnr(target, result) - metrics.psnr(target, plain), MOST)
 
 
-def _altered(method: Method, target: Stack, scale: int, dice: np.random.Generator) -> tuple[float, float]:
+def _altered(method: Upscale, target: Stack, scale: int, dice: np.random.Generator) -> tuple[float, float]:
     """Gain and kept lesions on a scan that lies nowhere: mirrored, in another unit, with fresh lesions."""
     key = int(dice.integers(1 << 31))
     clean = np.ascontiguousarray(target[:, :, ::-1]) * np.float32(dice.uniform(0.4, 2.5))

@@ -26,8 +26,8 @@ from medsr_course.scans import volumes
 from medsr_course.tasks import pairs
 from medsr_course.types import Array, ArrayLike, Image, Stack
 
-KINDS = ("gaussian", "rician")  # that the shipped networks and their board know
-MORE_KINDS = ("chi", "interpolated")
+KINDS = ("gaussian", "rician")  # of one channel, and of one coil
+MORE_KINDS = ("chi", "interpolated")  # which :func:`noise.estimate` brings near to one coil
 LEVELS = (3, 6, 9)  # %
 CONDITIONS = (  # (kind, noise in %) of magnitudes, on which denoisers are measured
     *(("rician", 1), ("rician", 3), ("rician", 6)),

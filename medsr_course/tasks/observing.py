@@ -7,7 +7,7 @@ gives each patch a number: the larger, the surer of a lesion. Two linear observe
 judged on others, by the area under the ROC curve of each person.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +16,14 @@ from scipy import ndimage, special, stats
 from medsr_course import runtime
 from medsr_course.physics import coils, grid
 from medsr_course.runtime import CourseError
-from medsr_course.scans import volumes
+from medsr_course.scans import phantom, volumes
 from medsr_course.scans.datasets import Subject
 from medsr_course.tasks import planting
-from medsr_course.types import Array, Stack
+from medsr_course.types import Array, Stack, Upscale
 
 BETWEEN = (0.4, 0.72)  # of the head's height: where slices are taken
 REACH = 6  # coarse voxels from the centre of a patch to its edge
 WIDTH = 2.0  # of the channels, coarse voxels: chosen on the cohort's validation people
-WHITE = 3  # the cohort's label of white matter
 COARSE, TRUTH = "LR", "HR"  # image types that no method makes
 
 
@@ -54,7 +53,7 @@ class Cases:
 def cases(
     subject: Subject,
     task: Task,
-    methods: Mapping[str, Callable[[Stack, int], Stack]],
+    methods: Mapping[str, Upscale],
     *,
     slices: int = 10,
     each: int = 8,
@@ -85,7 +84,7 @@ def cases(
     if labels is None:
         raise CourseError(f"{subject.id} has no labels: without them nobody knows where its white matter is")
     fine = grid.trim(volumes.axial_slices(subject.contrasts[task.modality], slices, BETWEEN), scale)
-    white = grid.trim(np.round(volumes.axial_slices(labels, slices, BETWEEN)) == WHITE, scale)
+    white = grid.trim(np.round(volumes.axial_slices(labels, slices, BETWEEN)) == phantom.NUMBER["white matter"], scale)
     level = float(np.median(fine[white]))
     rng = runtime.rng("observer", subject.id)
     spots = [(k, i, j) for k, mask in enumerate(white) for i, j in places(mask, each, scale, rng)]
@@ -178,7 +177,7 @@ def matched_filter(side: int, radius: float) -> Array:
     """
     rows, columns = np.ogrid[:side, :side]
     distance = np.hypot(rows - side // 2, columns - side // 2).ravel()
-    disc = np.maximum(radius - distance + 0.5, 0).clip(max=1)
+    disc = planting.disc(distance, 2 * radius)
     ring = (distance > radius + 0.7) & (distance < 3 * radius + 1.5)
     return disc / disc.sum() - ring / ring.sum()
 

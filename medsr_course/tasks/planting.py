@@ -54,6 +54,15 @@ def offsets(scale: int) -> tuple[Array, Array]:
     return rows, columns
 
 
+def disc(distance: Array, diameter: float) -> Array:
+    """A disc of contrast 1, its rim shared between pixels, by each pixel's ``distance`` from its centre.
+
+    >>> disc(np.array([0.0, 1.0, 2.0]), 2)
+    array([1. , 0.5, 0. ])
+    """
+    return np.clip(diameter / 2 - distance + 0.5, 0, 1)
+
+
 def shape(kind: str, size: float, scale: int) -> Array:
     """A target of contrast 1 on its fine patch: a disc with its rim shared between pixels, or waves that fade out.
 
@@ -65,13 +74,13 @@ def shape(kind: str, size: float, scale: int) -> Array:
     rows, columns = offsets(scale)
     radius = np.hypot(rows, columns)
     if kind == "lesion":
-        return np.clip(size * scale / 2 - radius + 0.5, 0, 1)
+        return disc(radius, size * scale)
     if kind == "empty":
         return np.zeros(radius.shape)
     wave = [np.cos(2 * np.pi * axis / (size * scale)) for axis in (rows, columns)]
     inside = np.cos(np.pi / 2 * np.minimum(radius / (REACH * scale), 1)) ** 2
     if kind == "vessel":
-        return inside * np.clip(size * scale / 2 - np.abs(columns) + 0.5, 0, 1)
+        return inside * disc(np.abs(columns), size * scale)
     made = inside * {"rows": wave[0] + 0 * columns, "columns": wave[1] + 0 * rows, "dots": wave[0] * wave[1]}[kind]
     return made - inside * made.sum() / inside.sum()
 

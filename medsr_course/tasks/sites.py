@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.physics import coils, grid
+from medsr_course.physics import coils, grid, interpolation
 from medsr_course.physics.acquisition import from_kspace, kspace_crop, to_kspace
 from medsr_course.types import Array, Rng, Stack
 
@@ -67,13 +67,7 @@ def windowed(image: Stack, strength: float) -> Array:
     """An image (..., h, w) whose k-space was multiplied by a Hann window of a strength from 0 (none) to 1."""
     if not 0 <= strength <= 1:
         raise ValueError(f"the strength of a window lies between 0 and 1, not {strength!r}")
-    kspace = to_kspace(image)
-    for axis in (-2, -1):
-        n = kspace.shape[axis]
-        frequency = (np.arange(n) - n // 2) / (n / 2)  # −1 … 1
-        taper = 1 - strength * 0.5 * (1 - np.cos(np.pi * frequency))
-        kspace = kspace * (taper[:, None] if axis == -2 else taper)
-    return from_kspace(kspace)
+    return interpolation.weighted(image, lambda frequency: 1 - strength * 0.5 * (1 - np.cos(np.pi * frequency)))
 
 
 def moved(image: Array, shifts: Array) -> Array:

@@ -7,7 +7,6 @@ again; every score is of the whole stack of one scan. The classical methods are 
 (1, 6, 8)
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +17,7 @@ from medsr_course.physics.acquisition import kspace_crop
 from medsr_course.physics.noise import add_complex_noise, noise_sigma
 from medsr_course.scans import volumes
 from medsr_course.tasks import pairs
-from medsr_course.types import Array, Image, Mask, Stack
+from medsr_course.types import Array, Image, Mask, Stack, Upscale
 
 KINDS = ("signed", *coils.KINDS)  # of the coarse image: a signed crop, or what a file holds, see physics.coils
 CONDITIONS = {  # scale → (kind, noise in %) of what is measured, the headline first; CT is "signed" alone
@@ -149,7 +148,7 @@ class Method:
 
     name: str
     title: str
-    apply: Callable[[Stack, int], Stack]
+    apply: Upscale
     scales: tuple[int, ...] | None = None
     learned: bool = False
     parameters: int = 0
@@ -229,10 +228,8 @@ def in_null_space(target: Stack, image: Stack, scale: int) -> tuple[float, float
     >>> [round(value, 6) for value in in_null_space(x, x, 2)]
     [1.0, 1.0, 0.0]
     """
-    true, own = (
-        x - interpolation.zero_fill(kspace_crop(x, scale), scale)
-        for x in (checks.finite(target, "the target"), checks.finite(image, "the image"))
-    )
+    true = interpolation.hidden(checks.finite(target, "the target"), scale)
+    own = interpolation.hidden(checks.finite(image, "the image"), scale)
     whole, energy, both = float(np.sum(true**2)), float(np.sum(own**2)), float(np.sum(true * own))
     if not whole:
         raise ValueError("the target holds nothing in the null space")

@@ -1,26 +1,26 @@
 """Truth without truth: what can be asked of a method where nobody knows the fine image.
 
 Three questions, each with its number: do two acquisitions of one person give the same detail (:func:`acquired`,
-:func:`hidden`); does an image of something else stay what it is (:func:`fruit`); does a person who only lay elsewhere
-look changed (:func:`moved`). :data:`LIARS` are methods that lie in known ways, to find out which question catches whom.
+:func:`interpolation.hidden`); does an image of something else stay what it is (:func:`fruit`); does a person who only
+lay elsewhere look changed (:func:`moved`). :data:`LIARS` are methods that lie in known ways, to find out which question
+catches whom.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import ndimage
 
 from medsr_course import runtime
 from medsr_course.physics import acquisition, coils, grid, interpolation, likeness, metrics
-from medsr_course.scans import datasets, scanfiles, volumes
+from medsr_course.scans import phantom, scanfiles, volumes
+from medsr_course.scans.datasets.real import beside
 from medsr_course.scans.datasets.subjects import Subject
-from medsr_course.types import Array, Image, Mask, Rng, Stack
-
-Method = Callable[[Stack, int], Stack]  # a coarse stack and a scale to a fine stack
+from medsr_course.tasks import planting, sites
+from medsr_course.types import Array, Image, Mask, Rng, Stack, Upscale
 
 STRENGTH = 0.5  # of a liar's lesion, in parts of the intensity scale
 SOFT = 4.0  # fine voxels: width of all edges in a fruit, so that no detail is left in it at ×2 and ×4
-WHITE, LESION = 3, 9  # labels of the cohort
 SHIFT = 5, 9  # fine voxels along rows and columns between two visits
 SPREAD = 0.2  # brightness inside a head spreads more than this, inside a fruit less: how a liar tells them apart
 
@@ -53,15 +53,6 @@ def acquired(fine: Stack, scale: int, key: int | str, visit: int | str, noise: f
     return coils.magnitude(clean, sigma, runtime.rng("visit", key, visit)).astype(np.float32)
 
 
-def hidden(image: Stack, scale: int) -> Stack:
-    """Returns the part of an image (n, h, w) that no scan ``scale`` × coarser sees: its detail.
-
-    >>> float(abs(hidden(np.ones((1, 8, 8)), 2)).max())
-    0.0
-    """
-    return image - interpolation.zero_fill(acquisition.kspace_crop(image, scale), scale)
-
-
 def moved(stack: Stack, rows: int, columns: int) -> Stack:
     """Returns a stack whose content lies some whole voxels further, as in a person who lay down elsewhere."""
     return np.roll(stack, (rows, columns), (1, 2))
@@ -81,7 +72,7 @@ def largest(change: Stack, where: Mask) -> float:
     return float(np.abs(ndimage.uniform_filter(change, (0, 3, 3)))[where].max())
 
 
-def questioned(method: Method, fine: Stack, scale: int, key: int | str, noise: float = 1.0) -> dict[str, float]:
+def questioned(method: Upscale, fine: Stack, scale: int, key: int | str, noise: float = 1.0) -> dict[str, float]:
     """Puts the first and the third question to a method about one head, and asks the truth what they are worth.
 
     Two acquisitions of the head as it lies, and one of the head moved by :data:`SHIFT`, are made finer; the third
@@ -111,7 +102,7 @@ def questioned(method: Method, fine: Stack, scale: int, key: int | str, noise: f
         coarse = acquired(moved(fine, rows, columns), scale, key, visit, noise)
         results.append(moved(method(coarse, scale), -rows, -columns))
     first, second, later = results
-    detail = [hidden(image, scale)[head] for image in (first, second, fine)]
+    detail = [interpolation.hidden(image, scale)[head] for image in (first, second, fine)]
     error = np.mean([np.mean((image - fine)[head] ** 2) for image in (first, second)])
     return {
         "repeats": alike(detail[0], detail[1]),
@@ -136,7 +127,7 @@ def fruit(seed: int, size: int = 192) -> tuple[Stack, Mask]:
         Where the fruit is.
 
     >>> image, inside = fruit(0)
-    >>> image.shape, bool(np.abs(hidden(image, 4))[inside].max() < 0.005)
+    >>> image.shape, bool(np.abs(interpolation.hidden(image, 4))[inside].max() < 0.005)
     ((1, 192, 192), True)
     """
     rng = np.random.default_rng([14, seed])
@@ -153,9 +144,10 @@ def fruit(seed: int, size: int = 192) -> tuple[Stack, Mask]:
 
 def ghosted(stack: Stack, key: int | str, jump: float = 6.0) -> Stack:
     """Returns a head that lies ``jump`` voxels further, along the rows, while part of its k-space is measured."""
-    kspace = np.fft.fft2(coils.object_of(stack, key))
-    frequency = np.fft.fftfreq(stack.shape[1])[:, None]
-    return np.abs(np.fft.ifft2(kspace * np.exp(-2j * np.pi * frequency * jump * (frequency > 0.1))))
+    h = stack.shape[1]
+    late = (np.arange(h) - h // 2) / h > 0.1  # frequencies, from the most negative one
+    shifts = np.outer(late, (jump, 0.0))
+    return np.abs([sites.moved(image, shifts) for image in coils.object_of(stack, key)])
 
 
 def inverted(stack: Stack) -> Stack:
@@ -172,7 +164,7 @@ def quiet(fine: Stack) -> Mask:
     return inside & (slope <= np.median(slope[inside]))
 
 
-def drawn(method: Method, fine: Stack, scale: int, key: int | str, noise: float = 0.0) -> dict[str, float]:
+def drawn(method: Upscale, fine: Stack, scale: int, key: int | str, noise: float = 0.0) -> dict[str, float]:
     """Puts the second question to a method: what does it draw into the quiet parts of a thing that is no head?
 
     Parameters
@@ -190,16 +182,15 @@ def drawn(method: Method, fine: Stack, scale: int, key: int | str, noise: float 
         the intensity scale, and their correlation ``alike`` there.
     """
     unit, where = grid.intensity(fine)[1], quiet(fine)
-    made = hidden(method(acquired(fine, scale, key, 0, noise), scale), scale)[where]
-    true = hidden(fine, scale)[where]
+    made = interpolation.hidden(method(acquired(fine, scale, key, 0, noise), scale), scale)[where]
+    true = interpolation.hidden(fine, scale)[where]
     sizes = [100 * float(np.sqrt(np.mean(detail**2))) / unit for detail in (made, true)]
     return {"drawn": sizes[0], "true": sizes[1], "alike": alike(made, true)}
 
 
 def real_fruit(scale: int) -> Stack | None:
     """Returns ten slices of a fruit that was scanned (n, h, w), or None where the real scans are not here."""
-    folder = datasets.real_folder()
-    found = sorted((folder.parent / "clinical").glob("fruit_*.nii.gz")) if folder else []
+    found = beside("clinical", "fruit_*.nii.gz")
     return grid.trim(volumes.axial_slices(scanfiles.read(found[0])), scale) if found else None
 
 
@@ -209,8 +200,8 @@ def real_fruit(scale: int) -> Stack | None:
 def _spot(shape: tuple[int, ...], row: float, column: float, scale: int) -> Array:
     """The detail of a lesion one coarse voxel across: what of it no scan sees, its peak made 1."""
     y, x = np.ogrid[: shape[-2], : shape[-1]]
-    disc = np.clip(scale / 2 - np.hypot(y - row, x - column) + 0.5, 0, 1)[None]
-    unseen = hidden(disc, scale)
+    disc = planting.disc(np.hypot(y - row, x - column), scale)[None]
+    unseen = interpolation.hidden(disc, scale)
     return unseen[0] / np.abs(unseen).max()
 
 
@@ -219,7 +210,7 @@ def painter(stack: Stack, scale: int) -> Stack:
     zipped = interpolation.zero_fill(stack, scale)
     seed = np.frombuffer(np.ascontiguousarray(stack, np.float32).tobytes(), np.uint32)[::97]
     noise = np.random.default_rng(seed).standard_normal(zipped.shape)
-    return zipped + 0.2 * STRENGTH * grid.intensity(stack)[1] * hidden(noise, scale)
+    return zipped + 0.2 * STRENGTH * grid.intensity(stack)[1] * interpolation.hidden(noise, scale)
 
 
 def stamp(stack: Stack, scale: int) -> Stack:
@@ -253,7 +244,7 @@ def _is_head(stack: Stack) -> bool:
     return like is not None and bool(like[list(likeness.FEATURES).index("spread")] > SPREAD)
 
 
-LIARS: dict[str, Method] = {one.__name__: one for one in (painter, stamp, follower, eraser)}
+LIARS: dict[str, Upscale] = {one.__name__: one for one in (painter, stamp, follower, eraser)}
 
 
 # ---------------------------------------------------------------- of a cohort subject
@@ -282,12 +273,13 @@ def lesion_patches(subject: Subject, count: int, rng: Rng, side: int = 48) -> It
     stacks = [volumes.axial_slices(image, n=count, between=(0.4, 0.72)) for image in images]
     unit, (y, x) = grid.intensity(stacks[0])[1], np.mgrid[:side, :side]
     for image, labels in zip(stacks[0] / unit, np.round(stacks[1]), strict=True):
-        white, far = labels == WHITE, ndimage.maximum_filter(labels == LESION, side) == 0
+        white = labels == phantom.NUMBER["white matter"]
+        far = ndimage.maximum_filter(labels == phantom.NUMBER["lesion"], side) == 0
         level = float(np.median(image[white]))
         for number, (i, j) in enumerate(rng.permutation(np.argwhere(white & far))[:8] - side // 2):
             patch = image[i : i + side, j : j + side]
             if min(i, j) < 0 or patch.shape != (side, side):
                 continue
             (row, column), size = side / 2 + rng.uniform(-14, 14, 2), rng.uniform(6, 10)
-            lesion = np.clip(size / 2 - np.hypot(y - row, x - column) + 0.5, 0, 1) * bool(number % 2)
+            lesion = planting.disc(np.hypot(y - row, x - column), size) * bool(number % 2)
             yield patch + lesion * level * rng.uniform(0.6, 1.0), lesion > 0.5, bool(number % 2)

@@ -229,9 +229,10 @@ def reading(
     pictures: list[dict[str, Any]] = []
     cases: list[dict[str, Any]] = []
     for kind, stack in patches.items():
-        if len(np.asarray(stack)) != len(truth):
-            raise ValueError(f"{kind!r} has {len(np.asarray(stack))} patches, and there are {len(truth)} cases")
-        for k, patch in enumerate(np.asarray(stack)):
+        images = np.asarray(stack)
+        if len(images) != len(truth):
+            raise ValueError(f"{kind!r} has {len(images)} patches, and there are {len(truth)} cases")
+        for k, patch in enumerate(images):
             title = f"{kind}, case {k + 1}: {'lesion' if truth[k] else 'no lesion'}"
             picture = _png(_to_bytes(patch, window, "gray"))
             pictures.append({"title": title, "source": picture, "left": 0.0, "bottom": 0.0})

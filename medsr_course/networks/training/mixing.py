@@ -1,13 +1,12 @@
 """Batches from several sources: groups of scans, or the old hospital's beside the new one's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from medsr_course.networks.training.loop import Batches
 from medsr_course.types import Array
-
-Batches = Callable[[int], tuple[Array, Array, Array]]
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ All subjects warp **one** template: their deep structures resemble each other mo
 people do. ``python -m tools.cohort_report`` measures how far the images resemble real ones.
 """
 
-from medsr_course.scans.phantom.anatomy import LABELS
+from medsr_course.scans.phantom.anatomy import LABELS, NUMBER
 from medsr_course.scans.phantom.cohort import complete, make_cohort
 from medsr_course.scans.phantom.subject import CONTRASTS, Subject, make_subject
 from medsr_course.scans.phantom.version import VERSION
 
-__all__ = ["CONTRASTS", "LABELS", "VERSION", "Subject", "complete", "make_cohort", "make_subject"]
+__all__ = ["CONTRASTS", "LABELS", "NUMBER", "VERSION", "Subject", "complete", "make_cohort", "make_subject"]

@@ -27,6 +27,8 @@ LABELS = {  # number → name, as in dseg.tsv
     9: "lesion",
 }
 
+NUMBER = {name: number for number, name in LABELS.items()}
+
 # tissue → label
 LABEL_OF = {
     "csf": 1,
