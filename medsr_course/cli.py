@@ -1,4 +1,4 @@
-"""The command ``medsr``: doctor, run, leaderboard, data, enhance, serve, probe, audit."""
+"""The command ``medsr``: doctor, run, leaderboard, data, enhance, serve, probe, audit, progress, marks."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medsr_course import __version__, runtime
-from medsr_course.commands import checks, enhance
+from medsr_course.commands import checks, classroom, enhance
 from medsr_course.runtime import CourseError
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ app.command(cls=enhance.Labels)(enhance.enhance)
 app.command()(enhance.serve)
 app.add_typer(checks.probe_app, name="probe")
 app.command()(checks.audit)
+app.command()(classroom.progress)
+app.command()(classroom.marks)
 
 
 def main() -> None:
