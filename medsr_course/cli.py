@@ -248,6 +248,27 @@ def data_make(
         print(f"{made} subjects in {seconds:.0f} s: {made / seconds:.3f} subjects per second.")
 
 
+@data_app.command("bundle")
+def data_bundle(
+    folder: Annotated[Path, typer.Argument(help="Where to, e.g. on a USB stick.")],
+    name: Annotated[list[str] | None, typer.Argument(help="Data sets of the catalogue to add.")] = None,
+) -> None:
+    """Copy the cohort, and data sets of the catalogue, into a folder for machines without a network."""
+    from medsr_course.scans import bundles
+
+    for line in bundles.write(folder, name or ()):
+        print(line)
+
+
+@data_app.command("unbundle")
+def data_unbundle(folder: Annotated[Path, typer.Argument(help="The folder that `medsr data bundle` made.")]) -> None:
+    """Copy what such a folder holds into the cache, and verify downloads."""
+    from medsr_course.scans import bundles
+
+    for line in bundles.read(folder):
+        print(line)
+
+
 @data_app.command("check")
 def data_check(
     name: Annotated[str | None, typer.Argument(help="One data set; all present when none is named.")] = None,
