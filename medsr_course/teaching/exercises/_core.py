@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from medsr_course.runtime import CourseError
+from medsr_course.teaching import progress
 from medsr_course.types import Array
 
 
@@ -51,8 +52,17 @@ class Exercise:
     mistakes: dict[str, Callable] = field(default_factory=dict)
 
     def source(self) -> str:
-        """Return the source text of the reference solution."""
-        return inspect.getsource(self.reference)
+        """Return the source text of the reference solution.
+
+        Raises
+        ------
+        CourseError
+            In the edition without solutions.
+        """
+        try:
+            return inspect.getsource(self.reference)
+        except OSError:
+            raise CourseError("this edition of the course holds no solutions: ask your teacher") from None
 
 
 def names() -> list[str]:
@@ -113,7 +123,20 @@ def check(name: str, fn: Any) -> None:
     status, message = verdict(name, fn)
     mark = {"right": "✓", "wrong": "✗", "unanswered": "○"}[status]
     more = "" if status == "right" else f' Stuck? exercises.hint("{name}") or exercises.solution("{name}")'
-    _say(f"{mark} {name}: {message}{more}")
+    _say(f"{mark} {name}: {message}{more}{_recorded(name, status)}")
+
+
+def _recorded(name: str, status: str) -> str:
+    """Note the try in the reader's progress file, in a notebook only; words where that failed."""
+    from IPython import get_ipython
+
+    if status == "unanswered" or getattr(get_ipython(), "kernel", None) is None:
+        return ""
+    try:
+        progress.record(name, status == "right")
+    except (OSError, CourseError) as error:
+        return f" (Not written into the progress file: {getattr(error, 'strerror', None) or error}.)"
+    return ""
 
 
 def hint(name: str) -> None:
