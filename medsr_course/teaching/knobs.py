@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from medsr_course.teaching import viewers
@@ -55,7 +56,7 @@ def turn(
         return viewers.slider(
             frames, caption=caption, window=window, pixel_size=pixel_size, start=f"{first:g}", label=label
         )
-    return _live(draw, values, first, label, caption, window or default_window(draw(values[0])))
+    return _live(draw, values, first, label, caption, window or default_window(np.asarray(draw(values[0]))))
 
 
 def attended() -> bool:

@@ -1,9 +1,9 @@
 """Predictions: asked before a cell answers them, kept in the reader's own browser, compared with what was measured.
 
 ``ask`` shows a question with a box for each answer, or a slider; ``sketch`` lets the reader draw on a picture;
-``tell``, in the cell that measures it, shows both beside each other; ``record`` lists a chapter's. Like a viewer, it is one
-piece of HTML that needs no kernel. What is kept lies in the browser's local storage and is sent nowhere; where scripts
-may not run, the question stands as text.
+``tell``, in the cell that measures it, shows both beside each other; ``record`` lists those of a chapter. Like a viewer,
+each is one piece of HTML that needs no kernel. What is kept lies in the browser's local storage and is sent nowhere;
+where scripts may not run, the question stands as text.
 """
 
 import html
@@ -137,8 +137,8 @@ def tell(
     if asked["kind"] == "choice":
         if measured not in asked["choices"]:
             raise ValueError(f"{name}: {measured!r} is none of {', '.join(map(repr, asked['choices']))}")
-        told |= {"measured": measured}
-        return _shown(told, f"Measured: {measured}")
+        told |= {"measured": str(measured)}
+        return _shown(told, f"Measured: {measured!s}")
     value = float(measured)  # type: ignore[arg-type]
     tolerance = (asked["high"] - asked["low"]) / 10 if close is None else close
     told |= {"measured": value, "close": tolerance, "unit": asked["unit"]}
