@@ -1,7 +1,7 @@
 """Predictions: asked before a cell answers them, kept in the reader's own browser, compared with what was measured.
 
 ``ask`` shows a question with a box for each answer, or a slider; ``sketch`` lets the reader draw on a picture;
-``tell``, in the cell that measures it, shows both beside each other; ``record`` lists those of a chapter. Like a viewer,
+``tell``, in the cell that measures it, shows both beside each other; ``record`` lists those of a chapter. Like viewers,
 each is one piece of HTML that needs no kernel. What is kept lies in the browser's local storage and is sent nowhere;
 where scripts may not run, the question stands as text.
 """
