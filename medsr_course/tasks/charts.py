@@ -36,7 +36,7 @@ def ewma(z: Array, weight: float = WEIGHT) -> Array:
 
 
 def cusum(z: Array, slack: float = SLACK) -> Array:
-    """The larger of the two cumulative sums, of what lies above ``slack`` and of what lies below −``slack`` (Page 1954).
+    """The larger of two cumulative sums, of what lies above ``slack`` and of what lies below −``slack`` (Page 1954).
 
     ``z`` (..., n) is in order of time; both sums start at 0 and never fall below it.
     """

@@ -1,8 +1,8 @@
 """A reporting checklist against a model card: what a reader of a study asks, and what the card answers.
 
 The questions are a selection, in the course's own words, of what CLAIM (Mongan et al. 2020; 2024 update: Tejani et al.)
-and TRIPOD+AI (Collins et al. 2024) ask for. A submission fills in the originals, 44 and 27 items. :data:`INTENDED_USE` asks a
-statement of intended use in the same way.
+and TRIPOD+AI (Collins et al. 2024) ask for. A submission fills in the originals, 44 and 27 items. :data:`INTENDED_USE`
+asks a statement of intended use in the same way.
 """
 
 from collections.abc import Callable, Mapping

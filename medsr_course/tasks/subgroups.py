@@ -64,7 +64,9 @@ def gap(values: Array, group: Array) -> tuple[float, float, float, float]:
 
 
 def holm(p: Sequence[float] | Array) -> Array:
-    """p-values adjusted for their number (Holm 1979), in the order given: below α, an error in any has a chance below α.
+    """p-values adjusted for their number (Holm 1979), in the order given.
+
+    If all below α are called, the chance of any false call is at most α.
 
     >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.06, 0.06]

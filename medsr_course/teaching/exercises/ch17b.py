@@ -7,7 +7,9 @@ import numpy as np
 from medsr_course.tasks import incident, studyplan
 from medsr_course.teaching.exercises._core import Exercise, Wrong, answer
 
-CARDS = {name: {"version": f"{k}.0", "checksum": f"{k}" * 8, "engine": "any"} for k, name in enumerate(incident.NETWORKS)}
+CARDS = {
+    name: {"version": f"{k}.0", "checksum": f"{k}" * 8, "engine": "any"} for k, name in enumerate(incident.NETWORKS)
+}
 
 
 def _check_log(fn):
@@ -27,7 +29,11 @@ def _judge_log(got, want, rows):
     cautions = sum(row["domain"] == "caution" for row in scans)
     known = [
         ("update", want["update"] - 1, "that is the last row of the old network; the change is seen in the next one"),
-        ("unaccepted", want["unaccepted"] + 1, "the row of the update, or of the acceptance, is no scan: look at event"),
+        (
+            "unaccepted",
+            want["unaccepted"] + 1,
+            "the row of the update, or of the acceptance, is no scan: look at event",
+        ),
         ("unaccepted", sum(int(r["number"]) > want["update"] for r in scans), "count until the acceptance only"),
         ("outside", minors, "the intended use also names contrasts: PDw is none of them"),
         ("outside", unnamed, "the intended use also names an age: 18 years or more"),

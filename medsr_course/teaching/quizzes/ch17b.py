@@ -12,7 +12,7 @@ QUESTIONS = [
         ),
         {
             "It is as accurate on them as on the test cases": "Nobody tested your prevalence, scanner or age groups.",
-            "It was compared with a radiologist who knows them": "Equivalence is to another device, often by image quality.",
+            "It was compared with a radiologist who knows them": "It was compared with another device.",
         },
     ),
     choice(
@@ -22,7 +22,7 @@ QUESTIONS = [
             "What counts is the use: whoever uses it for patients answers for that.",
         ),
         {
-            "It moves all responsibility to the radiologist": "She answers for her reading; others chose to send it there.",
+            "It moves all responsibility to the radiologist": "She answers for her reading, not for the sending.",
             "It makes the maker of the network free of any duty": "Not of what the maker says and does elsewhere.",
         },
     ),
