@@ -13,7 +13,7 @@ import os
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from importlib.util import find_spec
 from types import CodeType, FunctionType
 from typing import Any
@@ -73,9 +73,14 @@ class Backend:
         self._process.end()
 
 
-def start(names: Iterable[str] = NAMES) -> dict[str, Backend]:
+def start(names: Collection[str] = NAMES) -> dict[str, Backend]:
     """Starts a process for each of these backends that is installed here: name → backend."""
-    return {name: Backend(name) for name in names if find_spec(name)}
+    return {name: Backend(name) for name in installed() if name in names}
+
+
+def installed() -> list[str]:
+    """Returns which backends are installed here."""
+    return [name for name in NAMES if find_spec(name)]
 
 
 def with_helpers(function: Callable[..., Any]) -> str:
