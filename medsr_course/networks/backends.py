@@ -5,12 +5,10 @@ Nothing here loads a framework in the process that asks.
 """
 
 import base64
-import builtins
 import contextlib
 import inspect
 import io
 import os
-import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Collection
@@ -38,7 +36,8 @@ class Backend:
 
     def __init__(self, name: str, seconds: float = 600) -> None:
         self.name, self._seconds = name, seconds
-        self._process = Process(cpus=runtime.cpu_count())
+        self._process, self._ready = Process(cpus=runtime.cpu_count()), False
+        self._process.give(settle, name)  # while others start, too
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Returns what a function answers there; what it prints is printed here.
@@ -59,7 +58,8 @@ class Backend:
         TimeoutError
             If it takes longer than ``seconds``.
         """
-        self._process.give(evaluate, self.name, with_helpers(function), function.__name__, arguments)
+        self._ready = self._ready or self._process.answer(self._seconds)
+        self._process.give(evaluate, with_helpers(function), function.__name__, arguments)
         answer = self._process.answer(self._seconds)
         if answer is None:
             raise runtime.CourseError(f"the process of {self.name} has ended: is there memory left? Restart the kernel")
@@ -105,17 +105,25 @@ def _names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*map(_names, inner))
 
 
-def evaluate(backend: str, source: str, name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
-    """Runs a function in this process, which then belongs to that backend; what :class:`Backend` has its process do.
+def settle(backend: str) -> bool:
+    """Loads Keras on this backend, silently, with 64-bit numbers for those who ask for them."""
+    os.environ |= {"KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"}
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # compiled libraries write there; what goes wrong is told in the answers
+    with contextlib.suppress(runtime.CourseError):  # the first function that needs Keras says so
+        import medsr_course.networks.framework  # noqa: F401
+    return True
+
+
+def evaluate(source: str, name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
+    """Runs a function in this process: what :class:`Backend` has its process do.
 
     Returns
     -------
     dict
         ``printed``, and ``value`` or ``error``.
     """
-    if os.environ.get("KERAS_BACKEND") != backend or "keras" not in sys.modules:
-        _settle(backend)
-    space: dict[str, Any] = {"np": np, "__builtins__": builtins}
+    space: dict[str, Any] = {"np": np}
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
@@ -124,14 +132,6 @@ def evaluate(backend: str, source: str, name: str, arguments: tuple[Any, ...]) -
         return {"printed": printed.getvalue(), "value": _packed(value)}
     except Exception:
         return {"printed": printed.getvalue(), "error": traceback.format_exc().strip().splitlines()[-1]}
-
-
-def _settle(backend: str) -> None:
-    """Loads Keras on this backend, silently, with 64-bit numbers for those who ask for them."""
-    os.environ |= {"KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"}
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)  # compiled libraries write there; what goes wrong is told in the answer
-    import medsr_course.networks.framework  # noqa: F401
 
 
 def _packed(value: Any) -> Any:
