@@ -8,7 +8,7 @@ QUESTIONS = [
     numeric(
         "Six convolutions with stride 2 are ported with the wrong side padded. How many input pixels is the end off?",
         lambda: sum(2**k for k in range(6)),
-        tolerance=0.5,
+        tolerance=0.3,
         feedback="1 + 2 + 4 + 8 + 16 + 32: each layer adds one of its own pixels.",
         mistakes={
             lambda: 6.0: "A pixel of the second layer is two of the image.",
