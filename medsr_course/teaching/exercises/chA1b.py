@@ -6,7 +6,7 @@ from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, recog
 
 
 def _check_padding(fn):
-    for size, kernel, stride in ((96, 3, 2), (97, 3, 2), (20, 4, 1), (21, 5, 3), (96, 1, 4), (96, 5, 4)):
+    for size, kernel, stride in ((96, 4, 2), (96, 3, 2), (97, 3, 2), (20, 4, 1), (21, 5, 3), (96, 1, 4), (96, 5, 4)):
         got = answer(fn, size, kernel, stride)
         try:
             before, after = (int(part) for part in got)
