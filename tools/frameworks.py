@@ -31,8 +31,10 @@ def executed(chapter: str, seed: int, profile: str, folder: Path) -> Path:
 
     source, target = notebooks.chapters()[chapter], folder / f"{chapter}_{seed}.ipynb"
     papermill.execute_notebook(
-        source, target, {"PROFILE": profile, "SEED": seed}, kernel_name="python3", progress_bar=False, cwd=source.parent
-    )
+        source, target, {"PROFILE": profile, "SEED": seed}, kernel_name="python3", progress_bar=False,
+        cwd=source.parent,
+        extra_arguments=["--IPKernelApp.log_level=50"],  # nothing about unencrypted local TCP
+    )  # fmt: skip
     return target
 
 
