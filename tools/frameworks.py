@@ -68,12 +68,12 @@ def times(path: Path) -> str:
     raise runtime.CourseError(f"{path.name} shows no table of times")
 
 
-def page(rows: list[dict], seeds: int, clock: str) -> str:
+def page(rows: list[dict], seeds: int, profile: str, clock: str) -> str:
     """Returns the page for readers, in Markdown."""
     lines = [
         "# Frameworks",
         "",
-        f"What chapters A1 and A1b claim, measured with {seeds} seeds and all five stacks: "
+        f"What chapters A1 and A1b claim, measured with all five stacks (seeds: {seeds}, profile {profile}): "
         + ", ".join(f"{name} {version(name)}" for name in NAMES)
         + ".",
     ]
@@ -111,7 +111,7 @@ def main() -> None:
             print(f"seed {seed}: {sum(bool(row['ok']) for row in runs[-1])} of {len(runs[-1])} claims hold", flush=True)
         clock = times(paths[0])
     rows = [row | resources.provenance() for row in summary(runs)]
-    command.write(options.output, "frameworks", rows, page(rows, options.seeds, clock))
+    command.write(options.output, "frameworks", rows, page(rows, options.seeds, options.profile, clock))
 
 
 def collected(path: Path, chapter: str) -> list[dict]:
