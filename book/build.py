@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from book import appendix, pages
+from book import appendix, libraries, pages
 from medsr_course.runtime import PROFILES, CourseError
 from medsr_course.teaching import notebooks
 
@@ -81,6 +81,8 @@ def build(
     to_chapters = appendix.links(listed)
     _fill(source / "article-corrected.md", {"{{ARTICLE}}": appendix.article(listed), **to_chapters})
     _fill(source / "law.md", to_chapters)
+    loaded = libraries.place(target / "html")
+    _fill(source / "own-image.md", {"{{OWN}}": libraries.own_image(loaded), **to_chapters})
     _sphinx(source, target, quiet)
     return target / "html"
 

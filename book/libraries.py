@@ -8,22 +8,30 @@ in scripts: see ``browser/packed.js``.
 import base64
 import gzip
 import hashlib
+import html
 import json
 import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from book.pages import BOOK
 from medsr_course import resources, runtime
+from medsr_course.networks import pretrained
 from medsr_course.runtime import CourseError
+from medsr_course.scans.domain.verdict import WORDS
+from medsr_course.teaching import viewers
 
 BROWSER = BOOK / "browser"
 NETWORK = "srresnet-x2"
 OWN_IMAGE = ("worker", "glue", "runtime", "network")  # what a click on the page "your own image" loads
+OWN_SCRIPTS = ("packed", "engine", "fourier", "measuring", "words", "judging", "files", "viewers", "own-image")
+VOLUME_PLACE = '<div class="medsr-volume">'
+VOLUME = ("niivue", "template")  # what a click on a whole volume loads
 ENGINE = ("fourier.js", "measuring.js", "superresolution.js", "worker.js")
 
 
@@ -45,6 +53,9 @@ def place(site: Path) -> dict[str, int]:
     (target / "packed").mkdir(parents=True)
     for script in scripts():
         shutil.copy2(script, target)
+    (target / "viewers.css").write_text(viewers.style(), encoding="utf-8")
+    (target / "viewers.js").write_text(f"const medsrViewer = {viewers.script()};\n", encoding="utf-8")
+    (target / "words.js").write_text(f"const medsrWords = {json.dumps(words())};\n", encoding="utf-8")
     return {name: _pack(target / "packed" / f"{name}.js", name, content) for name, content in contents().items()}
 
 
@@ -76,9 +87,48 @@ def contents() -> dict[str, bytes]:
     }
 
 
-def weight(sizes: dict[str, int], names: tuple[str, ...]) -> str:
-    """How much a click loads, in words: "6.5 MB"."""
-    return f"{sum(sizes[name] for name in names) / 1e6:.1f} MB"
+def words() -> dict[str, str]:
+    """What is said of an image, by a short name: the sentences of the course's own judging, and those of this page."""
+    judged = {code: text.replace("desc-zip", "ZIP") for code, text in WORDS.items()}
+    own = json.loads((BROWSER / "words.json").read_text(encoding="utf-8"))
+    return judged | {"noise": judged["noise-unknown"]} | own
+
+
+def weight(sizes: Mapping[str, int], names: Iterable[str]) -> str:
+    """How much a click loads, in words: "6.0 MB"; empty where something of it could not be had."""
+    return f"{sum(sizes[name] for name in names) / 1e6:.1f} MB" if set(names) <= set(sizes) else ""
+
+
+def own_image(sizes: Mapping[str, int]) -> str:
+    """HTML of the page that runs the network, without its words; ``sizes`` from :func:`place`."""
+    loaded = weight(sizes, OWN_IMAGE)
+    if not loaded:
+        return '<p class="medsr-own">This copy of the site was built without the libraries that this page needs.</p>'
+    about = pretrained.card(NETWORK)
+    if about.usage["data_consistency"] is not None or about.usage["input"] != "coarse":
+        raise CourseError(f"{NETWORK} is used otherwise than book/browser/superresolution.js does it")
+    usage = {key: about.usage[key] for key in ("scale", "noise_map", "most_noise")}
+    styles = "".join(f'<link rel="stylesheet" href="browser/{name}.css">' for name in ("viewers", "own-image"))
+    parts = "".join(f'<script src="browser/{name}.js"></script>' for name in OWN_SCRIPTS)
+    return (
+        f'{styles}<div id="medsr-own" class="medsr-own" data-usage="{html.escape(json.dumps(usage))}" '
+        f'data-weight="{loaded}">This page needs JavaScript: without it, <code>medsr enhance</code> does the same.'
+        "</div>"
+        f"{parts}"
+    )
+
+
+def whole_volumes(html_of_page: str, sizes: Mapping[str, int], root: str = "") -> str:
+    """Brings the places for whole volumes, ``<div class="medsr-volume">``, to life where NiiVue could be had.
+
+    ``root`` leads from the page to that of the site: "../" from a chapter.
+    """
+    loaded = weight(sizes, VOLUME)
+    if not loaded or VOLUME_PLACE not in html_of_page:
+        return html_of_page
+    alive = html_of_page.replace(VOLUME_PLACE, f'<div class="medsr-volume" data-weight="{loaded}">')
+    parts = "".join(f'<script src="{root}browser/{name}.js"></script>' for name in ("packed", "volume"))
+    return f'{alive}\n<link rel="stylesheet" href="{root}browser/volume.css">{parts}'
 
 
 def library(name: str) -> dict[str, bytes]:

@@ -1,0 +1,70 @@
+// Whole volumes in the chapters: NiiVue, loaded on a click, shows a brain template, or a file of the reader's.
+(function () {
+  "use strict";
+  const VIEWS = [["three planes and 3-D", 3], ["axial", 0], ["coronal", 1], ["sagittal", 2], ["3-D", 4]]; // NiiVue's numbers
+
+  function element(tag, parent, text, settings = {}) {
+    const node = Object.assign(document.createElement(tag), settings);
+    if (text) node.textContent = text;
+    parent.append(node);
+    return node;
+  }
+  function build(place) {
+    const otherwise = place.textContent;
+    place.textContent = "";
+    place.dataset.ready = "true";
+    const row = element("div", place, "", { className: "medsr-volume-row" });
+    const show = element("button", row, `Show the whole volume (${place.dataset.weight})`, { type: "button" });
+    const label = element("label", row, "or a NIfTI file of yours, which is sent nowhere ");
+    const input = element("input", label, "", { type: "file", accept: ".nii,.gz" });
+    const view = element("select", element("label", row, "Show ", { hidden: true }), "");
+    VIEWS.forEach(([name, value]) => element("option", view, name, { value }));
+    const status = element("p", place, "", { className: "medsr-volume-status" });
+    status.setAttribute("role", "status");
+    const stage = element("div", place, "", { className: "medsr-volume-stage", hidden: true });
+    const canvas = element("canvas", stage, "", { tabIndex: 0 });
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", "The volume. Click to move the crosshair, Ctrl and wheel to step through slices.");
+    let viewer = null, since = null;
+
+    async function start() {
+      const { Niivue } = await import(medsrPacked.module(await medsrPacked.text("niivue")));
+      stage.hidden = false;
+      viewer = new Niivue({ backColor: [0, 0, 0, 1], dragAndDropEnabled: false, loadingText: "", logLevel: "silent" });
+      viewer.onLocationChange = (at) => { // said once the reader has stopped
+        clearTimeout(since);
+        since = setTimeout(() => { status.textContent = `At ${at.string} (mm to the right, front and top = value).`; }, 300);
+      };
+      await viewer.attachToCanvas(canvas);
+    }
+    async function open(name, bytes) {
+      show.disabled = true;
+      status.textContent = "Loading …";
+      try {
+        if (!document.createElement("canvas").getContext("webgl2")) throw new Error("this browser has no WebGL 2");
+        const content = await bytes();
+        if (!viewer) await start();
+        viewer.volumes.slice().forEach((volume) => viewer.removeVolume(volume));
+        await viewer.loadFromArrayBuffer(content, name);
+        viewer.setSliceType(Number(view.value));
+        view.parentNode.hidden = false;
+        stage.dataset.shown = name;
+        status.textContent = `${name}: click into a plane to move the crosshair; drag the 3-D view to turn it.`;
+      } catch (error) {
+        stage.hidden = !viewer || !viewer.volumes.length;
+        status.textContent = `The volume cannot be shown: ${error.message || error}. ${otherwise}`;
+      }
+      show.disabled = false;
+    }
+    show.addEventListener("click", () => open("template.nii", async () => (await medsrPacked.get("template")).buffer));
+    input.addEventListener("change", () => {
+      const [file] = input.files;
+      if (file) open(file.name, () => file.arrayBuffer());
+    });
+    view.addEventListener("change", () => { if (viewer) viewer.setSliceType(Number(view.value)); });
+    stage.addEventListener("wheel", (event) => { // plain scrolling belongs to the page
+      if (!(event.ctrlKey || event.metaKey)) event.stopPropagation();
+    }, { capture: true });
+  }
+  document.querySelectorAll(".medsr-volume:not([data-ready])").forEach(build);
+})();
