@@ -30,7 +30,6 @@ BROWSER = BOOK / "browser"
 NETWORK = "srresnet-x2"
 OWN_IMAGE = ("worker", "glue", "runtime", "network")  # what a click on the page "your own image" loads
 OWN_SCRIPTS = ("packed", "engine", "fourier", "measuring", "words", "judging", "files", "viewers", "own-image")
-VOLUME_PLACE = '<div class="medsr-volume">'
 VOLUME = ("niivue", "template")  # what a click on a whole volume loads
 ENGINE = ("fourier.js", "measuring.js", "superresolution.js", "worker.js")
 
@@ -83,7 +82,7 @@ def contents() -> dict[str, bytes]:
         "glue": onnx["ort-wasm-simd-threaded.mjs"],
         "runtime": onnx["ort-wasm-simd-threaded.wasm"],
         "network": network.read_bytes(),
-        "niivue": niivue["index.min.js"],
+        "niivue": niivue["niivue.umd.js"],
     }
 
 
@@ -118,17 +117,17 @@ def own_image(sizes: Mapping[str, int]) -> str:
     )
 
 
-def whole_volumes(html_of_page: str, sizes: Mapping[str, int], root: str = "") -> str:
-    """Brings the places for whole volumes, ``<div class="medsr-volume">``, to life where NiiVue could be had.
+def whole_volume(sizes: Mapping[str, int], root: str) -> str:
+    """HTML of a place where a click shows a whole volume in NiiVue; empty where that could not be had.
 
     ``root`` leads from the page to that of the site: "../" from a chapter.
     """
     loaded = weight(sizes, VOLUME)
-    if not loaded or VOLUME_PLACE not in html_of_page:
-        return html_of_page
-    alive = html_of_page.replace(VOLUME_PLACE, f'<div class="medsr-volume" data-weight="{loaded}">')
+    if not loaded:
+        return ""
     parts = "".join(f'<script src="{root}browser/{name}.js"></script>' for name in ("packed", "volume"))
-    return f'{alive}\n<link rel="stylesheet" href="{root}browser/volume.css">{parts}'
+    style = f'<link rel="stylesheet" href="{root}browser/volume.css">'
+    return f'{style}<div class="medsr-volume" data-weight="{loaded}"></div>{parts}'
 
 
 def library(name: str) -> dict[str, bytes]:

@@ -191,10 +191,19 @@ def test_copies_for_the_site_hold_no_foreign_script_and_no_record_of_the_machine
     injected = cell | {"metadata": {"tags": ["injected-parameters"]}}
     script = cell | {"outputs": [{"data": {"application/javascript": f"script.src = '{build.CDN}'"}}]}
     notebook = {"cells": [cell, injected, script], "metadata": {"papermill": {"input_path": "/opt/x"}}}
-    made = json.loads(build.for_site(json.dumps(notebook)))
+    made = json.loads(build.for_site(json.dumps(notebook), {}))
     assert [c["metadata"] for c in made["cells"]] == [{"tags": ["claim"]}] * 2
     assert "papermill" not in made["metadata"]
     assert "cdn" not in json.dumps(made)
+
+
+def test_a_place_for_whole_volumes_comes_after_a_cell_that_asks_for_it():
+    cells = [{"cell_type": "markdown", "metadata": {"tags": tags}, "source": "x"} for tags in (["volume"], [])]
+    text = json.dumps({"cells": cells, "metadata": {}})
+    made = [cell["source"] for cell in json.loads(build.for_site(text, {"niivue": 1e6, "template": 3e5}))["cells"]]
+    assert '<div class="medsr-volume" data-weight="1.3 MB">' in made[0]
+    assert made[1] == "x"
+    assert "div" not in build.for_site(text, {})
 
 
 def test_the_landing_page_opens_on_coarse_against_network():

@@ -11,7 +11,6 @@ const medsrPacked = (function () {
   }
 
   return {
-    sizes: {},
     // Called by the packed files themselves.
     take(name, text) { waiting[name].found(text); },
     // The bytes of a file; the promise fails, in words, where it is not on this site.
@@ -30,6 +29,14 @@ const medsrPacked = (function () {
         });
       }
       return waiting[name].bytes;
+    },
+    async run(name) { // as a script of the page
+      const script = document.createElement("script");
+      script.src = URL.createObjectURL(new Blob([await this.get(name)], { type: "text/javascript" }));
+      await new Promise((resolve, reject) => {
+        Object.assign(script, { onload: resolve, onerror: () => reject(new Error(`${name} could not be started`)) });
+        document.head.append(script);
+      });
     },
     async text(name) { return new TextDecoder().decode(await this.get(name)); },
     // Addresses of scripts that the browser holds itself: one to start a worker with, and one to import, which in a

@@ -10,8 +10,6 @@
     return node;
   }
   function build(place) {
-    const otherwise = place.textContent;
-    place.textContent = "";
     place.dataset.ready = "true";
     const row = element("div", place, "", { className: "medsr-volume-row" });
     const show = element("button", row, `Show the whole volume (${place.dataset.weight})`, { type: "button" });
@@ -28,12 +26,16 @@
     let viewer = null, since = null;
 
     async function start() {
-      const { Niivue } = await import(medsrPacked.module(await medsrPacked.text("niivue")));
+      if (!window.niivue) await medsrPacked.run("niivue");
+      const { Niivue } = window.niivue;
       stage.hidden = false;
-      viewer = new Niivue({ backColor: [0, 0, 0, 1], dragAndDropEnabled: false, loadingText: "", logLevel: "silent" });
+      viewer = new Niivue({ backColor: [0, 0, 0, 1], dragAndDropEnabled: false, loadingText: "", logLevel: "silent",
+        multiplanarLayout: 2, multiplanarShowRender: 1, crosshairWidth: 0.5, crosshairColor: [1, 0.84, 0.04, 1] });
       viewer.onLocationChange = (at) => { // said once the reader has stopped
         clearTimeout(since);
-        since = setTimeout(() => { status.textContent = `At ${at.string} (mm to the right, front and top = value).`; }, 300);
+        const mm = Array.from(at.mm).slice(0, 3).map((v) => Math.round(v)).join(", ");
+        const value = at.values.length ? Math.round(100 * at.values[0].value) / 100 : "";
+        since = setTimeout(() => { status.textContent = `${mm} mm to the right, front and top: ${value}`; }, 300);
       };
       await viewer.attachToCanvas(canvas);
     }
@@ -49,10 +51,10 @@
         viewer.setSliceType(Number(view.value));
         view.parentNode.hidden = false;
         stage.dataset.shown = name;
-        status.textContent = `${name}: click into a plane to move the crosshair; drag the 3-D view to turn it.`;
+        status.textContent = `${name.replace("template.nii", "Brain template at 2 mm")}: click into a plane to move the crosshair; drag the 3-D view to turn it.`;
       } catch (error) {
         stage.hidden = !viewer || !viewer.volumes.length;
-        status.textContent = `The volume cannot be shown: ${error.message || error}. ${otherwise}`;
+        status.textContent = `The volume cannot be shown: ${error.message || error}. Its slices are above.`;
       }
       show.disabled = false;
     }

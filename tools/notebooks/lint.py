@@ -11,7 +11,7 @@ from tools.notebooks.wrap import WIDTH, wrapped
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = ['PROFILE = "lesson"  # smoke, lesson or full', "SEED = 0"]
 NUMBER = r"(\d\d[a-z]?|A\d)"  # 02b is the second half of chapter 02
-TAGS = {"parameters", "long", "failure", "claim", "exercise", "quiz"}
+TAGS = {"parameters", "long", "failure", "claim", "exercise", "quiz", "volume"}
 LINES, LONG_LINES = 15, 25
 WRAPPED = True  # whether prose that ``wrap`` would change is a departure
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
