@@ -353,7 +353,7 @@ def test_a_server_under_a_sub_path_serves_it_and_no_name_begins_with_an_undersco
         try:
             page = visit(f"http://127.0.0.1:{server.server_port}/a%20path")
             page.get_by_role("button", name="Or take a brain template").click()
-            page.get_by_text("NIfTI, 99 × 117 pixels, 95 slices").wait_for()
+            page.get_by_text("NIfTI, 98 × 116 pixels, 94 slices").wait_for()
             assert page.get_by_label("Slice", exact=False).first.is_visible()
         finally:
             server.shutdown()

@@ -89,6 +89,7 @@
     sliceText.textContent = slice.value;
     const { file } = state, values = file.slice(state.index), shown = painted(values, file.w, file.h, ...window_(values));
     Object.assign(preview, { width: file.w, height: file.h, hidden: false });
+    preview.style.width = `${file.w * Math.max(1, Math.floor(256 / Math.max(file.w, file.h)))}px`;
     preview.getContext("2d").drawImage(shown, 0, 0);
     preview.setAttribute("aria-label", `Slice ${state.index} of the image`);
     const findings = judgedBefore(file, Float64Array.from(values), file.h, file.w);

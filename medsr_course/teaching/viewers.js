@@ -88,6 +88,7 @@ function frameRange(parent, name, titles, first, changed) {
     changed(Number(range.value));
   }
   range.addEventListener("input", show);
+  row.hidden = titles.length < 2;
   return { row, range, show };
 }
 

@@ -115,6 +115,7 @@ function makeScene(stage, config) {
     canvas.height = Math.round(rows * scene.fit);
     stage.style.width = canvas.style.width = `${canvas.width / ratio}px`;
     stage.style.height = canvas.style.height = `${canvas.height / ratio}px`;
+    stage.parentNode.style.setProperty("--medsr-width", `max(${stage.style.width}, 15em)`); // as wide as its slider
     const box = stage.getBoundingClientRect(); // the page may have put it between two screen pixels
     const off = [box.left + window.scrollX, box.top + window.scrollY].map((v) => Math.round(v * ratio) / ratio - v);
     canvas.style.transform = `translate(${off[0].toFixed(3)}px, ${off[1].toFixed(3)}px)`;
