@@ -23,13 +23,25 @@ from book.pages import BOOK
 from medsr_course import resources, runtime
 from medsr_course.networks import pretrained
 from medsr_course.runtime import CourseError
+from medsr_course.scans.domain import pixels
 from medsr_course.scans.domain.verdict import WORDS
 from medsr_course.teaching import viewers
 
 BROWSER = BOOK / "browser"
 NETWORK = "srresnet-x2"
 OWN_IMAGE = ("worker", "glue", "runtime", "network")  # what a click on the page "your own image" loads
-OWN_SCRIPTS = ("packed", "engine", "fourier", "measuring", "words", "judging", "files", "viewers", "own-image")
+OWN_SCRIPTS = (
+    "packed",
+    "engine",
+    "fourier",
+    "measuring",
+    "words",
+    "likeness",
+    "judging",
+    "files",
+    "viewers",
+    "own-image",
+)
 VOLUME = ("niivue", "template")  # what a click on a whole volume loads
 ENGINE = ("fourier.js", "measuring.js", "superresolution.js", "worker.js")
 
@@ -54,7 +66,8 @@ def place(site: Path) -> dict[str, int]:
         shutil.copy2(script, target)
     (target / "viewers.css").write_text(viewers.style(), encoding="utf-8")
     (target / "viewers.js").write_text(f"const medsrViewer = {viewers.script()};\n", encoding="utf-8")
-    (target / "words.js").write_text(f"const medsrWords = {json.dumps(words())};\n", encoding="utf-8")
+    judging = f"const medsrWords = {json.dumps(words())};\nconst medsrHeads = {json.dumps(_heads())};\n"
+    (target / "words.js").write_text(judging, encoding="utf-8")
     return {name: _pack(target / "packed" / f"{name}.js", name, content) for name, content in contents().items()}
 
 
@@ -91,6 +104,14 @@ def words() -> dict[str, str]:
     judged = {code: text.replace("desc-zip", "ZIP") for code, text in WORDS.items()}
     own = json.loads((BROWSER / "words.json").read_text(encoding="utf-8"))
     return judged | {"noise": judged["noise-unknown"]} | own
+
+
+def _heads() -> dict[str, Any]:
+    """What heads are like, as the course judges it: mean and inverse covariance of ten numbers, and the limit."""
+    import numpy as np
+
+    mean, covariance, limit = pixels.heads()
+    return {"mean": mean.tolist(), "inverse": np.linalg.inv(covariance).tolist(), "limit": limit}
 
 
 def weight(sizes: Mapping[str, int], names: Iterable[str]) -> str:

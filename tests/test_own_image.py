@@ -16,9 +16,10 @@ from PIL import Image
 
 from book import libraries
 from medsr_course.networks import pretrained
-from medsr_course.physics import coils, grid, interpolation, noise
+from medsr_course.physics import coils, grid, interpolation, likeness, noise
 from medsr_course.runtime import CourseError
 from medsr_course.scans import datasets, volumes
+from medsr_course.scans.domain import pixels
 
 pytestmark = pytest.mark.xdist_group("site")
 
@@ -138,6 +139,26 @@ def test_the_page_equals_python_for_every_kind_of_slice(visit):
         assert found["native"] == pytest.approx(told.native), name
         assert found["sigma"] == (None if told.sigma is None else pytest.approx(told.sigma, rel=1e-6)), name
         assert found["between"] == (None if told.between is None else pytest.approx(told.between, rel=1e-6)), name
+
+
+@pytest.mark.browser
+def test_likeness_to_heads_is_measured_as_in_python(visit):
+    page = visit()
+    run = f"([a, h, w]) => {{ {ARRAYS} const found = featuresOf(array(a), h, w); "
+    run += "return [found, distanceFromHeads(found, medsrHeads)]; }"
+    mean, covariance, limit = pixels.heads()
+    rng = np.random.default_rng(0)
+    stripes = 100 + 90 * np.sin(np.arange(60) / 3) * np.ones((50, 1)) + rng.normal(0, 9, (50, 60))
+    far = {}
+    for name, image in {**cases(), "stripes": stripes}.items():
+        if name == "signed":
+            continue
+        features, far[name] = page.evaluate(run, [sent(image), *image.shape])
+        expected = likeness.features(np.asarray(image, float)[None])
+        assert features == pytest.approx(expected, rel=1e-6, abs=1e-6), name
+        assert far[name] == pytest.approx(likeness.distance(expected, mean, covariance), rel=1e-6)
+    assert far["clean"] < far["stripes"]
+    assert far["stripes"] > limit
 
 
 @pytest.mark.browser
@@ -336,7 +357,7 @@ def test_nothing_large_comes_before_the_click(folder, visit):
     assert page.locator("#medsr-own[data-ready]").count() == 1
     assert not [url for url in asked if "/packed/" in url]
     first = sum(path.stat().st_size for path in (folder / "browser").glob("*.js"))
-    assert first < 120_000
+    assert first < 140_000
     click = sum((folder / "browser" / "packed" / f"{name}.js").stat().st_size for name in libraries.OWN_IMAGE)
     assert click < 6.5e6
     assert f"{click / 1e6:.1f} MB" in page.locator(".medsr-own-status").inner_text()

@@ -1,5 +1,5 @@
 // What speaks against an image, as medsr_course.scans.domain judges it, in words that the build takes from there
-// (medsrWords). Each finding: [status, sentence]; status "refused", "caution" or "note". Needs measuring.js.
+// (medsrWords). Each finding: {status, code, words}; status "refused", "caution" or "note". Needs likeness.js.
 
 function finding(status, code, values = {}) {
   const words = medsrWords[code].replace(/\{(\w+)(?::[^}]*)?\}/g, (_, name) => values[name]);
@@ -36,7 +36,11 @@ function judgedBefore(file, image, h, w) {
   const kind = kindOfValues(image, h, w);
   if (kind === "empty" || kind === "labels" || kind === "phase") return [finding("refused", kind), ...found];
   if (kind !== "magnitude" && !file.notes.includes(kind)) found.push(finding("caution", kind, { task: "super-resolution" }));
-  if (Math.min(h, w) < 32) found.push(finding("caution", "not-measured"));
+  const features = featuresOf(image, h, w), far = features && distanceFromHeads(features, medsrHeads);
+  if (!features) found.push(finding("caution", "not-measured"));
+  else if (far > medsrHeads.limit) {
+    found.push(finding("caution", "unlike-heads", { far: far.toFixed(1), most: medsrHeads.limit.toFixed(1) }));
+  }
   return found;
 }
 
