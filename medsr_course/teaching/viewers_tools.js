@@ -13,6 +13,7 @@ function buildSlices(live, config, pictures) {
     "K: k-space. S: smooth. P: profile. Plus, minus: zoom; then arrows: pan. Shift and arrows: read values. 0: reset.");
   const scene = makeScene(stage, config), plot = element("canvas", "medsr-plot", live);
   plot.setAttribute("role", "img");
+  plot.setAttribute("aria-label", "Values along a row");
   const value = element("output", "medsr-value", live);
   const spoken = element("div", "medsr-spoken", live);
   spoken.setAttribute("role", "status");
