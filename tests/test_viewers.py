@@ -3,12 +3,15 @@
 import ast
 import base64
 import io
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
-from conftest import code_cells
+from conftest import code_cells, require
 from PIL import Image
 
+from book import libraries
 from medsr_course.teaching import notebooks, viewers
 
 WHITE, BLACK = np.ones((40, 60)), np.zeros((40, 60))
@@ -413,3 +416,17 @@ def test_wrong_arguments_are_named():
         viewers.slider({"a": WHITE}, caption="c")
     with pytest.raises(ValueError, match="or a figure"):
         viewers.slider({"a": WHITE, "b": np.zeros(3)}, caption="c")
+
+
+SCRIPTS = sorted([*viewers.HERE.glob("viewers*.js"), viewers.HERE / "fourier.js", *libraries.BROWSER.glob("*.js")])
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_are_well_formed_short_and_ask_no_other_server(path):
+    require("npm", shutil.which("node"), "needs Node.js")
+    done = subprocess.run(["node", "--check", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 400
+    assert max(map(len, lines)) <= 125
+    assert "://" not in path.read_text(encoding="utf-8")

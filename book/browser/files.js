@@ -32,7 +32,8 @@ const medsrFiles = (function () {
     } catch (error) {
       throw new Unreadable("The picture is damaged: the browser cannot read it.");
     }
-    const { width: w, height: h } = bitmap, canvas = Object.assign(document.createElement("canvas"), { width: w, height: h });
+    const { width: w, height: h } = bitmap, canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: w, height: h });
     const context = canvas.getContext("2d");
     context.drawImage(bitmap, 0, 0);
     const pixels = context.getImageData(0, 0, w, h).data, values = new Float32Array(w * h);
@@ -204,7 +205,8 @@ const medsrFiles = (function () {
     else if (about.modality && about.modality !== "MR") notes.push("modality");
     if (about.part && !/^(HEAD|BRAIN|SKULL|NEURO)/.test(about.part)) notes.push("body-part");
     if (words(found, 0x00080008).startsWith("DERIVED")) notes.push("derived");
-    return { format: "DICOM", w, h, count, slice, pixel: spacing.length > 1 ? [spacing[1], spacing[0]] : null, notes, about };
+    const pixel = spacing.length > 1 ? [spacing[1], spacing[0]] : null;
+    return { format: "DICOM", w, h, count, slice, pixel, notes, about };
   }
 
   // A slice as a NIfTI file: float32, its pixels' edges in mm.

@@ -117,7 +117,8 @@ function featuresOf(slice, height, width) {
   for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) image[y * w + x] = slice[y * width + x] / scale;
   const soft = gaussian(image, h, w, 1.5), part = largestPart(soft.map((v) => (v > IN_HEAD ? 1 : 0)), h, w);
   if (!part) return null;
-  const whole = withoutHoles(part, h, w), inside = shrunk(whole, h, w, 3), pick = (values) => values.filter((_, k) => inside[k]);
+  const whole = withoutHoles(part, h, w), inside = shrunk(whole, h, w, 3);
+  const pick = (values) => values.filter((_, k) => inside[k]);
   if (count(inside) < 200) return null;
   const low = resizeImage(resizeImage(image, h, w, h / 2, w / 2), h / 2, w / 2, h, w);
   const square = image.map((v, k) => (v - low[k]) ** 2);

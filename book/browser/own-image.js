@@ -74,8 +74,8 @@
     }
     const { w, h, count, format } = state.file;
     if (Math.max(w, h) > LARGEST || Math.min(w, h) < 16) {
-      status.textContent = `Its sides of ${w} and ${h} pixels are ${Math.min(w, h) < 16 ? "too small" : "too large"}: this ` +
-        `page takes 16 to ${LARGEST}.`;
+      const wrong = Math.min(w, h) < 16 ? "too small" : "too large";
+      status.textContent = `Its sides of ${w} and ${h} pixels are ${wrong}: this page takes 16 to ${LARGEST}.`;
       return;
     }
     slice.max = count - 1;

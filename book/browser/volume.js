@@ -51,7 +51,8 @@
         viewer.setSliceType(Number(view.value));
         view.parentNode.hidden = false;
         stage.dataset.shown = name;
-        status.textContent = `${name.replace("template.nii", "Brain template at 2 mm")}: click into a plane to move the crosshair; drag the 3-D view to turn it.`;
+        status.textContent = `${name === "template.nii" ? "Brain template at 2 mm" : name}: click into a plane to move ` +
+          "the crosshair; drag the 3-D view to turn it.";
       } catch (error) {
         stage.hidden = !viewer || !viewer.volumes.length;
         status.textContent = `The volume cannot be shown: ${error.message || error}. Its slices are above.`;
