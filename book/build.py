@@ -59,7 +59,7 @@ def build(
         shutil.copy2(written, source)
     shutil.copytree(BOOK / "_static", source / "_static")
 
-    loaded = libraries.place(target / "html")
+    loaded = libraries.place(source / "extra")
     listed = pages.chapters()
     (source / "notebooks").mkdir()
     for notebook in listed:
