@@ -394,6 +394,10 @@ def test_a_whole_volume_is_shown_and_the_wheel_stays_with_the_page(visit):
     page.mouse.click(box["x"] + 0.42 * box["width"], box["y"] + 0.3 * box["height"])
     page.get_by_text("mm to the right").wait_for()
     assert page.locator(".medsr-volume-status").inner_text() != before
+    height = int(page.locator(".medsr-volume-status").inner_text().split(" mm")[0].split(", ")[2])
+    page.locator(".medsr-volume-stage canvas").press("PageUp")
+    said = "z => parseInt(document.querySelector('.medsr-volume-status').textContent.split(', ')[2]) > z"
+    page.wait_for_function(said, arg=height)
     page.get_by_label("Show", exact=False).last.select_option("coronal")
     page.evaluate("document.body.style.height = '3000px'")
     page.mouse.wheel(0, 200)

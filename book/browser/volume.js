@@ -22,7 +22,8 @@
     const stage = element("div", place, "", { className: "medsr-volume-stage", hidden: true });
     const canvas = element("canvas", stage, "", { tabIndex: 0 });
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", "The volume. Click to move the crosshair, Ctrl and wheel to step through slices.");
+    canvas.setAttribute("aria-label", "The volume. Arrow keys move the crosshair to the right, left, front " +
+      "and back, Page Up and Page Down move it up and down.");
     let viewer = null, since = null;
 
     async function start() {
@@ -65,6 +66,14 @@
       if (file) open(file.name, () => file.arrayBuffer());
     });
     view.addEventListener("change", () => { if (viewer) viewer.setSliceType(Number(view.value)); });
+    const steps = { ArrowRight: [1, 0, 0], ArrowLeft: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0],
+      PageUp: [0, 0, 1], PageDown: [0, 0, -1] };
+    stage.addEventListener("keydown", (event) => { // before NiiVue, whose arrow keys turn the 3-D view
+      if (!viewer || !steps[event.key]) return;
+      viewer.moveCrosshairInVox(...steps[event.key]);
+      event.preventDefault();
+      event.stopPropagation();
+    }, { capture: true });
     stage.addEventListener("wheel", (event) => { // plain scrolling belongs to the page
       if (!(event.ctrlKey || event.metaKey)) event.stopPropagation();
     }, { capture: true });
