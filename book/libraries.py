@@ -23,7 +23,7 @@ from book.pages import BOOK
 from medsr_course import resources, runtime
 from medsr_course.networks import pretrained
 from medsr_course.runtime import CourseError
-from medsr_course.scans.domain import pixels
+from medsr_course.scans.domain import header, pixels
 from medsr_course.scans.domain.verdict import WORDS
 from medsr_course.teaching import viewers
 
@@ -107,11 +107,11 @@ def words() -> dict[str, str]:
 
 
 def _heads() -> dict[str, Any]:
-    """What heads are like, as the course judges it: mean and inverse covariance of ten numbers, and the limit."""
+    """What heads are like, as the course judges it: ten numbers' mean, inverse covariance and limit; pixels in mm."""
     import numpy as np
 
     mean, covariance, limit = pixels.heads()
-    return {"mean": mean.tolist(), "inverse": np.linalg.inv(covariance).tolist(), "limit": limit}
+    return {"mean": mean.tolist(), "inverse": np.linalg.inv(covariance).tolist(), "limit": limit, "sizes": header.SIZES}
 
 
 def weight(sizes: Mapping[str, int], names: Iterable[str]) -> str:
@@ -139,13 +139,13 @@ def own_image(sizes: Mapping[str, int]) -> str:
 
 
 def whole_volume(sizes: Mapping[str, int], root: str) -> str:
-    """HTML of a place where a click shows a whole volume in NiiVue; empty where that could not be had.
+    """HTML of a place where a click shows a whole volume in NiiVue; or a word that it could not be had.
 
     ``root`` leads from the page to that of the site: "../" from a chapter.
     """
     loaded = weight(sizes, VOLUME)
     if not loaded:
-        return ""
+        return "*This copy of the site was built without it.*"
     parts = "".join(f'<script src="{root}browser/{name}.js"></script>' for name in ("packed", "volume"))
     style = f'<link rel="stylesheet" href="{root}browser/volume.css">'
     return f'{style}<div class="medsr-volume" data-weight="{loaded}"></div>{parts}'

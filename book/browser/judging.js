@@ -36,6 +36,10 @@ function judgedBefore(file, image, h, w) {
   const kind = kindOfValues(image, h, w);
   if (kind === "empty" || kind === "labels" || kind === "phase") return [finding("refused", kind), ...found];
   if (kind !== "magnitude" && !file.notes.includes(kind)) found.push(finding("caution", kind, { task: "super-resolution" }));
+  const [least, most] = medsrHeads.sizes, [a, b] = file.pixel || [1, 1];
+  if (Math.min(a, b) < least || Math.max(a, b) > most || Math.max(a, b) > 1.5 * Math.min(a, b)) {
+    found.push(finding("caution", "voxel-size", { a: a.toFixed(2), b: b.toFixed(2), least, most }));
+  }
   const features = featuresOf(image, h, w), far = features && distanceFromHeads(features, medsrHeads);
   if (!features) found.push(finding("caution", "not-measured"));
   else if (far > medsrHeads.limit) {
