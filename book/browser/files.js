@@ -203,7 +203,8 @@ const medsrFiles = (function () {
     const notes = [];
     if (about.modality === "CT") notes.push("ct");
     else if (about.modality && about.modality !== "MR") notes.push("modality");
-    if (about.part && !/head|brain|skull|cerebr|neuro|crane|kopf|schaedel|encephal/i.test(about.part)) notes.push("body-part");
+    const head = /head|brain|skull|cerebr|neuro|crane|kopf|schaedel|encephal/i;
+    if (about.part && !head.test(about.part)) notes.push("body-part");
     if (words(found, 0x00080008).startsWith("DERIVED")) notes.push("derived");
     const pixel = spacing.length > 1 ? [spacing[1], spacing[0]] : null;
     return { format: "DICOM", w, h, count, slice, pixel, notes, about };
