@@ -174,7 +174,7 @@ def map_em(
 
 
 def filtered(images: Array, fwhm: float) -> Array:
-    """Images ``(h, w, n)``, each blurred by a Gaussian ``fwhm`` pixels wide: what clinics do after MLEM."""
+    """Images ``(h, w, n)``, each blurred by a Gaussian ``fwhm`` pixels wide, 0 for none: clinics do it after MLEM."""
     sigma = fwhm / np.sqrt(8 * np.log(2))
     return ndimage.gaussian_filter(images, (sigma, sigma, 0))
 

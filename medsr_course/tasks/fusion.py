@@ -113,7 +113,9 @@ def _searched(sitk: Any, fixed: Any, moving: Any, start: Any) -> Any:
 def _parameters(found: Any) -> tuple[float, float, float]:
     """SimpleITK's transform takes places of ``fixed`` to those of ``moving``; :func:`moved` says how far things go."""
     angle, x, y = found.GetParameters()
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])  # of (x, y), whose order turns the sign of the angle
+    turn = np.array(
+        [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    )  # of (x, y), whose order turns the sign of the angle
     shift = -turn.T @ [x, y]
     return float(-np.rad2deg(angle)), float(shift[1]), float(shift[0])
 

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
+from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import another_contrast, refuse_nothing
 from medsr_course.physics import coils, grid
 from medsr_course.physics.interpolation import zero_fill
@@ -80,3 +81,11 @@ class GuidedPatches:
             guides.append(guide[fine])
             residuals.append(residual[fine])
         return [np.stack(coarse)[..., None], np.stack(guides)[..., None]], np.stack(residuals)[..., None]
+
+
+def super_resolve(model: Model, coarse: Array, guide: Array) -> Array:
+    """Returns the fine stack of a coarse one ``(n, h, w)`` and a guide ``(n, s·h, s·w)``, divided by its scale."""
+    unit = grid.intensity(coarse)[1]
+    entries = [(coarse / unit).astype(np.float32)[..., None], guide.astype(np.float32)[..., None]]
+    residual = np.concatenate([model.predict_on_batch([x[k : k + 1] for x in entries]) for k in range(len(coarse))])
+    return zero_fill(coarse, guide.shape[-1] // coarse.shape[-1]) + unit * residual[..., 0]
