@@ -72,6 +72,20 @@ def moved(stack: Stack, degrees: float = 0.0, rows: float = 0.0, columns: float 
     return np.stack(out)
 
 
+def carried(
+    points: ArrayLike, shape: tuple[int, ...], degrees: float = 0.0, rows: float = 0.0, columns: float = 0.0
+) -> Array:
+    """Where :func:`moved` takes points (n, 2), rows and columns, of images of a shape (…, h, w).
+
+    >>> carried([[3, 5]], (1, 9, 9), rows=2)
+    array([[5., 5.]])
+    """
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = (np.array(shape[-2:]) - 1) / 2
+    return (np.asarray(points, float) - middle) @ turn + middle + [rows, columns]
+
+
 def register(fixed: Stack, moving: Stack) -> tuple[float, float, float]:
     """Degrees, rows and columns that :func:`moved` needs to lay ``moving`` over ``fixed``, by mutual information.
 
@@ -170,15 +184,8 @@ def tuned(name: str, pairs: Sequence[Pair], scale: int) -> dict[str, float]:
 # ---------------------------------------------------------------- fused images and their scores
 
 
-def wavelet_fusion(
-    first: ArrayLike, second: ArrayLike, details: str = "largest", wavelet: str = "db2", levels: int = 3
-) -> Array:
-    """Two images (h, w) as one: the mean of their coarsest wavelet coefficients, and details by a rule.
-
-    Parameters
-    ----------
-    details : {"largest", "mean"}
-        Of each two coefficients the one with the larger magnitude, or their mean.
+def wavelet_fusion(first: ArrayLike, second: ArrayLike, wavelet: str = "db2", levels: int = 3) -> Array:
+    """Two images (h, w) as one: coarsest wavelet coefficients averaged, of each two details the larger in magnitude.
 
     >>> x = np.random.default_rng(0).random((16, 16))
     >>> bool(np.allclose(wavelet_fusion(x, x), x))
@@ -186,16 +193,10 @@ def wavelet_fusion(
     """
     import pywt
 
-    if details not in ("largest", "mean"):
-        raise ValueError(f'details must be "largest" or "mean", not {details!r}')
     one, other = (pywt.wavedec2(np.asarray(x, float), wavelet, "periodization", levels) for x in (first, second))
     fused: list[Any] = [(one[0] + other[0]) / 2]
     for a, b in zip(one[1:], other[1:], strict=True):
-        pairs = zip(a, b, strict=True)
-        if details == "mean":
-            fused.append(tuple((x + y) / 2 for x, y in pairs))
-        else:
-            fused.append(tuple(np.where(np.abs(x) >= np.abs(y), x, y) for x, y in pairs))
+        fused.append(tuple(np.where(np.abs(x) >= np.abs(y), x, y) for x, y in zip(a, b, strict=True)))
     h, w = np.shape(first)
     return pywt.waverec2(fused, wavelet, "periodization")[:h, :w]
 
