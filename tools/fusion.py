@@ -23,7 +23,7 @@ from medsr_course.types import Image
 from tools import command
 
 ROOT = Path(__file__).resolve().parent.parent
-SCALE, STEPS, FILTERS, DEPTH = 4, 800, 32, 4  # as in the chapter
+SCALE, STEPS, FILTERS, DEPTH = 4, 700, 32, 4  # as in the chapter
 GUIDES = {"alone": "none", "guided": "own", "trained with another person's guide": "another"}
 PET = "sts001_PET"
 Row = dict[str, Any]
