@@ -95,8 +95,8 @@ def report(rows: list[Row], seeds: int, steps: int) -> str:
     lines = ["# Fusion: real scans", "",
              "Chapter 16's questions, put to development scans. Single scans, so points and no intervals.", "",
              f"## T2w guided by T1w (×{SCALE}, stored input)", "",
-             f"Networks trained on the cohort as in the chapter ({steps} steps); gain over ZIP in dB, seeds: {seeds} (mean, "
-             "least and greatest). The T1w of `ms-long01` was brought to the grid of its T2w by the "
+             f"Networks trained on the cohort as in the chapter ({steps} steps); gain over ZIP in dB; seeds: {seeds} "
+             "(mean, least and greatest). The T1w of `ms-long01` was brought to the grid of its T2w by the "
              "positions in the two headers.", ""]  # fmt: skip
     cells = []
     some = [row for row in rows if row["table"] == "brains"]
