@@ -4,11 +4,11 @@ Everything here attacks: a low number says that *this* attack failed, and no mor
 """
 
 import numpy as np
-from scipy import ndimage, optimize, stats
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from medsr_course.scans import volumes
-from medsr_course.tasks import planting
-from medsr_course.types import Array, ArrayLike, Image
+from medsr_course.types import Array, ArrayLike, Image, Rng
 
 SOFT = 1.5  # mm: a Gaussian against noise and ringing
 CELL = 4.0  # mm: side of a cell of a depth map, and of a brain's edge map
@@ -100,6 +100,39 @@ def _fitted(probe: Array, face: Array, rounds: int) -> float:
         step = np.linalg.lstsq(rows, -apart[counts], rcond=None)[0]
         points = points + step[:3] + np.cross(step[3:], points)
     return error
+
+
+def revisit(volume: Array, rng: Rng, noise: float = 0.03) -> Array:
+    """Another scan of a brain (x, y, z): turned by some degrees, moved by some voxels, with new noise."""
+    turn = Rotation.from_euler("xyz", rng.normal(0, 2.5, 3), degrees=True).as_matrix()
+    middle = (np.array(volume.shape) - 1) / 2
+    offset = middle - turn @ middle + rng.normal(0, 1.5, 3)
+    moved = ndimage.affine_transform(np.asarray(volume, np.float32), turn, offset, order=1)
+    real, imaginary = rng.standard_normal((2, *moved.shape), np.float32) * noise * np.percentile(moved, 99.5)
+    return np.where(moved > 0, np.hypot(moved + real, imaginary), 0)
+
+
+def edge_map(volume: Array, size: float) -> Array:
+    """Where a brain (x, y, z; voxels of ``size`` mm; 0 around it) has edges, whatever its contrast: mean 0, norm 1.
+
+    The gradient's magnitude, each place relative to its surroundings, in cells of :data:`CELL` mm.
+    """
+    edges = ndimage.gaussian_gradient_magnitude(np.asarray(volume, np.float32), 2.0 / size)
+    inside = ndimage.binary_erosion(volume > 0, iterations=max(1, round(4 / size)))
+    around = ndimage.gaussian_filter(edges * inside, 10 / size) + 1e-6
+    found = _cells(np.where(inside, np.minimum(edges / around, 10), 0), 3 * [size])
+    found -= found.mean()
+    return found / np.linalg.norm(found)
+
+
+def edge_distances(probes: ArrayLike, gallery: ArrayLike) -> Array:
+    """1 less the correlation of edge maps, at the best of all shifts: array (probes, gallery)."""
+    known = np.conj(np.fft.rfftn(np.asarray(gallery, np.float32), axes=(1, 2, 3)))
+    out = []
+    for probe in np.asarray(probes, np.float32):
+        found = np.fft.irfftn(np.fft.rfftn(probe) * known, probe.shape, axes=(1, 2, 3))
+        out.append(1 - found.max(axis=(1, 2, 3)))
+    return np.array(out)
 
 
 def first_hits(distances: ArrayLike) -> Array:
