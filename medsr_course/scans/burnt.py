@@ -1,5 +1,11 @@
 """Text that is part of the picture: drawn, found without reading it, and blackened."""
 
+import functools
+import logging
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 
@@ -39,7 +45,7 @@ def find(image: Array) -> list[Box]:
     for box in ndimage.find_objects(parts):
         height, width = (s.stop - s.start for s in box)
         filled = (parts[box] > 0).mean()
-        if HEIGHTS[0] <= height <= HEIGHTS[1] and 1 <= width <= 2 * height and 0.15 < filled:
+        if HEIGHTS[0] <= height <= HEIGHTS[1] and 1 <= width <= 2 * height and filled > 0.15:
             letters.append(box)
     return [line for line in _lines(letters) if line is not None]
 
@@ -80,3 +86,25 @@ def covered(boxes: list[Box], text: Mask) -> float:
     for box in boxes:
         inside[box] = True
     return float(inside[text].mean()) if text.any() else float("nan")
+
+
+@functools.cache
+def reader() -> Callable[[Array], Any] | None:
+    """The OCR engine of the extra ``ocr`` (rapidocr, whose wheel holds its models); None where that is missing."""
+    if find_spec("rapidocr") is None:
+        return None
+    from rapidocr import RapidOCR
+
+    logging.getLogger("RapidOCR").setLevel(logging.ERROR)
+    return RapidOCR()
+
+
+def read(image: Array) -> list[str]:
+    """The lines of text that :func:`reader` reads in an image; none without it."""
+    engine = reader()
+    if engine is None:
+        return []
+    grey = np.asarray(image, float)
+    grey = (255 * (grey - grey.min()) / max(float(np.ptp(grey)), 1e-9)).astype(np.uint8)
+    found = engine(np.repeat(grey[..., None], 3, axis=2))
+    return list(getattr(found, "txts", None) or [])

@@ -28,38 +28,39 @@ from medsr_course.types import Image, PathLike
 if TYPE_CHECKING:  # pydicom is loaded where it is used
     from pydicom import Dataset
 
-KEEP = frozenset(
-    """
+_KEPT = """
     SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID ReferencedSOPClassUID
     ReferencedSOPInstanceUID DimensionOrganizationUID Modality ImageType Manufacturer MagneticFieldStrength
-    StudyDate SeriesDate AcquisitionDate ContentDate AcquisitionDateTime
-    PatientName PatientID PatientBirthDate PatientSex PatientPosition StudyTime AccessionNumber StudyID
-    ReferringPhysicianName SeriesNumber AcquisitionNumber InstanceNumber BodyPartExamined Laterality
-    ScanningSequence SequenceVariant ScanOptions MRAcquisitionType SliceThickness SpacingBetweenSlices RepetitionTime
-    EffectiveRepetitionTime EchoTime EffectiveEchoTime InversionTime FlipAngle NumberOfAverages EchoNumbers
-    EchoTrainLength ImagingFrequency ImagedNucleus PixelBandwidth PercentSampling PercentPhaseFieldOfView
-    AcquisitionMatrix InPlanePhaseEncodingDirection KVP ConvolutionKernel GantryDetectorTilt DataCollectionDiameter
+    StudyDate SeriesDate AcquisitionDate ContentDate AcquisitionDateTime PatientName PatientID PatientBirthDate
+    PatientSex PatientPosition StudyTime AccessionNumber StudyID ReferringPhysicianName SeriesNumber
+    AcquisitionNumber InstanceNumber BodyPartExamined Laterality ScanningSequence SequenceVariant ScanOptions
+    MRAcquisitionType SliceThickness SpacingBetweenSlices RepetitionTime EffectiveRepetitionTime EchoTime
+    EffectiveEchoTime InversionTime FlipAngle NumberOfAverages EchoNumbers EchoTrainLength ImagingFrequency
+    ImagedNucleus PixelBandwidth PercentSampling PercentPhaseFieldOfView AcquisitionMatrix
+    InPlanePhaseEncodingDirection KVP ConvolutionKernel GantryDetectorTilt DataCollectionDiameter
     ReconstructionDiameter ImagePositionPatient ImageOrientationPatient SliceLocation PositionReferenceIndicator
     SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames Rows Columns PixelSpacing
     ImagerPixelSpacing PixelAspectRatio BitsAllocated BitsStored HighBit PixelRepresentation PixelPaddingValue
-    SmallestImagePixelValue LargestImagePixelValue RescaleIntercept RescaleSlope RescaleType WindowCenter WindowWidth
-    LossyImageCompression PixelData FloatPixelData DoubleFloatPixelData RedPaletteColorLookupTableDescriptor
-    GreenPaletteColorLookupTableDescriptor BluePaletteColorLookupTableDescriptor RedPaletteColorLookupTableData
-    GreenPaletteColorLookupTableData BluePaletteColorLookupTableData FrameIncrementPointer FrameTime
-    SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence PixelMeasuresSequence PlanePositionSequence
-    PlaneOrientationSequence PixelValueTransformationSequence FrameContentSequence FrameVOILUTSequence
+    SmallestImagePixelValue LargestImagePixelValue RescaleIntercept RescaleSlope RescaleType WindowCenter
+    WindowWidth LossyImageCompression PixelData FloatPixelData DoubleFloatPixelData
+    RedPaletteColorLookupTableDescriptor GreenPaletteColorLookupTableDescriptor
+    BluePaletteColorLookupTableDescriptor RedPaletteColorLookupTableData GreenPaletteColorLookupTableData
+    BluePaletteColorLookupTableData FrameIncrementPointer FrameTime SharedFunctionalGroupsSequence
+    PerFrameFunctionalGroupsSequence PixelMeasuresSequence PlanePositionSequence PlaneOrientationSequence
+    PixelValueTransformationSequence FrameContentSequence FrameVOILUTSequence
     MRTimingAndRelatedParametersSequence MREchoSequence MRImageFrameTypeSequence FrameType DimensionIndexValues
     DimensionIndexSequence DimensionOrganizationSequence DimensionIndexPointer FunctionalGroupPointer StackID
     InStackPositionNumber FrameAcquisitionNumber TemporalPositionIndex ReferencedImageSequence
-    """.split()
-)
+"""
+KEEP = frozenset(_KEPT.split())  # keywords of elements
 EMPTY = ("PatientBirthDate", "PatientSex", "StudyTime", "AccessionNumber", "StudyID", "ReferringPhysicianName")
 CODE = re.compile(r"[A-Z0-9_ \-]{0,16}")  # what a coded value looks like; anything else is somebody's text
 STANDARD = "1.2.840.10008."  # UIDs below it name kinds of things, not things
-SIDECAR = (  # of BIDS: physics only; times in it are echo and repetition times
-    "Modality Manufacturer MagneticFieldStrength ScanningSequence SequenceVariant MRAcquisitionType SliceThickness "
-    "SpacingBetweenSlices RepetitionTime EchoTime InversionTime FlipAngle PixelBandwidth EchoTrainLength SkullStripped"
-).split()
+_PHYSICS = """
+    Modality Manufacturer MagneticFieldStrength ScanningSequence SequenceVariant MRAcquisitionType SliceThickness
+    SpacingBetweenSlices RepetitionTime EchoTime InversionTime FlipAngle PixelBandwidth EchoTrainLength SkullStripped
+"""
+SIDECAR = tuple(_PHYSICS.split())  # fields of a BIDS sidecar; the times are echo and repetition times
 NOT_OF_PEOPLE = ("PixelData", "Manufacturer", "ImplementationClassUID", "ImplementationVersionName")
 SHORTEST = 4  # letters of a string that audit looks for: shorter ones stand everywhere by chance
 
@@ -232,7 +233,7 @@ def _words(value: Any, kind: str) -> Iterator[str]:
 def audit(path: PathLike | bytes, strings: Iterable[str]) -> list[str]:
     """Which of these strings stand anywhere in a file, byte by byte, whatever the file says it holds.
 
-    UTF-8, Latin-1 and both kinds of UTF-16 are tried, in upper and lower case; a gzip or deflate stream is opened first.
+    UTF-8, Latin-1 and both kinds of UTF-16 are tried, in upper and lower case; a gzip stream is opened first.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def _grows_towards(image: Image, axis: int) -> str:
 
 
 def drawn(words: str, rows: int, columns: int, height: float = HEIGHT) -> Mask:
-    """Words as a mask (rows, columns), row 0 at the top: in the last rows, as high as ``height`` of them if they fit."""
+    """Words as a mask (rows, columns), row 0 at the top: in the last rows, ``height`` of them high if they fit."""
     from PIL import Image as Pillow
     from PIL import ImageDraw, ImageFont
 
