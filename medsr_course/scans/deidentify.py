@@ -10,6 +10,7 @@ This is no certified tool. It leaves the face (:mod:`~medsr_course.scans.defacin
 annex E.
 """
 
+import contextlib
 import copy
 import datetime
 import hashlib
@@ -255,8 +256,6 @@ def audit(path: PathLike | bytes, strings: Iterable[str]) -> list[str]:
 
 def _forms(text: str) -> Iterator[bytes]:
     for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be"):
-        try:
-            yield text.lower().encode(encoding)
-            yield text.encode(encoding).lower()
-        except UnicodeEncodeError:
-            continue
+        for written in (text, text.lower(), text.upper()):
+            with contextlib.suppress(UnicodeEncodeError):  # bytes know only the case of A to Z
+                yield written.encode(encoding).lower()
