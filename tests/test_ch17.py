@@ -139,8 +139,8 @@ def test_nifti_and_sidecar(tmp_path):
 
 
 def test_bright_text_is_found_and_grey_text_is_not():
-    y, x = np.mgrid[:160, :160] - 80
-    head = 0.7 * (np.hypot(x, y) < 60)
+    y, x = np.mgrid[:240, :240] - 120
+    head = 0.7 * (np.hypot(x, y) < 90)
     words = "Mustermann, Erika 1964"
     for size in (0.05, 0.08):
         letters = stamping.drawn(words, *head.shape, size)
