@@ -29,7 +29,7 @@ QUESTIONS = [
         "A gallery holds 40 faces, and an attack that knows nothing guesses. What rank-1 accuracy (in %) is chance?",
         lambda: 100 / 40,
         tolerance=0.05,
-        feedback="One in forty.",
+        feedback="One guess in forty is right by luck.",
         mistakes={lambda: 50.0: "That is chance for two faces: the size of the gallery matters."},
     ),
     choice(
