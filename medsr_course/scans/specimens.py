@@ -90,7 +90,8 @@ def _item(person: Person, vendor: str, number: int, kind: str, pixels: Array, **
         setattr(item, keyword, value)
     item.file_meta = pydicom.dataset.FileMetaDataset()
     item.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    item.file_meta.MediaStorageSOPClassUID, item.file_meta.MediaStorageSOPInstanceUID = kind, item.SOPInstanceUID
+    item.file_meta.MediaStorageSOPClassUID = pydicom.uid.UID(kind)
+    item.file_meta.MediaStorageSOPInstanceUID = item.SOPInstanceUID
     item.file_meta.SourceApplicationEntityTitle = "KELLER2_AE"
     return item
 

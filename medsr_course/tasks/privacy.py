@@ -72,7 +72,8 @@ def face_distances(probes: ArrayLike, gallery: ArrayLike, rounds: int = 6) -> Ar
     array (n, m)
         Root-mean-square distance of what counts, mm.
     """
-    return np.array([[_fitted(probe, face, rounds) for face in gallery] for probe in np.asarray(probes, float)])
+    known = np.asarray(gallery, float)
+    return np.array([[_fitted(probe, face, rounds) for face in known] for probe in np.asarray(probes, float)])
 
 
 def _fitted(probe: Array, face: Array, rounds: int) -> float:
