@@ -83,9 +83,9 @@ def siren(*, width: int = 64, depth: int = 3, frequency: float = 30.0, seed: int
     """Returns a network of sines from a place to a value (Sitzmann et al. 2020): its weights *are* the image.
 
     Places are from -1 to 1; ``frequency`` is ω₀, which the first layer multiplies them by: how fine the field can be.
-    ``depth`` counts the hidden layers. The model maps ``(n, 2)`` to ``(n, 1)``.
+    ``depth`` counts the hidden layers. The model maps ``(n, places, 2)`` to ``(n, places, 1)``.
     """
-    place = keras.Input((2,), name="place")
+    place = keras.Input((None, 2), name="place")
     x = place
     for i in range(depth):
         inside = x.shape[-1]

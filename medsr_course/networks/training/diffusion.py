@@ -48,14 +48,17 @@ class Diffusion(Task):
         return batch
 
     def development(self, recipe: Recipe) -> Callable[[Model], float]:
-        """Mean gain of one sample on stored slices of real development scans, three of each."""
+        """Mean gain of the guess from noise alone, in one step, on stored slices of real development scans."""
         scans = sources.development()
-        return lambda model: float(np.mean([row["gain"] for row in self._gains(model, recipe, scans, slices=3)]))
+        return lambda model: float(np.mean([row["gain"] for row in self._gains(model, recipe, scans, steps=1)]))
 
-    def _gains(self, model: Model, recipe: Recipe, scans: dict[str, Any], **options: Any) -> list[dict[str, float]]:
+    def _gains(
+        self, model: Model, recipe: Recipe, scans: dict[str, Any], steps: int | None = None
+    ) -> list[dict[str, float]]:
         how = self.how(recipe, model)
+        how |= {"steps": steps or how["steps"]}
         draw = sampling.drawing(model.predict_on_batch, rng=np.random.default_rng(0), **how)
-        return superresolution.gains(draw, scans, how["scale"], data_consistency=None, **options)
+        return superresolution.gains(draw, scans, how["scale"], data_consistency=None, slices=3 if steps else 10)
 
     def usage(self, recipe: Recipe, model: Model) -> dict[str, Any]:
         return {"scale": recipe.settings["scale"], "unit": UNIT, "steps": self.options(recipe)["steps"]}

@@ -59,7 +59,7 @@ def equal(title: str, architecture: str, settings: dict[str, Any], **options: An
     return Recipe(title, architecture=architecture, settings=settings, **{**same, **options})
 
 
-MINUTES = 6
+MINUTES = 4
 _equal = partial(equal, options={"degradation": CLEAN})
 
 RECIPES = {
