@@ -26,7 +26,17 @@ from medsr_course.networks.models.segmentation import unet
 from medsr_course.networks.models.superresolution import ON_ZIP, drcn, espcn, fsrcnn, srcnn, srresnet, vdsr
 from medsr_course.networks.models.thick_slices import cnn25d, convlstm, lstm
 
-TASKS = (superresolution, attention, implicit, diffusion, features, denoising, thick_slices, segmentation, reconstruction)
+TASKS = (
+    superresolution,
+    attention,
+    implicit,
+    diffusion,
+    features,
+    denoising,
+    thick_slices,
+    segmentation,
+    reconstruction,
+)
 ARCHITECTURES = {name: network for task in TASKS for name, network in task.ARCHITECTURES.items()}
 
 

@@ -60,13 +60,17 @@ class WindowAttention(layers.Layer):
         size, c = self.window**2, x.shape[-1]
         n, h, w, _ = ops.shape(x)
         tokens, rows, columns = self._cut(x)
-        q, k, v = ops.split(ops.reshape(ops.matmul(tokens, self.qkv), (-1, size, 3 * self.heads, c // self.heads)), 3, 2)
+        q, k, v = ops.split(
+            ops.reshape(ops.matmul(tokens, self.qkv), (-1, size, 3 * self.heads, c // self.heads)), 3, 2
+        )
         q, k, v = (ops.transpose(part, (0, 2, 1, 3)) for part in (q, k, v))  # (windows, heads, pixels, channels)
         alike = ops.matmul(_length_1(q), ops.transpose(_length_1(k), (0, 1, 3, 2)))
         bias = ops.reshape(ops.take(self.bias, self.offsets, axis=1), (self.heads, size, size))
         weights = ops.softmax(self.sharpness * alike + bias, axis=-1)
         mixed = ops.reshape(ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3)), (-1, size, c))
-        return self._join(ops.matmul(mixed, self.out), n, rows, columns)[:, self.shift : self.shift + h, self.shift : self.shift + w]
+        return self._join(ops.matmul(mixed, self.out), n, rows, columns)[
+            :, self.shift : self.shift + h, self.shift : self.shift + w
+        ]
 
     def _cut(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Windows (count, window², c), and how many there are along each side."""

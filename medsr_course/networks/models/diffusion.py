@@ -10,7 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from medsr_course.networks.layers import CropLike, DepthToSpace
-from medsr_course.networks.models.common import Tensor, check_scale, convolution, image_input, keras, last_convolution, layers
+from medsr_course.networks.models.common import (
+    Tensor,
+    check_scale,
+    convolution,
+    image_input,
+    keras,
+    last_convolution,
+    layers,
+)
 
 ops = keras.ops
 WAVES = 16  # sines, and as many cosines, that tell the level of the noise

@@ -1,12 +1,13 @@
-"""Samples of what a coarse image may have been, by a diffusion network (Ho, Jain & Abbeel 2020; Saharia et al. 2021).
+r"""Samples of what a coarse image may have been, by a diffusion network (Ho, Jain & Abbeel 2020; Saharia et al. 2021).
 
-The network was taught to see, in a residual over zero-filling to which noise was added, what is noise. To make one, noise
-alone is taken, and the network takes a part of it away at each of some steps (Song, Meng & Ermon 2021, DDIM). With
+The network was taught to see what is noise in a residual over zero-filling to which noise was added. To make a
+residual, noise alone is taken, and at each of some steps the network takes a part of it away (Song, Meng & Ermon 2021,
+DDIM). With
 
-.. math:: x_t = \\alpha_t x + \\sigma_t \\varepsilon, \\qquad \\alpha_t = \\cos(\\pi t / 2), \\quad \\sigma_t = \\sin(\\pi t / 2)
+.. math:: x_t = \alpha_t x + \sigma_t \varepsilon, \qquad \alpha_t = \cos(\pi t/2), \quad \sigma_t = \sin(\pi t/2)
 
-and the velocity :math:`v = \\alpha_t \\varepsilon - \\sigma_t x` that the network tells (Salimans & Ho 2022), a step from t
-to u is :math:`x_u = \\alpha_u (\\alpha_t x_t - \\sigma_t v) + \\sigma_u (\\sigma_t x_t + \\alpha_t v)`.
+and the velocity :math:`v = \alpha_t \varepsilon - \sigma_t x` that the network tells (Salimans & Ho 2022), a step from
+t to u is :math:`x_u = \alpha_u (\alpha_t x_t - \sigma_t v) + \sigma_u (\sigma_t x_t + \alpha_t v)`.
 """
 
 from collections.abc import Callable
@@ -51,7 +52,14 @@ def usage(about: Card) -> dict[str, Any]:
 
 
 def sample_with(
-    network: Callable[[Any], Any], stack: ArrayLike, scale: int, *, unit: float, steps: int, samples: int = 1, seed: int = 0
+    network: Callable[[Any], Any],
+    stack: ArrayLike,
+    scale: int,
+    *,
+    unit: float,
+    steps: int,
+    samples: int = 1,
+    seed: int = 0,
 ) -> Array:
     """Draws fine images with any network of :mod:`medsr_course.networks.models.diffusion`; see :func:`sample`.
 

@@ -43,7 +43,11 @@ class Diffusion(Task):
             noise = rng.standard_normal(clean.shape, np.float32)
             level = (np.arange(len(clean)) + rng.random()) / len(clean)  # evenly, so that losses differ less
             alpha, sigma = (part[:, None, None, None].astype(np.float32) for part in sampling.mixed(level))
-            return [coarse, alpha * clean + sigma * noise, level[:, None].astype(np.float32)], alpha * noise - sigma * clean
+            return [
+                coarse,
+                alpha * clean + sigma * noise,
+                level[:, None].astype(np.float32),
+            ], alpha * noise - sigma * clean
 
         return batch
 

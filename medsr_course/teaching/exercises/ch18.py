@@ -20,21 +20,25 @@ def _check_windows(fn):
 
 def _judge_windows(got, want, image, size, shift):
     whole = image[: image.shape[0] // size * size, : image.shape[1] // size * size]
-    for name, why in {
-        "rest": "what is left at the right and lower end belongs to windows, too: fill them up with zeros",
-        "roll": "you moved the image round: pixels of the other side enter the windows; beyond the image there is 0",
-        "none": "the windows should begin `shift` pixels before the image, and yours begin with it",
-    }.items():
-        other = {"rest": lambda: windows(whole, size, 0 if shift == 0 else shift), "none": lambda: windows(image, size, 0),
-                 "roll": lambda: windows(np.roll(image, (shift, shift), (0, 1)), size, 0)}[name]()  # fmt: skip
+    known = [
+        (
+            windows(whole, size, shift),
+            "what is left at the lower and right end belongs to windows, too: pad with zeros",
+        ),
+        (
+            windows(np.roll(image, (shift, shift), (0, 1)), size, 0),
+            "you moved the image round: pixels of the other side enter the windows; beyond the image there is 0",
+        ),
+        (windows(image, size, 0), "the windows should begin `shift` pixels before the image, and yours begin with it"),
+    ]
+    for other, why in known:
         if got.shape == other.shape and np.allclose(got, other):
             raise Wrong(why)
     if got.shape != want.shape:
         raise Wrong(f"expected {len(want)} windows of {size} × {size}, an array {want.shape}, and yours is {got.shape}")
     if np.allclose(got, want.swapaxes(1, 2)):
         raise Wrong("each window is transposed: its first axis should run along the image's rows")
-    columns = [np.array_equal(np.sort(got, axis=None), np.sort(want, axis=None))]
-    if all(columns):
+    if np.array_equal(np.sort(got, axis=None), np.sort(want, axis=None)):
         raise Wrong("the right windows in another order: row by row, from left to right")
     raise Wrong(f"for an image {image.shape}, windows of {size} and a shift of {shift} some pixels stand elsewhere")
 
@@ -101,7 +105,9 @@ def _check_measured(fn):
     rng = np.random.default_rng()
     for scale, (h, w) in ((2, (6, 9)), (4, (5, 6))):
         image, coarse = rng.random((1, scale * h, scale * w)), rng.random((1, h, w))
-        got = shaped(answer(fn, image.copy(), coarse.copy(), scale), image.shape, "return an image like the first, not {}")
+        got = shaped(
+            answer(fn, image.copy(), coarse.copy(), scale), image.shape, "return an image like the first, not {}"
+        )
         if np.allclose(got, put_back(image, coarse, scale), atol=1e-6):
             continue
         zipped, low = zero_fill(coarse, scale), zero_fill(kspace_crop(image, scale), scale)
@@ -111,7 +117,9 @@ def _check_measured(fn):
             (image - low, "you took the low frequencies off; now put the measured ones there"),
             ((image + zipped) / 2, "the mean of both keeps half of what contradicts the measurement"),
         ], atol=1e-6)  # fmt: skip
-        raise Wrong("the result, cropped again, should be the coarse image, and its high frequencies those of the image")
+        raise Wrong(
+            "the result, cropped again, should be the coarse image, and its high frequencies those of the image"
+        )
 
 
 def put_back(image, coarse, scale):
@@ -127,7 +135,7 @@ EXERCISES = [
         name="18-windows",
         task="Cut an image (h, w) into windows that begin `shift` pixels before it; return (count, size, size).",
         check=_check_windows,
-        hint="np.pad by shift in front, and behind by what is missing to a multiple of size; then reshape and swapaxes.",
+        hint="np.pad by shift in front, behind by what is missing to a multiple of size; then reshape and swapaxes.",
         reference=windows,
         alternatives=(_windows_by_loops,),
         mistakes={

@@ -12,7 +12,7 @@ QUESTIONS = [
             "The window has a fixed number of pixels, so the cost grows with the area and not with its square.",
         ),
         {
-            "Its weights are shared by all pixels": "They are, as for global attention, whose cost grows with the square.",
+            "Its weights are shared by all pixels": "Those of attention among all pixels are, too, and its cost grows.",
             "It works on few channels": "The number of channels is our choice, and does not change with the image.",
         },
     ),
@@ -39,8 +39,8 @@ QUESTIONS = [
         },
     ),
     numeric(
-        "A sample x and the truth are drawn from the same distribution with variance 1 at every voxel. What is the mean "
-        "squared error of the sample?",
+        "A sample and the truth are drawn from one distribution with variance 1 at every voxel. What is the mean squared "
+        "error of the sample?",
         lambda: 2.0,
         tolerance=0.05,
         feedback="Two independent deviations from the mean: 1 + 1. The mean itself has an error of 1: 3 dB better.",
@@ -61,8 +61,8 @@ QUESTIONS = [
         },
     ),
     choice(
-        "On a GPU a paper reports that attention beats convolution. Here the CNN is ahead after equal processor time. What "
-        "may explain both?",
+        "A paper reports from GPUs that attention beats convolution. Here the CNN is ahead after equal processor time. "
+        "What may explain both?",
         (
             "Attention needs more steps, and each costs more here",
             "A GPU makes its products cheap, and papers train for days; a budget of minutes favours what learns fast.",
