@@ -146,9 +146,16 @@ def measured(image: Any, key: str, names: list[str]) -> list[Row]:
         made = methods()[name](pair.given)
         seconds = (time.process_time() - began) / len(made)
         found = pair.psnrs(made)
-        rows.append({"scan": key, "method": name, "gain": found["psnr"] - base["psnr"],
-                     "gain_head": found["psnr_head"] - base["psnr_head"],
-                     "spectrum_error": metrics.spectrum_error(pair.target, made, SCALE), "seconds": seconds})  # fmt: skip
+        rows.append(
+            {
+                "scan": key,
+                "method": name,
+                "gain": found["psnr"] - base["psnr"],
+                "gain_head": found["psnr_head"] - base["psnr_head"],
+                "spectrum_error": metrics.spectrum_error(pair.target, made, SCALE),
+                "seconds": seconds,
+            }
+        )
     return rows
 
 
@@ -181,8 +188,8 @@ def _interval(values: list[float]) -> str:
 
 
 INTRO = (
-    "×4, stored input, the three middle slices of the protocol's ten. Gains over ZIP in dB; of the cohort's test subjects, "
-    "one contrast each, the mean over people (95 %, Student's t)."
+    "×4, stored input, the three middle slices of the protocol's ten. Gains over ZIP in dB; of the cohort's test "
+    "subjects, one contrast each, the mean over people (95 %, Student's t)."
 )
 REAL = f"Full field. Single scans, so points and no intervals. Looks at report scans (test): {LOOKS}."
 DISCS = (

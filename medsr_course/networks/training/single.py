@@ -29,7 +29,7 @@ def zero_shot(stack: ArrayLike, scale: int, steps: int = 300, *, seed: int = 0) 
     Parameters
     ----------
     stack : array (n, h, w)
-        As for :func:`pretrained.super_resolve`, at least 28 samples high and wide.
+        As for :func:`pretrained.super_resolve`, at least 36 samples high and wide.
     scale : int
         A multiple of 2 (``ValueError``).
     steps : int

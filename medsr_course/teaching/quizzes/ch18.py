@@ -39,8 +39,8 @@ QUESTIONS = [
         },
     ),
     numeric(
-        "A sample and the truth are drawn from one distribution with variance 1 at every voxel. What is the mean squared "
-        "error of the sample?",
+        "A sample and the truth are drawn from one distribution with variance 1 at every voxel. What is the mean "
+        "squared error of the sample?",
         lambda: 2.0,
         tolerance=0.05,
         feedback="Two independent deviations from the mean: 1 + 1. The mean itself has an error of 1: 3 dB better.",
