@@ -19,7 +19,7 @@ from medsr_course.types import Array
 UNIT = 0.05  # of residuals: about their standard deviation in the head at ×4, in parts of the intensity scale
 RECIPES = {
     "diffusion-x4": superresolution.equal(
-        "Diffusion ×4", "diffusion", {"scale": 4}, task="diffusion", steps=4000, learning_rate=1e-3
+        "Diffusion ×4", "diffusion", {"scale": 4}, task="diffusion", steps=2900, learning_rate=0.004
     ),
 }
 
