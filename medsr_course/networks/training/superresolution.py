@@ -105,7 +105,9 @@ RECIPES = {
         players=adversarial.Players("features-tissue", scale=4, pixel=0.15, perceptual=1.0, adversarial=0.1),
         options={"degradation": CLEAN},
     ),
-    "twin-x4": _equal("CNN twin ×4", "srresnet", {"scale": 4, "filters": 48, "blocks": 3}, steps=3500, learning_rate=0.002),
+    "twin-x4": _equal(
+        "CNN twin ×4", "srresnet", {"scale": 4, "filters": 48, "blocks": 3}, steps=3500, learning_rate=0.002
+    ),
     "swinir-x4": _equal("Window attention ×4", "swinir", {"scale": 4}, steps=800, learning_rate=0.001),
     "liif-x4": _equal("Implicit field ×4", "liif", {"scale": 4}, steps=2400, learning_rate=0.002),
 }
