@@ -255,3 +255,14 @@ def test_it_claims_what_the_syllabus_asks():
     for words in ("window attention", "My step", "spectrum error", "spots at empty places", "field trained at ×4",
                   "Plug and play beats ZIP", "equal processor time"):  # fmt: skip
         assert words in text
+
+
+def test_the_shipped_diffusion_network_is_the_same_in_keras_and_onnx():
+    rng = np.random.default_rng(0)
+    entries = [rng.random(shape).astype(np.float32) for shape in ((1, 9, 11, 1), (1, 9, 11, 16), (1, 1))]
+    by_keras = pretrained.load("diffusion-x4").predict_on_batch(entries)
+    by_onnx = pretrained.network("diffusion-x4")(entries)
+    np.testing.assert_allclose(by_onnx, by_keras, atol=1e-4 * np.abs(by_keras).max())
+    card = pretrained.verify("diffusion-x4")
+    assert set(card.files) == {"diffusion-x4.weights.h5", "diffusion-x4.onnx"}
+    assert card.training["processor_seconds"] > 0
