@@ -266,3 +266,24 @@ def test_the_shipped_diffusion_network_is_the_same_in_keras_and_onnx():
     card = pretrained.verify("diffusion-x4")
     assert set(card.files) == {"diffusion-x4.weights.h5", "diffusion-x4.onnx"}
     assert card.training["processor_seconds"] > 0
+
+
+def test_the_table_of_the_families_is_made_of_rows():
+    from medsr_course.networks.training import sources
+    from tools import beyond
+
+    shared = {"gain_head": 0.5, "spectrum_error": 0.6, "seconds": 0.1}
+    rows = []
+    for k, name in enumerate(beyond.TITLES):
+        for scan in ("a", "b"):
+            group = f"{sources.COHORT_TEST}, T1w"
+            rows.append({"group": group, "scan": scan, "method": name, "gain": 1.0 - 0.1 * k, **shared})
+        rows.append({"group": "real test: head, T1w", "scan": "head T1w", "method": name, "gain": 0.3, **shared})
+    spots = [
+        {"group": "", "method": "one", "spot": 0.2, "size": s, "kept": 0.5, "lesion": "lesion"} for s in (0.5, 1, 2, 3)
+    ]
+    page = beyond.report(rows + spots, [{"network": "plug", "learning_rate": "", "setting": "0.2", "gain": "0.5"}])
+    assert "| window attention | 2 | +0.90 (+0.90 … +0.90) | +0.50 (+0.50 … +0.50) | -0.10 (-0.10 … -0.10) |" in page
+    assert "| test: head, T1w (head T1w) | +0.30 |" in page
+    assert "| diffusion, one sample | 50% | 50% | 50% | 50% | 100.0% (51.0%–100.0%) |" in page
+    assert "| plug | 0.2 | +0.50 |" in page

@@ -1,8 +1,8 @@
 """Families of networks at equal processor time: ``python -m tools.beyond`` writes ``results/beyond.md`` and ``.csv``.
 
-``--grid`` comes first: it trains each family for a third of a minute of processor time with each of three learning
-rates, tries the settings of what is not trained before, judges all on development scans or validation subjects, and
-writes ``results/beyond-grid.csv``. Recipes and defaults have the best of each.
+Before the weights were made, ``--grid`` trained each family for a third of a minute of processor time with each of
+three learning rates, judged on development scans; ``--settings`` tries those of what is not trained before, on validation
+subjects. Both write ``results/beyond-grid.csv``. Recipes and defaults have the best of each.
 """
 
 import argparse
@@ -47,14 +47,15 @@ TITLES = {
     "siren": "field of sines",
 }
 SLOW = ("zero", "siren")  # trained on each scan anew: of the cohort alone
+GRID_COLUMNS = ("network", "learning_rate", "setting", "steps", "processor_seconds", "loss", "gain")
 Row = dict[str, Any]
 
 
-def tried(name: str, material: tuple[Any, Any]) -> list[Row]:
+def tried(name: str) -> list[Row]:
     """Trains one family with each learning rate, for the same processor time, and judges it on development scans."""
     recipe, rows = training.recipes()[name], []
     task = training.TASKS[recipe.task]
-    samples, weights = material
+    samples, weights, _ = task.gather(recipe)
     with training.precision(recipe.precision):
         steps = _steps(task, recipe, samples, weights)
         for rate in RATES:
@@ -259,21 +260,27 @@ def _discs(rows: list[Row]) -> list[str]:
     return markdown.table(["method", *(f"{size:g}" for size in planting.SIZES), "spots"], cells)
 
 
+def _read(table: Path) -> list[dict[str, str]]:
+    """What was tried before, row by row; nothing where there is no such file."""
+    if not table.exists():
+        return []
+    with table.open(encoding="utf-8") as file:
+        return [dict.fromkeys(GRID_COLUMNS, "") | row for row in csv.DictReader(file)]
+
+
 def main() -> None:
     """Try, or measure, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--grid", action="store_true", help="try learning rates and settings, train nothing that ships")
+    parser.add_argument("--grid", action="store_true", help="try learning rates, train nothing that ships")
+    parser.add_argument("--settings", action="store_true", help="try settings of what is not trained before")
     parser.add_argument("--output", type=Path, default=ROOT / "results")
     options = parser.parse_args()
     table = options.output / "beyond-grid.csv"
-    if options.grid:
-        material = sources.material(sources.BROAD)[:2]
-        rows = [row for name in FAMILIES for row in tried(name, material)] + settings()
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        runtime.write_table(table, columns, rows)
+    if options.grid or options.settings:
+        kept = [row for row in _read(table) if bool(row["learning_rate"]) != options.grid]
+        found = [row for name in FAMILIES for row in tried(name)] if options.grid else settings()
+        runtime.write_table(table, GRID_COLUMNS, [*found, *kept] if options.grid else [*kept, *found])
         return
-    if not table.exists():
-        raise runtime.CourseError(f"there is no {table}: run `python -m tools.beyond --grid` first")
     rows = []
     for group, scans in sources.measured_on().items():
         cohort = group.startswith(sources.COHORT_TEST)
@@ -281,8 +288,7 @@ def main() -> None:
         for key, image in {} if group.endswith("CT") else scans.items():
             rows += [{"group": group, **row} for row in measured(image, key, names)]
     rows += [{"group": "", **row} for row in lesions()]
-    with table.open(encoding="utf-8") as file:
-        command.write(options.output, "beyond", rows, report(rows, list(csv.DictReader(file))))
+    command.write(options.output, "beyond", rows, report(rows, _read(table)))
 
 
 if __name__ == "__main__":
