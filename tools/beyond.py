@@ -1,8 +1,8 @@
 """Families of networks at equal processor time: ``python -m tools.beyond`` writes ``results/beyond.md`` and ``.csv``.
 
 Before the weights were made, ``--grid`` trained each family for a third of a minute of processor time with each of
-three learning rates, judged on development scans; ``--settings`` tries those of what is not trained before, on validation
-subjects. Both write ``results/beyond-grid.csv``. Recipes and defaults have the best of each.
+three learning rates, judged on development scans; ``--settings`` tries those of what is not trained before, on
+validation subjects. Both write ``results/beyond-grid.csv``. Recipes and defaults have the best of each.
 """
 
 import argparse
