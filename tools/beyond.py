@@ -102,7 +102,7 @@ def settings() -> list[Row]:
     pairs = [_pair(s.contrasts[datasets.CONTRASTS[k % 4]], f"{s.id} validation") for k, s in enumerate(people)]
     rows = []
     for first, last, steps in ((0.1, 0.01, 8), (0.2, 0.02, 8), (0.4, 0.02, 8), (0.2, 0.02, 16), (0.4, 0.02, 16)):
-        options = {"strengths": (first, last), "steps": steps}
+        options: dict[str, Any] = {"strengths": (first, last), "steps": steps}
         gains = [_gain(p, plug_and_play.plug_and_play(p.given, SCALE, **options)) for p in pairs]
         what = f"{first} to {last}, {steps} steps"
         rows.append({"network": "plug", "setting": what, "gain": float(np.mean(gains))})

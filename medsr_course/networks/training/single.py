@@ -17,7 +17,7 @@ from medsr_course.types import Array, ArrayLike, Stack
 
 FREQUENCY = 20.0  # ω₀ of a field, chosen on validation subjects, see results/beyond.md
 # What a coarse scan is made coarser with: as it was stored itself, without noise, hardly varied
-SAME = {"reference_noise": (1e-4, 2e-4), "stored": 1.0, "inverted": 0.0, "shrink": 1.2, "gamma": 1.05}
+SAME: dict[str, Any] = {"reference_noise": (1e-4, 2e-4), "stored": 1.0, "inverted": 0.0, "shrink": 1.2, "gamma": 1.05}
 
 
 def zero_shot(stack: ArrayLike, scale: int, steps: int = 300, *, seed: int = 0) -> Stack:
