@@ -144,7 +144,7 @@ def test_scales_that_do_not_exist_are_refused(name):
         ("srresnet", {"blocks": 0}, "blocks"),
         ("fsrcnn", {"m": 0}, "m must"),
         ("swinir", {"groups": 0}, "groups"),
-        ("swinir", {"heads": 3}, "heads"),
+        ("swinir", {"heads": 5}, "heads"),
         ("liif", {"blocks": 0}, "blocks"),
     ],
 )
