@@ -252,8 +252,8 @@ def test_exercises_and_quiz_are_there():
 
 def test_it_claims_what_the_syllabus_asks():
     text = " ".join(claims.declared(NOTEBOOK))
-    for words in ("window attention", "My step", "spectrum error", "null space", "that one sample keeps", "field trained at ×4",
-                  "Plug and play beats ZIP", "equal processor time"):  # fmt: skip
+    for words in ("window attention", "My step", "spectrum error", "null space", "that one sample keeps",
+                  "field trained at ×4", "Plug and play beats ZIP", "equal processor time"):  # fmt: skip
         assert words in text
 
 
