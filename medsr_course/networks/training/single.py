@@ -15,7 +15,7 @@ from medsr_course.physics import grid
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.types import Array, ArrayLike, Stack
 
-FREQUENCY = 20.0  # ω₀ of a field, chosen on validation subjects, see results/beyond.md
+FREQUENCY = 20.0  # ω₀ of a field, the best of three tried on a validation subject
 # What a coarse scan is made coarser with: as it was stored itself, without noise, hardly varied
 SAME: dict[str, Any] = {"reference_noise": (1e-4, 2e-4), "stored": 1.0, "inverted": 0.0, "shrink": 1.2, "gamma": 1.05}
 
