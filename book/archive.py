@@ -29,7 +29,7 @@ def write(path: Path) -> int:
 
 
 def tracked() -> list[str]:
-    """Paths from the root of all files that git tracks; none without git, or where the course is no checkout of its own."""
+    """Paths from the root of all files that git tracks; none without git or in a folder that is no checkout."""
     if not (ROOT / ".git").exists():
         return []
     try:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from book import appendix, archive, copies, landing, pages
+from book import appendix, archive, copies, icons, landing, pages
 from medsr_course import resources
 from medsr_course.runtime import PROFILES, CourseError
 from medsr_course.teaching import notebooks
@@ -42,8 +42,8 @@ def build(
     execute : bool
         False shows the chapters without outputs: to look at the pages quickly.
     output : path, optional
-        Default ``book/_build``; gets the folders ``source``, ``doctrees`` and ``html``. Another folder must be new, empty,
-        or of an earlier build.
+        Default ``book/_build``; gets the folders ``source``, ``doctrees`` and ``html``. Another folder must be new,
+        empty, or of an earlier build.
     quiet : bool
         Say nothing but what is wrong.
 
@@ -62,6 +62,7 @@ def build(
         _write(made / "_sources" / "notebooks" / name, text)
     if (source / archive.NAME).exists():
         shutil.copy2(source / archive.NAME, made)
+    icons.keep_shown(made)
     shutil.rmtree(html, ignore_errors=True)
     made.rename(html)
     return html

@@ -13,14 +13,15 @@ NEAR = (0.7, 0.12)  # decades, dB: a name with another point so close on its rig
 
 
 def gain_against_time(target: Path) -> str:
-    """Draw what a method gains on the real test scans against the time it takes, into the folder ``target``; as Markdown.
+    """Draw what methods gain on the real test scans against the time they take, into ``target``; returns Markdown.
 
     Nothing is drawn, and "" returned, where ``results/leaderboard.csv`` has no such scans.
     """
     from medsr_course.leaderboard import engine, methods, tables
 
+    table = Path(__file__).parents[1] / "results" / "leaderboard.csv"
     try:
-        rows, _ = tables.read(Path(__file__).parents[1] / "results" / "leaderboard.csv", engine.board("super-resolution"))
+        rows, _ = tables.read(table, engine.board("super-resolution"))
     except (CourseError, OSError):
         return ""
     rows = [row for row in rows if row["data"] == "real-scans" and row["split"] == "test" and row["contrast"] != "CT"]
@@ -34,9 +35,10 @@ def gain_against_time(target: Path) -> str:
     _draw(panels, target / "gain-seconds.svg")
     people = len({row["subject"] for row in rows})
     return (
-        f"![Gain over ZIP against seconds for a million voxels, for every method, at each scale](results/gain-seconds.svg)\n\n"
-        f"*Input: {settings[0]}. Mean over {people} people, real MR test scans, full field; the median time for a million "
-        f"voxels of the result on the machine of the tables below. Methods more than {-LEAST:g} dB below ZIP are left out.*"
+        "![Gain over ZIP against seconds for a million voxels, every method](results/gain-seconds.svg)\n\n"
+        f"*Input: {settings[0]}. Mean over {people} people, real MR test scans, full field. Time: the median for a "
+        "million voxels of the result, on the machine of the tables below. Orange: networks. Methods more than "
+        f"{-LEAST:g} dB below ZIP are left out.*"
     )
 
 

@@ -7,14 +7,14 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
+
+from medsr_course.teaching.figures import LOSSLESS
 
 # jupyterquiz falls back on this address where MathJax has not loaded yet; ours is on the site itself.
 CDN = "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-svg.js"
 DRAWS = {"ax", "axes", "fig", "figures", "plt", "viewers"}  # names of what a picture is drawn with
 DOES_MORE = {"claims", "print", "runtime"}
 FOLDED_FROM = 8  # lines: a shorter cell is read at a glance
-LOSSLESS: dict[str, Any] = {"lossless": True, "quality": 60, "method": 2}
 PICTURE = re.compile(r'src="data:image/(?:png|webp);base64,([A-Za-z0-9+/=]+)"')
 
 
@@ -36,8 +36,8 @@ def handed_out(text: str) -> str:
 def shown(text: str, figures: Path) -> str:
     """A notebook of :func:`handed_out` as its page shows it.
 
-    Its figures are files in the folder ``figures``, loaded when the reader comes near; the pictures of viewers stay inside,
-    where a script may read their values. Code that draws and does little else is folded.
+    Its figures are files in the folder ``figures``, loaded when the reader comes near. The pictures of viewers stay
+    inside, where a script may read their values. Code that draws and does little else is folded.
     """
     notebook = json.loads(text)
     for cell in notebook["cells"]:
@@ -98,4 +98,3 @@ def _webp(data: bytes) -> tuple[bytes, tuple[int, int]]:
         made = io.BytesIO()
         image.save(made, "webp", **LOSSLESS)
         return made.getvalue(), image.size
-

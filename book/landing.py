@@ -107,10 +107,10 @@ def honest_number() -> str:
     least, most = (f"{gain:+.2f}".replace("-", "−") for gain in (min(gains), max(gains)))
     share = [f"{100 * (1 - 10 ** (-gain / 10)):.0f}" for gain in (min(gains), max(gains))]
     return (
-        f"**{least} to {most} dB.** That is what {plain(card.title)} gained over zero-filling on {len(gains)} real scans "
-        f"which had taught it nothing: {share[0]} to {share[1]} % less squared error. Zero-filling is what any scanner "
-        "can do. Papers report larger gains over weaker opponents; [how we measure](leaderboard.md) says why they cannot "
-        "be compared."
+        f"**{least} to {most} dB.** That is what {plain(card.title)} gained over zero-filling on {len(gains)} real "
+        f"scans which had taught it nothing: {share[0]} to {share[1]} % less squared error. Zero-filling is what any "
+        "scanner can do. Papers report larger gains over weaker opponents; [how we measure](leaderboard.md) says why "
+        "they cannot be compared."
     )
 
 
@@ -119,7 +119,7 @@ def _get(size: int) -> str:
     repository = os.environ.get("MEDSR_REPO_URL", "").rstrip("/")
     ways = []
     if size:
-        ways.append(f"Download [course.zip](course.zip) ({size / 1e6:.0f} MB) and unpack it.")
+        ways.append(f'Download <a href="course.zip">course.zip</a> ({size / 1e6:.0f} MB) and unpack it.')
     if repository:
         ways.append(f"{'Or' if size else 'With git:'} `git clone {repository}`.")
     return " ".join(ways) or "Ask whoever gave you this site for the course's folder."

@@ -135,16 +135,17 @@ def networks(source: Path) -> str:
         "for super-resolution are over zero-filling, by the measurement protocol of the",
         "[leaderboard](leaderboard.md). What the others are compared with stands in their columns, and there.",
         "",
-        "The course has all of them. One alone runs without the course, too: ONNX Runtime reads the `.onnx` file, and the",
-        "card says what goes in and comes out.",
+        "The course has all of them. One alone runs without the course, too: ONNX Runtime reads the `.onnx` file, and",
+        "the card says what goes in and comes out.",
         "",
-        "| network | task | parameters | not for | files |",
-        "|---|---|---:|---|---|",
+        "| network | task | parameters | gain on unseen cohort people (dB) | files |",
+        "|---|---|---:|---:|---|",
     ]
     (source / "weights").mkdir()
     for card in cards:
         network = f"[{cell(card.title)}](#{_anchor(card)})"
-        words = map(cell, (card.task, f"{card.parameters:,}", card.not_for.split(". ")[0]))
+        gain = card.metrics.get("cohort test", {}).get("gain (dB)") if card.task == SR else None
+        words = map(cell, (card.task, f"{card.parameters:,}", "–" if gain is None else f"{gain:+.2f}"))
         lines.append(f"| {network} | {' | '.join(words)} | {_files(card, source / 'weights')} |")
     for card in cards:
         share = ", ".join(f"{source} {100 * part:.0f} %" for source, part in card.share.items())
@@ -171,7 +172,7 @@ def _anchor(card: "Card") -> str:
 
 
 def _files(card: "Card", target: Path) -> str:
-    """Links to a network's card and to its .onnx file, which are copied to ``target``; without those that are not here."""
+    """Links to a network's .onnx file and card, which are copied to ``target``; only to those that are here."""
     links = []
     for file in (resources.path("weights") / f"{card.name}{end}" for end in (".onnx", ".json")):
         if file.exists():
@@ -255,19 +256,22 @@ def leaderboards(source: Path) -> dict[str, str]:
     for path in folder.glob("leaderboard*"):
         if path.suffix in (".png", ".svg", ".csv"):
             shutil.copy2(path, target)
+    texts = {path: _section(path) for path in sorted(folder.glob("leaderboard*.md"), key=lambda path: path.stem)}
+    if not texts:
+        nothing = "Nothing has been measured yet: `medsr leaderboard` does it."
+        return {"{{OVERVIEW}}": "", "{{GAIN}}": "", "{{BOARDS}}": nothing}
     overview = ["| board | measured on | tables | all values |", "|---|---|---:|---|"]
-    lines = []
-    for path in sorted(folder.glob("leaderboard*.md"), key=lambda path: path.stem):
-        text = _section(path)
+    boards = []
+    for path, text in texts.items():
         names = [p.name for end in ("", "-means", "-tests") for p in folder.glob(f"{path.stem}{end}.csv")]
         files = ", ".join(f"{{download}}`{name} <results/{name}>`" for name in names)
         name = (re.findall(r"^## (.+)$", text, re.M) or [path.stem])[0]
         day = (re.findall(r"\b20\d\d-\d\d-\d\d\b", text) or ["–"])[0]
-        overview.append(f"| [{name}](#{path.stem}) | {day} | {len(re.findall(r'(?m)^[|][-:| ]+[|]$', text))} | {files} |")
-        lines += [f"({path.stem})=", text, ""]
-    if not lines:
-        return {"{{BOARDS}}": "Nothing has been measured yet: `medsr leaderboard` does it.", "{{OVERVIEW}}": "", "{{GAIN}}": ""}
-    return {"{{OVERVIEW}}": "\n".join(overview), "{{GAIN}}": charts.gain_against_time(target), "{{BOARDS}}": "\n".join(lines)}
+        count = len(re.findall(r"^\|[-:| ]+\|$", text, re.M))
+        overview.append(f"| [{name}](#{path.stem}) | {day} | {count} | {files} |")
+        boards += [f"({path.stem})=", text, ""]
+    gain = charts.gain_against_time(target)
+    return {"{{OVERVIEW}}": "\n".join(overview), "{{GAIN}}": gain, "{{BOARDS}}": "\n".join(boards)}
 
 
 def _section(path: Path) -> str:
