@@ -110,7 +110,7 @@ def _assemble(source: Path, profile: str, execute: bool, quiet: bool) -> dict[st
     _write(source / "generated" / "hero.html", landing.hero(source / "notebooks"))
     _write(source / "generated" / "map.md", landing.course_map(listed))
     _write(source / "solutions.md", pages.solutions(listed))
-    _write(source / "networks.md", pages.networks(source))
+    _fill(source / "networks.md", pages.networks(source))
     _write(source / "results.md", pages.results(source))
     _fill(source / "leaderboard.md", pages.leaderboards(source))
     _fill(source / "index.md", landing.facts(listed, size))

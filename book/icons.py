@@ -34,10 +34,8 @@ def keep_shown(site: Path) -> list[str]:
 
     ``CourseError`` where the script has no such icon, as after a change of the theme.
     """
-    words: set[str] = set()
-    for page in [*site.rglob("*.html"), *site.joinpath("_static").rglob("*.js")]:
-        if page.name != SCRIPT.name:
-            words |= set(re.findall(r"\bfa-[a-z][a-z0-9-]*", page.read_text(encoding="utf-8")))
+    places = (re.findall(r'<i class="([^"]*)"', page.read_text(encoding="utf-8")) for page in site.rglob("*.html"))
+    words = {word for found in places for place in found for word in place.split() if word.startswith("fa-")}
     whole = (site / SCRIPT).read_text(encoding="utf-8")
     icons = {}
     for word in sorted(words - SIZES):

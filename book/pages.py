@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
 LONG_TABLE = 40  # lines
-TABLES = '```{raw} html\n<script src="_static/tables.js"></script>\n```'  # sorts and filters the tables of a page
 SR = "super-resolution"
 
 
@@ -116,37 +115,34 @@ def solutions(listed: list[Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def networks(source: Path) -> str:
+def networks(source: Path) -> dict[str, str]:
     """The cards of the shipped networks: what they are for, what they were made from, what they gain.
 
     Parameters
     ----------
     source : path
         Gets a folder ``weights`` with what the page hands out.
+
+    Returns
+    -------
+    dict
+        Place of ``networks.md`` → text.
     """
     from medsr_course.networks import pretrained
 
     cards = [pretrained.card(name) for name in pretrained.names(task=None)]
     cards.sort(key=lambda card: (card.task != SR, card.task, card.name))
-    lines = [
-        "# The trained networks",
-        "",
-        "Each network ships with a card, a JSON file beside its weights: this page shows the cards. Gains of those",
-        "for super-resolution are over zero-filling, by the measurement protocol of the",
-        "[leaderboard](leaderboard.md). What the others are compared with stands in their columns, and there.",
-        "",
-        "The course has all of them. One alone runs without the course, too: ONNX Runtime reads the `.onnx` file, and",
-        "the card says what goes in and comes out.",
-        "",
+    overview = [
         "| network | task | parameters | gain on unseen cohort people (dB) | files |",
         "|---|---|---:|---:|---|",
     ]
     (source / "weights").mkdir()
     for card in cards:
-        network = f"[{cell(card.title)}](#{_anchor(card)})"
         gain = card.metrics.get("cohort test", {}).get("gain (dB)") if card.task == SR else None
         words = map(cell, (card.task, f"{card.parameters:,}", "–" if gain is None else f"{gain:+.2f}"))
-        lines.append(f"| {network} | {' | '.join(words)} | {_files(card, source / 'weights')} |")
+        network = f"[{cell(card.title)}](#{_anchor(card)})"
+        overview.append(f"| {network} | {' | '.join(words)} | {_files(card, source / 'weights')} |")
+    lines: list[str] = []
     for card in cards:
         share = ", ".join(f"{source} {100 * part:.0f} %" for source, part in card.share.items())
         facts = {
@@ -164,7 +160,7 @@ def networks(source: Path) -> str:
         lines += ["", f"({_anchor(card)})=", f"## {plain(card.title)} (`{card.name}`)", ""]
         lines += [f"- {key}: {plain(value)}" for key, value in facts.items() if value]
         lines += ["", *(_gains(card) if card.task == SR else _measured(card.metrics))]
-    return "\n".join([*lines, "", TABLES]) + "\n"
+    return {"{{OVERVIEW}}": "\n".join(overview), "{{CARDS}}": "\n".join(lines)}
 
 
 def _anchor(card: "Card") -> str:
