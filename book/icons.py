@@ -9,7 +9,7 @@ from medsr_course.runtime import CourseError
 SCRIPT = Path("_static", "scripts", "fontawesome.js")
 SIZES = {"fa-lg", "fa-fw", "fa-solid", "fa-regular", "fa-brands"}  # looks of an icon, and no icons
 # Font Awesome Free writes each icon as name:[width,height,[other names],"unicode","path"].
-ICON = r'["\']?\b%s["\']?:\[(\d+),(\d+),\[[^\]]*\],"[0-9a-f]+","([^"]+)"\]'
+ICON = r'[{,]["\']?%s["\']?:\[(\d+),(\d+),\[[^\]]*\],"[0-9a-f]+","([^"]+)"\]'
 DRAWN = """/*! Icons of Font Awesome Free: see fontawesome.js.LICENSE.txt */
 (() => {
   const icons = %s;

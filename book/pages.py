@@ -133,7 +133,7 @@ def networks(source: Path) -> dict[str, str]:
     cards = [pretrained.card(name) for name in pretrained.names(task=None)]
     cards.sort(key=lambda card: (card.task != SR, card.task, card.name))
     overview = [
-        "| network | task | parameters | gain on unseen cohort people (dB) | files |",
+        "| network | task | parameters | gain (dB) | files |",
         "|---|---|---:|---:|---|",
     ]
     (source / "weights").mkdir()

@@ -224,7 +224,7 @@ def test_a_point_is_the_median_time_and_the_mean_over_people():
 def test_icons_that_pages_show_are_kept_and_a_change_of_the_theme_is_noticed(tmp_path):
     script = tmp_path / icons.SCRIPT
     script.parent.mkdir(parents=True)
-    theme = 'var a={bars:[448,512,["navicon"],"f0c9","M0 96z"],"circle-half":[512,512,[9680],"f042","M4 4z"]}'
+    theme = 'var a={"no-bars":[512,512,[9680],"f042","M4 4z"],bars:[448,512,["navicon"],"f0c9","M0 96z"]}'
     script.write_text(theme)
     (tmp_path / "a.html").write_text('<i class="fa-solid fa-bars fa-lg"></i><p>fa-nonsense</p>')
     assert icons.keep_shown(tmp_path) == ["fa-bars"]

@@ -70,12 +70,12 @@ def test_nothing_is_cut_on_paper(visit, name):
     assert page.evaluate("[...document.images].filter((i) => i.loading === 'lazy' && !i.complete).length") == 0
 
 
-# Boxes of the text that are wider inside than outside, or stand out of the page.
+# Boxes of the text that hide a part of what they hold, or whose text runs out of the page.
 CUT = """() => [...document.querySelectorAll('.bd-article, .bd-article *')].filter((box) => {
     const style = getComputedStyle(box);
     if (/none|inline$/.test(style.display) || box.closest('svg, mjx-container, .medsr-live, details')) return false;
-    const right = box.getBoundingClientRect().right;
-    return box.clientWidth > 1 && (box.scrollWidth > box.clientWidth + 2 || right > innerWidth + 1);
+    const hides = style.overflowX !== 'visible' && box.scrollWidth > box.clientWidth + 2;
+    return box.clientWidth > 1 && (hides || box.getBoundingClientRect().left + box.scrollWidth > innerWidth + 1);
 }).map((box) => `${box.tagName}.${box.className} ${box.scrollWidth} > ${box.clientWidth}`)"""
 
 
