@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up and run the course: setup, lab, test, book, bench, weights, wheels.
+"""Set up and run the course: setup, lab, test, book, bench, weights; for teachers lesson, bundle, edition, wheels.
 
     python course.py lab [JupyterLab arguments]
 
@@ -34,12 +34,14 @@ class SetupError(Exception):
 
 def main(arguments):
     commands = {"lab": lab, "test": test, "book": book, "bench": bench, "weights": weights, "wheels": wheels}
-    commands["setup"] = lambda arguments: 0
+    commands |= {"setup": setup, "lesson": lesson, "bundle": bundle, "edition": edition}
     if not arguments or arguments[0] not in commands:
         print("usage: python course.py {" + ",".join(commands) + "} [arguments]")
         return 2
     try:
         use_supported_python(arguments)
+        if arguments[0] == "setup" and arguments[1:]:
+            use_bundle(arguments[1])
         if arguments[0] != "wheels":
             set_up()
         return commands[arguments[0]](arguments[1:])
@@ -89,14 +91,55 @@ def weights(arguments):
     return run_python("-m", "medsr_course.networks.training", *names)
 
 
+def setup(arguments):
+    """Nothing but the set-up; with the folder of a bundle, from there, its data included."""
+    if not arguments:
+        return 0
+    return run_python("-m", "medsr_course", "data", "unbundle", os.path.join(os.path.abspath(arguments[0]), "data"))
+
+
+def lesson(arguments):
+    """Notebook, slides and handout of a lesson of 90 minutes."""
+    return run_python("-m", "classroom.lessons", *arguments)
+
+
+def edition(arguments):
+    """A copy of the course without solutions, tests and teachers' pages."""
+    return run_python("-m", "classroom.copies", "edition", *map(os.path.abspath, arguments[:1]))
+
+
+def bundle(arguments):
+    """All that a room without a network needs, in one folder: packages, course, data, executed chapters, site."""
+    if not arguments:
+        raise SetupError("name a folder outside the course, and data sets to add if you like: bundle FOLDER [NAME …]")
+    folder = os.path.abspath(arguments[0])
+    if os.path.commonpath([folder, ROOT]) == ROOT:
+        raise SetupError(f"{folder} lies in the course itself: name a folder outside")
+    download(os.path.join(folder, "wheels"))
+    return run_python("-m", "classroom.copies", "bundle", folder, *arguments[1:])
+
+
 def wheels(arguments):
     """Download every package into a folder, for classrooms on a closed network."""
     folder = os.path.abspath(arguments[0] if arguments else os.path.join(ROOT, "wheels"))
-    check_disk(ROOT, 2)
-    pip(sys.executable, "download", "--require-hashes", "-r", LOCK, "-d", folder)
-    print(f"Copy {folder} to the classroom's machines and run there:")
-    print("    PIP_NO_INDEX=1 PIP_FIND_LINKS=that-folder make lab")
+    download(folder)
+    print("Copy the folder to the classroom's machines and run there, with its full path on that machine:")
+    print(f"    PIP_NO_INDEX=1 PIP_FIND_LINKS={folder} make lab")
     return 0
+
+
+def download(folder):
+    """Every pinned package into a folder."""
+    check_disk(os.path.dirname(folder) if os.path.isdir(os.path.dirname(folder)) else ROOT, 2)
+    pip(sys.executable, "download", "--require-hashes", "-r", LOCK, "-d", folder)
+
+
+def use_bundle(folder):
+    """Have pip take its packages from the folder of a bundle alone."""
+    packages = os.path.join(os.path.abspath(folder), "wheels")
+    if not os.path.isdir(packages):
+        raise SetupError(f"{packages} is not there: give the full path of the folder that `course.py bundle` made")
+    os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=packages)
 
 
 def run_python(*words):
@@ -270,6 +313,7 @@ def check_disk(folder, gib):
 
 def pip(python, *words):
     """Run pip with its progress shown; turn its failures into one line."""
+    check_links()
     command = [python, "-m", "pip", "--disable-pip-version-check", words[0], "--retries", "2"] + list(words[1:])
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment())
     told = []
@@ -290,13 +334,24 @@ def pip(python, *words):
     )
     if any(sign in text for sign in offline):
         raise SetupError(
-            "the packages could not be downloaded: check the network and run it again; without one, see\n"
-            "`python course.py wheels` (on a machine that has one) in README.md"
+            "the packages could not be downloaded: check the network and run it again; without one, run on a machine\n"
+            "that has one `python course.py bundle FOLDER`, and here `python course.py setup FULL-PATH-OF-THAT-FOLDER`"
         )
     if "hash" in text.lower() and "mismatch" in text.lower():
         raise SetupError("a downloaded package is not the pinned one (wrong hash): run it again, or ask your proxy")
     errors = [line for line in told if line.startswith("ERROR")] or told or ["no message"]
     raise SetupError("pip failed: " + errors[-1])
+
+
+def check_links():
+    """Without a network, PIP_FIND_LINKS must name folders that are there: pip passes over others in silence."""
+    if not os.environ.get("PIP_NO_INDEX"):
+        return
+    for place in os.environ.get("PIP_FIND_LINKS", "").split():
+        if "://" not in place and not os.path.exists(place):
+            raise SetupError(
+                f"PIP_FIND_LINKS is {place}, and {os.path.abspath(place)} is not there: give the full path"
+            )
 
 
 def last_line(text):

@@ -1,4 +1,4 @@
-"""The command ``medsr``: doctor, run, leaderboard, data, enhance, serve, probe, audit."""
+"""The command ``medsr``: doctor, run, leaderboard, data, enhance, serve, probe, audit, progress, marks."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medsr_course import __version__, runtime
-from medsr_course.commands import checks, enhance
+from medsr_course.commands import checks, classroom, enhance
 from medsr_course.runtime import CourseError
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ app.command(cls=enhance.Labels)(enhance.enhance)
 app.command()(enhance.serve)
 app.add_typer(checks.probe_app, name="probe")
 app.command()(checks.audit)
+app.command()(classroom.progress)
+app.command()(classroom.marks)
 
 
 def main() -> None:
@@ -244,6 +246,27 @@ def data_make(
         print(f"{subjects} subjects were there already.")
     else:
         print(f"{made} subjects in {seconds:.0f} s: {made / seconds:.3f} subjects per second.")
+
+
+@data_app.command("bundle")
+def data_bundle(
+    folder: Annotated[Path, typer.Argument(help="Where to, e.g. on a USB stick.")],
+    name: Annotated[list[str] | None, typer.Argument(help="Data sets of the catalogue to add.")] = None,
+) -> None:
+    """Copy the cohort, and data sets of the catalogue, into a folder for machines without a network."""
+    from medsr_course.scans import bundles
+
+    for line in bundles.write(folder, name or ()):
+        print(line)
+
+
+@data_app.command("unbundle")
+def data_unbundle(folder: Annotated[Path, typer.Argument(help="The folder that `medsr data bundle` made.")]) -> None:
+    """Copy what such a folder holds into the cache, and verify downloads."""
+    from medsr_course.scans import bundles
+
+    for line in bundles.read(folder):
+        print(line)
 
 
 @data_app.command("check")

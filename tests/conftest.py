@@ -14,6 +14,7 @@ from medsr_course import doctor
 from medsr_course.teaching import notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("MEDSR_RECORD", "0")  # tests leave the progress of whoever runs them alone
 
 
 def code_cells(chapter):

@@ -168,11 +168,11 @@ def execute(chapter: str, profile: str = "lesson", *, fresh: bool = False, timeo
     if profile not in runtime.PROFILES:
         raise CourseError(f"profile {profile!r} is unknown: choose one of {', '.join(runtime.PROFILES)}")
     source = select([chapter])[chapter]
-    store = runtime.cache_dir() / "executed" / f"{chapter}-{profile}-{_key(source, profile)}"
-    kept, facts = store / source.name, store / "facts.json"
-    if facts.exists() and kept.exists() and not fresh:
-        _log.info("chapter %s: the executed copy %s is valid and used again", chapter, kept)
-        return Executed(chapter, kept, **json.loads(facts.read_text()), reused=True)
+    found = kept(chapter, profile)
+    if found and not fresh:
+        _log.info("chapter %s: the executed copy %s is valid and used again", chapter, found.path)
+        return found
+    store = _store(chapter, source, profile)
     try:
         store.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -180,39 +180,72 @@ def execute(chapter: str, profile: str = "lesson", *, fresh: bool = False, timeo
     return _execute(chapter, source, store, profile, timeout)
 
 
+def kept(chapter: str, profile: str = "lesson") -> Executed | None:
+    """The executed copy of a chapter that is kept and still valid; None where there is none."""
+    source = select([chapter])[chapter]
+    store = _store(chapter, source, profile)
+    copy, facts = store / source.name, store / "facts.json"
+    if not (facts.exists() and copy.exists()):
+        return None
+    return Executed(chapter, copy, **json.loads(facts.read_text()), reused=True)
+
+
+def _store(chapter: str, source: Path, profile: str) -> Path:
+    return runtime.cache_dir() / "executed" / f"{chapter}-{profile}-{_key(source, profile)}"
+
+
 def _execute(chapter: str, source: Path, store: Path, profile: str, timeout: float | None) -> Executed:
+    # A name of its own, so that two processes never write the same file; kept only when complete.
+    working = store / f"{source.stem}.{os.getpid()}.ipynb"
+    facts = execute_file(source, working, profile, timeout=timeout)
+    final, told = store / source.name, store / "facts.json"
+    told.unlink(missing_ok=True)  # they tell of the copy that is replaced now
+    working.replace(final)
+    if not facts["error"]:
+        with runtime.atomic_write(told) as part:
+            part.write_text(json.dumps(facts))
+        _log.info("chapter %s: the executed copy is kept as %s", chapter, final)
+    return Executed(chapter, final, **facts, reused=False)
+
+
+def execute_file(source: Path, target: Path, profile: str, *, timeout: float | None = None) -> dict[str, Any]:
+    """Execute any notebook with a cell of parameters, in the folder of the chapters.
+
+    Parameters
+    ----------
+    source, target : path
+        The notebook, and where its executed copy goes.
+    profile : {"smoke", "lesson", "full"}
+    timeout : float, optional
+        Seconds a single cell may take.
+
+    Returns
+    -------
+    dict
+        ``seconds``, ``peak_mib`` (memory of the kernel) and ``error``, "" where there was none.
+    """
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # the kernel of this environment
     import papermill
 
-    # A name of its own, so that two processes never write the same file; kept only when complete.
-    working = store / f"{source.stem}.{os.getpid()}.ipynb"
     began, error = time.perf_counter(), ""
     # The kernel works in the chapters' folder: a relative path would be another one there.
-    settings = {"MEDSR_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | runtime.folder_settings()
+    settings = {
+        "MEDSR_PROGRESS": "0",
+        "MEDSR_UNATTENDED": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    } | runtime.folder_settings()
     with _environment(**settings), _PeakMemory() as memory:
         try:
             papermill.execute_notebook(
-                source, working, {"PROFILE": profile}, kernel_name="python3", progress_bar=False,
-                cwd=source.parent, execution_timeout=timeout,
+                source, target, {"PROFILE": profile}, kernel_name="python3", progress_bar=False,
+                cwd=folder(), execution_timeout=timeout,
                 extra_arguments=["--IPKernelApp.log_level=50"],  # nothing about unencrypted local TCP
             )  # fmt: skip
         except papermill.PapermillExecutionError as failure:
             error = f"{failure.ename}: {failure.evalue}"
         except TimeoutError:
             error = f"a cell took longer than {timeout} s"
-    facts: dict[str, Any] = {
-        "seconds": round(time.perf_counter() - began, 1),
-        "peak_mib": round(memory.mib),
-        "error": error,
-    }
-    final, kept = store / source.name, store / "facts.json"
-    kept.unlink(missing_ok=True)  # they tell of the copy that is replaced now
-    working.replace(final)
-    if not error:
-        with runtime.atomic_write(kept) as part:
-            part.write_text(json.dumps(facts))
-        _log.info("chapter %s: the executed copy is kept as %s", chapter, final)
-    return Executed(chapter, final, **facts, reused=False)
+    return {"seconds": round(time.perf_counter() - began, 1), "peak_mib": round(memory.mib), "error": error}
 
 
 def _key(source: Path, profile: str) -> str:
