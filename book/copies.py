@@ -15,7 +15,8 @@ CDN = "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-svg.js"
 DRAWS = {"ax", "axes", "fig", "figures", "plt", "viewers"}  # names of what a picture is drawn with
 DOES_MORE = {"claims", "print", "runtime"}
 FOLDED_FROM = 8  # lines: a shorter cell is read at a glance
-PICTURE = re.compile(r'src="data:image/(?:png|webp);base64,([A-Za-z0-9+/=]+)"')
+PICTURE = re.compile(r"data:image/(?:png|webp);base64,([A-Za-z0-9+/=]+)")
+IN_A_FIGURE = re.compile(rf'src="{PICTURE.pattern}"')
 
 
 def handed_out(text: str) -> str:
@@ -74,18 +75,18 @@ def _names(tree: ast.AST) -> set[str]:
 
 
 def _lighter(html: str, figures: Path) -> str:
-    inside = "medsr-viewer" in html
+    """HTML of an output, its pictures as WebP: those of viewers inside it, all others as files."""
 
-    def replaced(found: re.Match[str]) -> str:
-        data, size = _webp(base64.b64decode(found[1]))
-        if inside:
-            return f'src="data:image/webp;base64,{base64.b64encode(data).decode()}"'
+    def inside(found: re.Match[str]) -> str:
+        return f"data:image/webp;base64,{base64.b64encode(_webp(base64.b64decode(found[1]))[0]).decode()}"
+
+    def beside(found: re.Match[str]) -> str:
+        data, (width, height) = _webp(base64.b64decode(found[1]))
         name = f"{hashlib.sha256(data).hexdigest()[:16]}.webp"
         (figures / name).write_bytes(data)
-        width, height = size
         return f'src="../_static/figures/{name}" width="{width}" height="{height}" loading="lazy" decoding="async"'
 
-    return PICTURE.sub(replaced, html)
+    return PICTURE.sub(inside, html) if "medsr-viewer" in html else IN_A_FIGURE.sub(beside, html)
 
 
 def _webp(data: bytes) -> tuple[bytes, tuple[int, int]]:

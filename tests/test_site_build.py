@@ -112,7 +112,9 @@ def test_figures_become_files_without_loss_that_load_when_they_are_near(tmp_path
 
 def test_pictures_of_viewers_stay_in_the_page_without_loss(tmp_path):
     html, values = picture()
-    html, _ = shown(f'<figure class="medsr-viewer">{html}</figure>', tmp_path)
+    more = html.replace("src=", "data-slices=")
+    html, _ = shown(f'<figure class="medsr-viewer">{html}{more}</figure>', tmp_path)
+    assert html.count("data:image/webp") == 2
     data = base64.b64decode(re.search(r"image/webp;base64,([^\"]+)", html)[1])
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data)).convert("L")), values)
     assert list(tmp_path.iterdir()) == []
