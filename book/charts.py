@@ -12,14 +12,13 @@ LEAST = -2.5  # dB: where the axis begins
 NEAR = (0.7, 0.12)  # decades, dB: a name with another point so close on its right stands on the left
 
 
-def gain_against_time(target: Path) -> str:
+def gain_against_time(table: Path, target: Path) -> str:
     """Draw what methods gain on the real test scans against the time they take, into ``target``; returns Markdown.
 
-    Nothing is drawn, and "" returned, where ``results/leaderboard.csv`` has no such scans.
+    Nothing is drawn, and "" returned, where the ``table``, ``results/leaderboard.csv``, has no such scans.
     """
     from medsr_course.leaderboard import engine, methods, tables
 
-    table = Path(__file__).parents[1] / "results" / "leaderboard.csv"
     try:
         rows, _ = tables.read(table, engine.board("super-resolution"))
     except (CourseError, OSError):

@@ -266,7 +266,7 @@ def leaderboards(source: Path) -> dict[str, str]:
         count = len(re.findall(r"^\|[-:| ]+\|$", text, re.M))
         overview.append(f"| [{name}](#{path.stem}) | {day} | {count} | {files} |")
         boards += [f"({path.stem})=", text, ""]
-    gain = charts.gain_against_time(target)
+    gain = charts.gain_against_time(folder / "leaderboard.csv", target)
     return {"{{OVERVIEW}}": "\n".join(overview), "{{GAIN}}": gain, "{{BOARDS}}": "\n".join(boards)}
 
 

@@ -206,11 +206,12 @@ def test_the_hours_are_those_of_the_words(tmp_path):
 
 
 def test_gain_against_time_has_every_method_that_the_board_has(tmp_path):
-    said = charts.gain_against_time(tmp_path)
+    said = charts.gain_against_time(ROOT / "results" / "leaderboard.csv", tmp_path)
     drawn = (tmp_path / "gain-seconds.svg").read_text(encoding="utf-8")
     for name in ("ZIP", "SRResNet", "ESPCN", "Lanczos"):
         assert f">{name}<" in drawn, name
     assert "*Input: " in said
+    assert charts.gain_against_time(tmp_path / "missing.csv", tmp_path) == ""
 
 
 def test_a_point_is_the_median_time_and_the_mean_over_people():
