@@ -182,7 +182,9 @@ def test_names_cards_and_tables_are_text_on_a_page_and_never_markup(tmp_path, mo
     from medsr_course.networks import pretrained
 
     words = dict.fromkeys(("title", "licence", "intended_use", "not_for", "version"), HOSTILE)
-    card = replace(pretrained.card("unet-tissue"), **words, data=[HOSTILE], metrics={HOSTILE: {HOSTILE: 1.0}})
+    card = replace(
+        pretrained.card("unet-tissue"), name="bad", **words, data=[HOSTILE], metrics={HOSTILE: {HOSTILE: 1.0}}
+    )
     monkeypatch.setattr(pretrained, "names", lambda task: ["bad"])
     monkeypatch.setattr(pretrained, "card", lambda name: card)
     monkeypatch.setattr(pages, "ROOT", tmp_path)
