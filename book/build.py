@@ -107,7 +107,7 @@ def _assemble(source: Path, profile: str, execute: bool, quiet: bool) -> dict[st
         _write(source / "notebooks" / notebook.name, copies.shown(handed[notebook.name], figures))
 
     size = archive.write(source / archive.NAME)
-    _write(source / "generated" / "hero.html", landing.hero(source / "notebooks"))
+    _write(source / "generated" / "hero.html", landing.hero(handed))
     _write(source / "generated" / "map.md", landing.course_map(listed))
     _write(source / "solutions.md", pages.solutions(listed))
     _fill(source / "networks.md", pages.networks(source))

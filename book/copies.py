@@ -14,6 +14,7 @@ from medsr_course.teaching.figures import LOSSLESS
 CDN = "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-svg.js"
 DRAWS = {"ax", "axes", "fig", "figures", "plt", "viewers"}  # names of what a picture is drawn with
 DOES_MORE = {"claims", "print", "runtime"}
+LATER_FROM = 40_000  # characters of a viewer that comes when the reader is near
 FOLDED_FROM = 8  # lines: a shorter cell is read at a glance
 PICTURE = re.compile(r"data:image/(?:png|webp);base64,([A-Za-z0-9+/=]+)")
 IN_A_FIGURE = re.compile(rf'src="{PICTURE.pattern}"')
@@ -37,8 +38,8 @@ def handed_out(text: str) -> str:
 def shown(text: str, figures: Path) -> str:
     """A notebook of :func:`handed_out` as its page shows it.
 
-    Its figures are files in the folder ``figures``, loaded when the reader comes near. The pictures of viewers stay
-    inside, where a script may read their values. Code that draws and does little else is folded.
+    Its figures and large viewers are files in the folder ``figures``, loaded when the reader comes near. The pictures
+    of viewers stay inside them, where a script may read their values. Code that mostly draws is folded.
     """
     notebook = json.loads(text)
     for cell in notebook["cells"]:
@@ -74,11 +75,13 @@ def _names(tree: ast.AST) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
-def _lighter(html: str, figures: Path) -> str:
-    """HTML of an output, its pictures as WebP: those of viewers inside it, all others as files."""
+def inside(html: str) -> str:
+    """HTML of a viewer with its pictures as WebP, inside it."""
+    return PICTURE.sub(lambda found: f"data:image/webp;base64,{_text(_webp(base64.b64decode(found[1]))[0])}", html)
 
-    def inside(found: re.Match[str]) -> str:
-        return f"data:image/webp;base64,{base64.b64encode(_webp(base64.b64decode(found[1]))[0]).decode()}"
+
+def _lighter(html: str, figures: Path) -> str:
+    """HTML of an output: pictures as files, and so a large viewer."""
 
     def beside(found: re.Match[str]) -> str:
         data, (width, height) = _webp(base64.b64decode(found[1]))
@@ -86,7 +89,25 @@ def _lighter(html: str, figures: Path) -> str:
         (figures / name).write_bytes(data)
         return f'src="../_static/figures/{name}" width="{width}" height="{height}" loading="lazy" decoding="async"'
 
-    return PICTURE.sub(inside, html) if "medsr-viewer" in html else IN_A_FIGURE.sub(beside, html)
+    if "medsr-viewer" not in html:
+        return IN_A_FIGURE.sub(beside, html)
+    viewer = inside(html)
+    return viewer if len(viewer) < LATER_FROM else _later(viewer, figures)
+
+
+def _later(viewer: str, figures: Path) -> str:
+    """A place for a viewer that reading.js fills: from a script, since a page in a folder may read no other file."""
+    name = "viewer-" + hashlib.sha256(viewer.encode()).hexdigest()[:16]
+    (figures / f"{name}.js").write_text(f"medsrPlace({json.dumps(name)}, {json.dumps(viewer)});\n", encoding="utf-8")
+    caption = "".join(re.findall(r"<figcaption.*?</figcaption>", viewer, re.S))
+    return (
+        f'<div class="medsr-later" id="{name}" data-script="../_static/figures/{name}.js" style="min-height:30rem">'
+        f"<noscript><p>Here is a viewer, which needs JavaScript.</p>{caption}</noscript></div>"
+    )
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _webp(data: bytes) -> tuple[bytes, tuple[int, int]]:

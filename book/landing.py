@@ -1,29 +1,32 @@
 """The landing page: its picture, its map of the course, and what it says of length, size and gain."""
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
+from book import copies
 from book.pages import cells, link, plain, rows
 
 WORDS_A_MINUTE = 150  # of a text with formulas, read in a foreign language
 NETWORK = "srresnet-x2"  # whose gain the page names
 
 
-def hero(folder: Path) -> str:
+def hero(handed: Mapping[str, str]) -> str:
     """HTML of the landing page's picture: chapter 00's viewer, or one made here where it was not run.
 
     Parameters
     ----------
-    folder : path
-        Of the notebooks as the site shows them.
+    handed : dict of str to str
+        Notebooks as the site hands them out: file name → text.
     """
-    for notebook in sorted(folder.glob("00_*.ipynb")):
-        for block in cells(notebook):
+    for notebook in (text for name, text in handed.items() if name.startswith("00_")):
+        for block in json.loads(notebook)["cells"]:
             for output in block.get("outputs", []):
                 body = "".join(output.get("data", {}).get("text/html", ""))
                 if "medsr-viewer" in body and "&quot;compare&quot;" in body:
-                    return f'<div class="medsr-hero">{_before_and_after(body)}</div>'
+                    return f'<div class="medsr-hero">{_before_and_after(copies.inside(body))}</div>'
     return f'<div class="medsr-hero">{_template_viewer()}</div>'
 
 

@@ -110,6 +110,8 @@ SAMPLES = {
     "exercise": "from medsr_course.teaching.exercises._core import _say\n_say('○ 00-x: not answered yet')",
     "quiz": "from jupyterquiz import display_quiz\ndisplay_quiz([quizzes.choice('What is $x_k$?', ('a', 'yes'), "
     "{'b': 'no', 'c': 'no'}), quizzes.numeric('How many?', lambda: 4, tolerance=1, feedback='4')], colors='fdsp')",
+    "large viewer": "noise = np.random.default_rng(0).random((2, 150, 150))\n"
+    "viewers.compare({'first': noise[0], 'second': noise[1]}, caption='Noise.', window=(0, 1))",
 }
 
 

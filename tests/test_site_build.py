@@ -120,6 +120,18 @@ def test_pictures_of_viewers_stay_in_the_page_without_loss(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_large_viewer_is_a_script_of_its_own_that_holds_all_of_it(tmp_path):
+    filled = picture("webp")[0] + "x" * copies.LATER_FROM
+    viewer = f'<figure class="medsr-viewer">{filled}<figcaption>Drag.</figcaption></figure>'
+    html, _ = shown(viewer, tmp_path)
+    name = re.search(r'id="(viewer-\w+)" data-script="\.\./_static/figures/(.*?)\.js"', html)
+    assert name[1] == name[2]
+    said = (tmp_path / f"{name[1]}.js").read_text(encoding="utf-8")
+    place, made = json.loads(f"[{said.removeprefix('medsrPlace(').removesuffix(');' + chr(10))}]")
+    assert (place, made) == (name[1], viewer)
+    assert "<noscript><p>Here is a viewer, which needs JavaScript.</p><figcaption>Drag.</figcaption></noscript>" in html
+
+
 DRAWS = """fig, ax = figures.subplots()
 for k in range(3):
     ax.plot(x, k * x)

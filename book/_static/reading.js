@@ -14,6 +14,33 @@
       field.setAttribute("aria-label", `Your answer to: ${question.textContent.trim().slice(0, 200)}`);
     }
   };
+  // A large viewer comes when the reader is near; the rest follow once the page has been still, for paper wants them all.
+  window.medsrPlace = (id, html) => {
+    const place = document.getElementById(id);
+    place.innerHTML = html;
+    place.style.minHeight = "";
+    for (const written of place.querySelectorAll("script")) {
+      const live = document.createElement("script"); // one that came with innerHTML does not run
+      live.textContent = written.textContent;
+      written.replaceWith(live);
+    }
+  };
+  const bring = (place) => {
+    if (!place.dataset.script) return;
+    const script = document.createElement("script");
+    script.src = place.dataset.script;
+    delete place.dataset.script;
+    document.head.append(script);
+  };
+  const places = [...document.querySelectorAll(".medsr-later")];
+  const near = new IntersectionObserver(
+    (seen) => seen.filter((entry) => entry.isIntersecting).forEach((entry) => bring(entry.target)),
+    { rootMargin: "800px" },
+  );
+  places.forEach((place) => near.observe(place));
+  window.addEventListener("load", () => setTimeout(() => places.forEach(bring), 5000));
+  window.addEventListener("beforeprint", () => places.forEach(bring));
+
   const both = () => (reachable(), named());
   window.addEventListener("load", both);
   window.addEventListener("resize", reachable);
