@@ -13,7 +13,7 @@ from medsr_course.teaching.figures import LOSSLESS
 # jupyterquiz falls back on this address where MathJax has not loaded yet; ours is on the site itself.
 CDN = "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-svg.js"
 DRAWS = {"ax", "axes", "fig", "figures", "plt", "viewers"}  # names of what a picture is drawn with
-DOES_MORE = {"claims", "print", "runtime"}
+DOES_MORE = {"claims", "print"}
 LATER_FROM = 40_000  # characters of a viewer that comes when the reader is near
 FOLDED_FROM = 8  # lines: a shorter cell is read at a glance
 PICTURE = re.compile(r"data:image/(?:png|webp);base64,([A-Za-z0-9+/=]+)")
@@ -62,7 +62,8 @@ def mostly_draws(source: str) -> bool:
         return False
     lines = len([line for line in source.splitlines() if line.strip()])
     named = {node: _names(node) for node in body}
-    if any(names & DOES_MORE for names in named.values()) or lines < FOLDED_FROM:
+    more = any(names & DOES_MORE for names in named.values()) or "runtime.steps" in source
+    if more or lines < FOLDED_FROM:
         return False
     defines = ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
     if any(isinstance(node, defines) for node in body):
