@@ -13,15 +13,17 @@ from tools import site_report
 
 pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.browser]
 CHAPTER = "notebooks/00_start_here.html"
-ALL_LOOKS = (CHAPTER, "index.html", "how-to-use.html", "networks.html", "solutions.html", "search.html")
+ALL_LOOKS = (CHAPTER, "index.html", "how-to-use.html", "solutions.html", "search.html")
 A4 = {"width": 688, "height": 1000}  # CSS pixels between the margins of print.css
 
 
 @pytest.mark.slow
 def test_axe_finds_no_serious_fault_on_any_page(site, visit):
-    assert set(ALL_LOOKS) <= set(site_report.page_names(site))
+    """At the width where most scrolls; of the chapters that were not executed, one stands for all."""
+    names = [name for name in site_report.page_names(site) if not name.startswith("notebooks/")]
+    assert set(ALL_LOOKS) <= {CHAPTER, *names}
     found = []
-    for name in site_report.page_names(site):
+    for name in (CHAPTER, "notebooks/05_interpolation_fourier_wavelets.html", *names):
         page = visit(name, "light", viewport={"width": 390, "height": 844}, has_touch=True)
         site_report.rest(page)
         found += [f"{name}: {fault}" for fault in site_report.faults(page)]
