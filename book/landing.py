@@ -99,21 +99,21 @@ def words(notebook: Path) -> int:
 
 
 def honest_number() -> str:
-    """The gain of a shipped network on real scans that chose nothing, from its card, and what that is in error."""
-    from medsr_course.networks import pretrained
+    """The gain of a shipped network on real scans that chose nothing, from ``results/``, and what that is in error."""
+    from medsr_course.leaderboard import methods, stored
 
-    card = pretrained.card(NETWORK)
-    plainly = re.compile(r"real test: [^,]+, [^,]+")  # neither signed nor with noise added
-    gains = [row["gain (dB)"] for group, row in card.metrics.items() if plainly.fullmatch(group)]
+    found, note = stored.gains(NETWORK, 2, split="test", data="real-scans")
+    gains = [row["psnr"] for row in found.values()]
     if not gains:
         return ""
     least, most = (f"{gain:+.2f}".replace("-", "−") for gain in (min(gains), max(gains)))
-    share = [f"{100 * (1 - 10 ** (-gain / 10)):.0f}" for gain in (min(gains), max(gains))]
+    share = [f"{100 * (1 - 10 ** (-gain / 10)):.0f}".replace("-", "−") for gain in (min(gains), max(gains))]
+    name, day = plain(methods.title(NETWORK)), note.split("; ")[-1]
     return (
-        f"**{least} to {most} dB.** That is what {plain(card.title)} gained over zero-filling on {len(gains)} real "
-        f"scans which had taught it nothing: {share[0]} to {share[1]} % less squared error. Zero-filling is what any "
-        "scanner can do. Papers report larger gains over weaker opponents; [how we measure](leaderboard.md) says why "
-        "they cannot be compared."
+        f"**{least} to {most} dB.** That is what {name} gained over zero-filling on {len(gains)} real scans which had "
+        f"taught it nothing: {share[0]} to {share[1]} % less squared error. It was measured on {day}. Zero-filling is "
+        "what any scanner can do. Papers report larger gains over weaker opponents; [how we measure](leaderboard.md) "
+        "says why they cannot be compared."
     )
 
 

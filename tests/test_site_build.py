@@ -199,15 +199,19 @@ def test_the_landing_page_says_how_to_get_the_course(monkeypatch):
     assert landing._get(0) == "With git: `git clone https://example.org/course`."
 
 
-def test_the_honest_number_is_of_real_scans_as_they_are_stored():
-    from medsr_course.networks import pretrained
+def test_the_honest_number_is_of_real_scans_as_they_are_stored(monkeypatch):
+    from medsr_course.leaderboard import stored
 
-    metrics = pretrained.card(landing.NETWORK).metrics
-    gains = [row["gain (dB)"] for group, row in metrics.items() if re.fullmatch(r"real test: [\w-]+, \w+", group)]
+    gains = [row["psnr"] for row in stored.gains(landing.NETWORK, 2, split="test", data="real-scans")[0].values()]
     least, most = map(float, re.match(r"\*\*([+\d.]+) to ([+\d.]+) dB", landing.honest_number()).groups())
-    assert (least, most) == (min(gains), max(gains))
-    flattering = [row["gain (dB)"] for group, row in metrics.items() if "signed" in group or "noise" in group]
-    assert most < max(flattering)
+    assert (least, most) == (round(min(gains), 2), round(max(gains), 2))
+    flattering = stored.gains(landing.NETWORK, 2, split="test", data="real-scans", setting="signed")[0]
+    assert most < max(row["psnr"] for row in flattering.values())
+    monkeypatch.setattr(
+        stored, "gains", lambda *a, **k: ({("a", "T1w"): {"psnr": -0.5}, ("b", "T1w"): {"psnr": 10}}, "x; d")
+    )
+    assert "**−0.50 to +10.00 dB.**" in landing.honest_number()
+    assert "−12 to 90 % less" in landing.honest_number()
 
 
 def test_the_hours_are_those_of_the_words(tmp_path):
