@@ -9,6 +9,7 @@ from medsr_course.runtime import CourseError
 
 Point = tuple[float, float]  # seconds, dB
 LEAST = -2.5  # dB: where the axis begins
+SAME = (0.1, 0.05)  # decades, dB
 NEAR = (0.7, 0.12)  # decades, dB: a name with another point so close on its right stands on the left
 
 
@@ -65,17 +66,28 @@ def _draw(panels: dict[int, dict[str, Point]], path: Path) -> None:
             learned = set(methods.names(learned=True))
             for name, point in shown.items():
                 ax.plot(*point, "o", ms=6, color=figures.ORANGE if name in learned else figures.BLUE)
-                left = _crowded(point, shown.values())
+            labels = _labels(shown)
+            for point, names in labels.items():
+                left = _crowded(point, labels)
                 look = {"xytext": (-6 if left else 6, 0), "ha": "right" if left else "left", "va": "center"}
-                text = methods.title(name).removesuffix(f" ×{scale}")
+                text = ", ".join(methods.title(name).replace(f" ×{scale}", "") for name in names)
                 ax.annotate(text, point, textcoords="offset points", fontsize=8, **look)
             ax.axhline(0, color=figures.GREY, lw=1, ls="--")
             times = [seconds for seconds, _ in shown.values()]
             ax.set(title=f"×{scale}", xlabel="seconds for a million voxels", xscale="log")
-            ax.set_xlim(min(times) / 6, max(times) * 6)  # room for the names
+            ax.set_xlim(min(times) / 60, max(times) * 60)  # room for the names
         axes[0, 0].set_ylabel("gain over ZIP (dB)")
         fig.savefig(path, facecolor="white", metadata={"Date": None})
         matplotlib.pyplot.close(fig)
+
+
+def _labels(points: dict[str, Point]) -> dict[Point, list[str]]:
+    """Names by the place of their label: those of points that all but coincide share one."""
+    made: dict[Point, list[str]] = {}
+    for name, point in sorted(points.items(), key=lambda item: item[1]):
+        same = (at for at in made if np.log10(point[0] / at[0]) < SAME[0] and abs(at[1] - point[1]) < SAME[1])
+        made.setdefault(next(same, point), []).append(name)
+    return made
 
 
 def _crowded(point: Point, others: Iterable[Point]) -> bool:
