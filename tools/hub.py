@@ -193,7 +193,7 @@ def page(found: dict[str, Any], where: dict[str, str], beside: str) -> str:
         "# A class on one machine",
         "",
         "JupyterHub with the recipe of `classroom/hub`, made by `python -m tools.hub`. Each student has a server of",
-        "JupyterLab; then they run the first cells of chapter 00 (imports, four images, their errors) at the same time.",
+        "JupyterLab; then all run the first cells of chapter 00 (imports, four images, errors) at the same time.",
         "Memory is PSS: pages that several processes share count once. No limits were set (spawner `simple`).",
         "",
         "| what | value |",
