@@ -13,10 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from book import appendix, pages
+from book import appendix, chinese, pages
 from medsr_course.runtime import PROFILES, CourseError
 from medsr_course.teaching import notebooks
 
@@ -81,6 +81,11 @@ def build(
     to_chapters = appendix.links(listed)
     _fill(source / "article-corrected.md", {"{{ARTICLE}}": appendix.article(listed), **to_chapters})
     _fill(source / "law.md", to_chapters)
+    chinese.fill(source, listed)
+    if "teach" in pages.contents():  # the edition without solutions has no pages for teachers
+        from classroom import site
+
+        site.write(source)
     _sphinx(source, target, quiet)
     return target / "html"
 
@@ -107,7 +112,10 @@ def for_site(text: str) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False).replace(CDN, "../_static/mathjax/tex-chtml.js")
 
 
-def picture(path: Path) -> None:
+TITLES = ("measured: 4 mm pixels", "zero-filled (ZIP)", "network", "truth: 1 mm pixels")
+
+
+def picture(path: Path, titles: Sequence[str] = TITLES) -> None:
     """The README's picture: chapter 00's slice, measured coarsely and brought back."""
     from medsr_course.networks import pretrained
     from medsr_course.physics import coils, interpolation
@@ -117,12 +125,7 @@ def picture(path: Path) -> None:
     truth = volumes.axial_slices(datasets.load("mni152")[0].contrasts["T1w"])[:, :228, :196]
     coarse = coils.stored(truth, 4, "template").astype("float32")
     zipped, network = interpolation.zero_fill(coarse, 4), pretrained.super_resolve("espcn-x4", coarse)
-    panels = {
-        "measured: 4 mm pixels": coarse,
-        "zero-filled (ZIP)": zipped,
-        "network": network,
-        "truth: 1 mm pixels": truth,
-    }
+    panels = dict(zip(titles, (coarse, zipped, network, truth), strict=True))
     fig, axes = figures.subplots(1, 4, size=(10, 3.4))
     for ax, (name, stack) in zip(axes, panels.items(), strict=True):
         rows, columns = stack.shape[1:]
