@@ -16,7 +16,12 @@ PICTURE = ("measured", "zip", "network", "truth")
 
 def text(key: str) -> str:
     """A text of the catalogue, as Markdown that names its language."""
-    return f'<span lang="zh-Hans">{chinese.speaker("zh").text(key)}</span>'
+    return marked(chinese.speaker("zh").text(key))
+
+
+def marked(words: str) -> str:
+    """Words in Chinese, as Markdown; from this class docutils makes ``lang="zh-Hans"``."""
+    return f"[{words}]{{.language-zh-Hans}}"
 
 
 def filled(page: str, listed: list[Path]) -> str:
@@ -32,7 +37,7 @@ def summaries(listed: list[Path]) -> str:
     for row in pages.rows("course"):
         key = f"chapter.{row['number']}"
         heading = f"{row['number']} · {chinese.speaker('zh').text(f'{key}.title')}"
-        lines += [f'## <span lang="zh-Hans">{heading}</span>', "", text(f"{key}.summary"), ""]
+        lines += [f"## {marked(heading)}", "", text(f"{key}.summary"), ""]
         notebook = there.get(row["slug"])
         lines += [pages.link(notebook) if notebook else f"*{pages.plain(row['title'])} (planned)*", ""]
     return "\n".join(lines)
