@@ -80,3 +80,43 @@ def test_numeric_answers_do_not_overlap_with_mistakes(chapter):
     for question in quizzes.questions(chapter):
         ranges = sorted(a["range"] for a in question["answers"] if a.get("type") == "range")
         assert all(low[1] < high[0] for low, high in zip(ranges, ranges[1:], strict=False))
+
+
+def test_a_name_that_a_fresh_kernel_lacks_is_told_with_the_remedy():
+    status, message = verdict(NAMES[0], lambda *args, **kwargs: nothing_of_that_name)  # noqa: F821
+    assert status == "wrong"
+    assert "nothing_of_that_name" in message
+    assert "run the chapter's first code cells" in message
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("typed", ["6.25", "6,25", "6.25%", "6,25 %", "1/16", "0.0625%"[:-1] + "/0.01"])
+def test_a_quiz_understands_how_people_write_numbers(chromium, monkeypatch, typed):
+    asked = quizzes.numeric("How many percent are one in sixteen?", lambda: 100 / 16, tolerance=0.01, feedback="Yes.")
+    monkeypatch.setattr("medsr_course.teaching.quizzes._core.questions", lambda chapter: [asked])
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda item, raw=False: shown.append(item))
+    monkeypatch.setattr("jupyterquiz.dynamic.display.display", shown.append)
+    quizzes.show("98")
+    page = chromium.new_page()
+    page.set_content("<body></body>")
+    for item in shown:  # what a notebook does: HTML into the page, scripts run
+        data = (
+            item if isinstance(item, dict) else item._repr_mimebundle_() if hasattr(item, "_repr_mimebundle_") else {}
+        )
+        text = data.get("text/html") if data else getattr(item, "_repr_html_", lambda: "")()
+        script = getattr(item, "_repr_javascript_", lambda: "")()
+        page.evaluate(
+            "([html, script]) => { const place = document.createElement('div'); document.body.append(place);"
+            "place.append(document.createRange().createContextualFragment(html || ''));"
+            "if (script) { const s = document.createElement('script'); s.textContent = script; place.append(s); } }",
+            [text, script],
+        )
+    field = page.locator("input.Input-text")
+    field.wait_for()
+    assert field.get_attribute("aria-label")
+    field.click()
+    page.keyboard.type(typed)
+    page.keyboard.press("Enter")
+    assert page.get_by_text("Yes.").is_visible()
+    page.close()

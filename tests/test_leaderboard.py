@@ -417,3 +417,10 @@ def test_what_a_row_depends_on_is_hashed():
     folder = ROOT / "medsr_course"
     assert names <= {p.relative_to(folder).as_posix() for p in folder.glob("*/*.py")}
     assert methods.get("zip").apply is interpolation.zero_fill
+
+
+def test_quality_best_is_measured_on_real_scans_without_noise():
+    real, made = scan("real-scans", "test", "a"), scan("cohort", "test", "a")
+    assert board_module._conditions("srresnet-x2-best", 2, real) == [("rician", 0), ("signed", 0)]
+    assert board_module._conditions("srresnet-x2-best", 2, made) == []
+    assert len(board_module._conditions("srresnet-x2", 2, real)) > 2

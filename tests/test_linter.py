@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from tools.notebooks import new
-from tools.notebooks.lint import lint
+from tools.notebooks.lint import EXERCISES, lint
 
 
 @pytest.fixture
@@ -61,8 +61,9 @@ def add_after(start, kind, text, tags=()):
         (lambda nb: cell(nb, "again")["metadata"].update(tags=[]), "no cell tagged failure"),
         (lambda nb: cell(nb, "error")["metadata"].update(tags=[]), "without the tag claim"),
         (set_source("error", "name = 'x'\nclaims.check(name, 1, at_least=0)"), "must be a literal"),
-        (lambda nb: cell(nb, "def my_mean")["metadata"].update(tags=[]), "tagged exercise"),
-        (set_source("def my_mean", "x = 1"), "a stub that returns None"),
+        (lambda nb: cell(nb, f"{EXERCISES}\n\ndef my_mean")["metadata"].update(tags=[]), "tagged exercise"),
+        (set_source(f"{EXERCISES}\n\ndef my_mean", f"{EXERCISES}x = 1"), "a stub that returns None"),
+        (set_source(f"{EXERCISES}\n\ndef my_mean", "def my_mean(x):\n    return None"), "an exercise begins with"),
         (lambda nb: cell(nb, "quizzes")["metadata"].update(tags=[]), "tagged quiz"),
         (set_source("## What you saw", "## The end"), 'no section "## What you saw"'),
         (set_source("claims.receipt", "pass"), "no claims.receipt()"),
@@ -106,6 +107,14 @@ def test_each_departure_is_found(chapter, change, said):
 )
 def test_plain_code_passes(chapter, plain):
     assert chapter(set_source("subject", plain)) == []
+
+
+def test_a_question_stands_right_before_the_cell_that_answers_it(chapter):
+    def change(nb):
+        add_after("subject", "code", "x = 1")(nb)
+        cell(nb, "subject")["metadata"]["tags"] = ["predict"]
+
+    assert chapter(change) == []
 
 
 def test_two_for_pass_in_a_long_cell(chapter):

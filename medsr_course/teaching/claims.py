@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from medsr_course import runtime
+from medsr_course.teaching import predictions
 from medsr_course.types import PathLike
 
 KINDS = ("learned", "physics", "invariant", "safety")
@@ -106,12 +107,14 @@ def skip(claim: str, why: str, *, kind: str = "learned") -> Claim:
 
 
 def receipt() -> None:
-    """Show every claim this kernel has made so far, as the chapter's closing list."""
+    """Show every claim this kernel has made so far, as the chapter's closing list, and the reader's predictions."""
     from IPython.display import Markdown, display
 
     lines = [f"- {c.mark} {c.claim}: **{_number(c.value)}** ({c.bound})" for c in _made if c.ok is not None]
     lines += [f"- – {c.claim}: not measured, {c.why}" for c in _made if c.ok is None]
     display(Markdown("\n".join(lines) or "No claim has been checked in this kernel yet."))
+    if chapter := predictions.chapter():
+        display(predictions.record(chapter))
 
 
 def reset() -> None:

@@ -229,7 +229,11 @@ def execute_file(source: Path, target: Path, profile: str, *, timeout: float | N
 
     began, error = time.perf_counter(), ""
     # The kernel works in the chapters' folder: a relative path would be another one there.
-    settings = {"MEDSR_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | runtime.folder_settings()
+    settings = {
+        "MEDSR_PROGRESS": "0",
+        "MEDSR_UNATTENDED": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    } | runtime.folder_settings()
     with _environment(**settings), _PeakMemory() as memory:
         try:
             papermill.execute_notebook(

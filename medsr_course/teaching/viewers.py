@@ -249,6 +249,12 @@ def reading(
     return Viewer(_html(config, pictures, caption), caption)
 
 
+def picture(image: npt.ArrayLike, window: tuple[float, float] | None = None) -> str:
+    """Returns a slice (h, w) as the address of a PNG (``data:image/png…``), row 0 at the bottom."""
+    array = np.asarray(image)
+    return _png(_to_bytes(array, _window(window, array), "gray"))
+
+
 def _place(image: npt.NDArray, finest: npt.NDArray, grid: str) -> dict[str, float]:
     """Offset in percent of the field of view that puts sample 0 over sample 0 of the image with the most pixels."""
     centred = grid == "first sample"

@@ -11,7 +11,8 @@ from tools.notebooks.wrap import WIDTH, wrapped
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = ['PROFILE = "lesson"  # smoke, lesson or full', "SEED = 0"]
 NUMBER = r"(\d\d[a-z]?|A\d)"  # 02b is the second half of chapter 02
-TAGS = {"parameters", "long", "failure", "claim", "exercise", "quiz", "core"}  # core: shown in a lesson
+TAGS = {"parameters", "long", "failure", "claim", "predict", "exercise", "quiz", "core"}  # core: shown in a lesson
+EXERCISES = "from medsr_course.teaching import exercises\n"
 LINES, LONG_LINES = 15, 25
 WRAPPED = True  # whether prose that ``wrap`` would change is a departure
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -144,15 +145,16 @@ def _opening(path, notebook, cells):
     if imports is None or not imports.source.rstrip().endswith("runtime.start(PROFILE, SEED)"):
         yield "the first code cell after the parameters is not the imports, ending in runtime.start(PROFILE, SEED)"
     for cell in cells:
-        if cell.code and cell is not imports and re.search(r"^(import|from) ", cell.source, flags=re.M):
+        source = cell.source.removeprefix(EXERCISES) if "exercise" in cell.tags else cell.source
+        if cell.code and cell is not imports and re.search(r"^(import|from) ", source, flags=re.M):
             yield f"{cell.where}: an import outside the import cell"
 
 
 def _rhythm(path, notebook, cells):
     for before, after in zip(cells[3:], cells[4:], strict=False):
-        if before.code and after.code:
+        if before.code and after.code and not {"predict"} & {*before.tags, *after.tags}:  # a question is words, too
             yield f"{after.where}: follows a code cell with no word between (predict → run → interpret)"
-    code = sum(c.code for c in cells)
+    code = sum(c.code and "predict" not in c.tags for c in cells)
     if len(cells) - code < code:
         yield f"{code} code cells and only {len(cells) - code} of prose"
 
@@ -184,6 +186,8 @@ def _exercise(cell):
     stubs = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
     if not stubs or not all(ast.unparse(s.body[-1]) in ("return None", "...", "pass") for s in stubs):
         yield f"{cell.where}: an exercise holds a stub that returns None"
+    if not cell.source.startswith(EXERCISES):
+        yield f"{cell.where}: an exercise begins with {EXERCISES!r}, so that a fresh kernel can say what it lacks"
     if "exercises.check(" not in cell.source:
         yield f"{cell.where}: an exercise ends with exercises.check(…)"
 

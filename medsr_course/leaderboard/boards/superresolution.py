@@ -116,7 +116,8 @@ def _conditions(name: str, scale: int, scan: Scan) -> list[tuple[str, float]]:
         wanted = bool(noise) if name in FILTERS else methods.get(name).can(scale)
         if noise and name not in FILTERS:
             wanted = wanted and (name == "zip" or methods.get(name).learned)
-        wanted = wanted and (scan.data == "real" or not name.endswith(methods.BEST))  # which takes eight times as long
+        if name.endswith(methods.BEST):  # which takes eight times as long
+            wanted = wanted and not noise and scan.data != "cohort"
         if wanted and (scan.contrast != "CT" or kind == "signed"):
             found.append((kind, noise))
     return found

@@ -87,11 +87,15 @@ def verdict(name: str, fn: Any) -> tuple[str, str]:
         exercise.check(fn)
     except Wrong as reason:
         return ("unanswered", UNANSWERED) if reason.args == (None,) else ("wrong", str(reason))
+    except NameError as error:
+        return "wrong", f"{error}: run the chapter's first code cells (parameters, imports), then this cell again."
     except Exception as error:  # the reader's own code may fail in any way
         return "wrong", f"your function stopped with {type(error).__name__}: {error}"
     return "right", "right."
 
 
+MARKS = {"right": "✓", "wrong": "✗", "unanswered": "○"}
+COLOURS = {"right": "#1a7f37", "wrong": "#b3261e", "unanswered": "#6e6e6e"}
 UNANSWERED = "not answered yet: your function returns None."
 
 
@@ -121,9 +125,12 @@ def recognise(got: Any, known: Iterable[tuple[Any, str]], rtol: float = 1e-5, at
 def check(name: str, fn: Any) -> None:
     """Check an answer and show in words: not answered yet, right, or wrong *because* …"""
     status, message = verdict(name, fn)
-    mark = {"right": "✓", "wrong": "✗", "unanswered": "○"}[status]
-    more = "" if status == "right" else f' Stuck? exercises.hint("{name}") or exercises.solution("{name}")'
-    _say(f"{mark} {name}: {message}{more}{_recorded(name, status)}")
+    lines = [f"{MARKS[status]} {name}: {message}"]
+    if status != "right":
+        lines.append(f'Stuck? exercises.hint("{name}") or exercises.solution("{name}")')
+    if noted := _recorded(name, status):
+        lines.append(noted)
+    _say("\n".join(lines), COLOURS[status])
 
 
 def _recorded(name: str, status: str) -> str:
@@ -135,7 +142,7 @@ def _recorded(name: str, status: str) -> str:
     try:
         progress.record(name, status == "right")
     except (OSError, CourseError) as error:
-        return f" (Not written into the progress file: {getattr(error, 'strerror', None) or error}.)"
+        return f"(Not written into the progress file: {getattr(error, 'strerror', None) or error}.)"
     return ""
 
 
@@ -151,11 +158,14 @@ def solution(name: str) -> None:
     display(Code(find(name).source(), language="python"))
 
 
-def _say(text):
+def _say(text: str, colour: str = "#6e6e6e") -> None:
+    """Show lines of text; the first in bold type beside a bar of the colour, which a sign tells, too."""
     from IPython.display import display
 
-    body = f'<div class="medsr-exercise" style="margin:.3em 0">{html.escape(text)}</div>'
-    display({"text/html": body, "text/plain": text}, raw=True)
+    first, *more = (html.escape(line) for line in text.split("\n"))
+    body = "".join(f"<div>{line}</div>" for line in (f"<b>{first}</b>", *more))
+    frame = f"margin:.3em 0;padding:.2em .7em;border-left:4px solid {colour};max-width:46em"
+    display({"text/html": f'<div class="medsr-exercise" style="{frame}">{body}</div>', "text/plain": text}, raw=True)
 
 
 def _all():

@@ -8,7 +8,7 @@ from medsr_course.teaching.exercises._core import Exercise, Wrong, answer, recog
 def _check_psnr(fn):
     rng = np.random.default_rng()
     for shape in ((8, 8), (7, 5), (3, 6, 9)):
-        target = rng.random(shape) * 300
+        target = 40 + rng.random(shape) * 260
         image = target * 1.3 + 20 * rng.standard_normal(shape)
         why = "the PSNR of an image is one number, and yours is an array: average the squared error"
         got, right = shaped(answer(fn, target, image), (), why), my_psnr(target, image)
@@ -18,6 +18,10 @@ def _check_psnr(fn):
         mse, top = np.mean(error**2), target.max()
         tempting = (
             (10 * np.log10(image.max() ** 2 / mse), "the range is the target's maximum, not the image's"),
+            (
+                10 * np.log10((top - target.min()) ** 2 / mse),
+                "the range here is the target's maximum, not maximum − minimum: the scale begins at 0",
+            ),
             (10 * np.log10(top / mse), "the range is squared, as the error is: R² over the mean squared error"),
             (10 * np.log(top**2 / mse), "decibels take the logarithm to base 10: np.log is the natural one"),
             (10 * np.log10(mse / top**2), "the fraction is upside down: a smaller error must give a larger PSNR"),
@@ -87,6 +91,10 @@ def _check_block_mean(fn):
                 image.reshape(scale, h // scale, scale, w // scale).mean((0, 2)),
                 "neighbouring pixels do not end up in one block: reshape to (h / scale, scale, w / scale, scale)",
             ),
+            (
+                image.reshape(h // scale, w // scale, scale**2).mean(2),
+                "reshape takes pixels along rows: these are runs of scale² pixels, not blocks of scale × scale",
+            ),
         )
         recognise(got, tempting, atol=1e-6)
         raise Wrong(f"the values are not the means of blocks of {scale} × {scale} pixels")
@@ -118,6 +126,7 @@ EXERCISES = [
         alternatives=(_psnr_by_roots,),
         mistakes={
             "range of the wrong image": lambda t, x: 10 * np.log10(x.max() ** 2 / np.mean((t - x) ** 2)),
+            "range max − min": lambda t, x: 10 * np.log10(np.ptp(t) ** 2 / np.mean((t - x) ** 2)),
             "range not squared": lambda t, x: 10 * np.log10(t.max() / np.mean((t - x) ** 2)),
             "natural logarithm": lambda t, x: 10 * np.log(t.max() ** 2 / np.mean((t - x) ** 2)),
             "absolute error": lambda t, x: 20 * np.log10(t.max() / np.mean(np.abs(t - x))),
@@ -154,6 +163,7 @@ EXERCISES = [
             "one pixel of each block": lambda x, s: x[::s, ::s],
             "largest value": lambda x, s: _block(x, s, np.max),
             "wrong reshape": lambda x, s: x.reshape(s, len(x) // s, s, -1).mean((0, 2)),
+            "runs, not blocks": lambda x, s: x.reshape(len(x) // s, -1, s * s).mean(2),
             "transposed": lambda x, s: my_block_mean(x, s).T,
         },
     ),

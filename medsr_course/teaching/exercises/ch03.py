@@ -116,6 +116,8 @@ def _check_where(fn):
             raise Wrong("you used the voxel sizes only: this scan is tilted, so all nine numbers matter.")
         if _close(out, np.diag(turn) * index + shift):
             raise Wrong("you used the diagonal only: this scan is tilted, so all nine numbers matter.")
+        if _close(out, (np.append(index, 1.0) @ affine)[:3]):
+            raise Wrong("a row vector times the affine: that uses its columns, and loses where voxel (0, 0, 0) is.")
         if _close(out, turn.T @ index + shift):
             raise Wrong("that is the transposed matrix: the affine stands on the left, the index on the right.")
         if _close(out, np.linalg.solve(affine, np.append(index, 1.0))[:3]):
@@ -154,6 +156,8 @@ def _check_combine(fn):
             raise Wrong("the image is still shaded: divide by the sum of the squared sensitivities.")
         if _close(out, (heard * images).sum(axis=0) / power):
             raise Wrong("the coils' phases add up instead of cancelling: take the complex conjugate of s.")
+        if _close(out, (heard.conj() * images).sum(axis=0) / (heard**2).sum(axis=0)):
+            raise Wrong("s² of a complex number is not |s|²: divide by the sum of the squared *magnitudes*.")
         if _close(out, np.sqrt((np.abs(images) ** 2).sum(axis=0))):
             raise Wrong("that is the sum of squares: it ignores the sensitivities you were given, and the phase.")
         if _close(out, np.abs(right)):
@@ -207,6 +211,7 @@ EXERCISES = (
             "voxel sizes only": lambda a, i: np.linalg.norm(a[:3, :3], axis=0) * i + a[:3, 3],
             "diagonal only": lambda a, i: np.diag(a)[:3] * i + a[:3, 3],
             "transposed": lambda a, i: np.asarray(i) @ a[:3, :3] + a[:3, 3],
+            "row vector": lambda a, i: (np.append(i, 1.0) @ a)[:3],
             "inverse": lambda a, i: np.linalg.solve(a, np.append(i, 1.0))[:3],
         },
     ),
@@ -219,6 +224,7 @@ EXERCISES = (
         alternatives=(_combine_with_einsum,),
         mistakes={
             "no conjugate": lambda m, s: (s * m).sum(axis=0) / (np.abs(s) ** 2).sum(axis=0),
+            "s² for |s|²": lambda m, s: (s.conj() * m).sum(axis=0) / (s**2).sum(axis=0),
             "still shaded": lambda m, s: (s.conj() * m).sum(axis=0),
             "sum of squares": lambda m, s: np.sqrt((np.abs(m) ** 2).sum(axis=0)),
             "magnitude": lambda m, s: np.abs(combine(m, s)),

@@ -28,6 +28,11 @@ def _judge_zero_fill(got, volume, scales):
         raise Wrong("the imaginary part of a complex volume is gone: take the real part of real volumes only")
     if even and np.allclose(got, _zero_fill_any(volume, scales, split=False), atol=1e-6):
         raise Wrong("odd sides are right, even ones are not: give half of the −N/2 coefficient to each of ±N/2")
+    if np.allclose(got, _padded_alike(volume, scales), atol=1e-6):
+        raise Wrong(
+            "np.pad with as many zeros on both sides puts frequency 0 of some sides off the centre: index n // 2 of "
+            "the short axis belongs at index n·s // 2 of the long one"
+        )
     if np.allclose(got, _zeros_at_the_end(volume, scales), atol=1e-6):
         raise Wrong("the zeros stand at the end of the FFT's order, where the low negative frequencies belong")
     raise Wrong(f"the values differ from zero-filling for {size}: compare one axis at a time with my_zero_fill_axis")
@@ -76,6 +81,19 @@ def _zero_fill_any(volume, scales, *, split=True, gain=True, end=False, output=N
     return output(result)
 
 
+def _padded_alike(volume, scales):
+    """np.pad of the shifted spectrum, the odd zero always at the end: the centre is missed where only n·s is even."""
+    result = np.asarray(volume, complex)
+    for axis, scale in enumerate(scales):
+        n = result.shape[axis]
+        spectrum = np.fft.fftshift(np.fft.fft(result, axis=axis), axes=axis)
+        before = (n * scale - n) // 2
+        width = [(0, 0)] * result.ndim
+        width[axis] = before, n * scale - n - before
+        result = np.fft.ifft(np.fft.ifftshift(np.pad(spectrum, width), axes=axis), axis=axis) * scale
+    return result if np.iscomplexobj(volume) else result.real
+
+
 def _zeros_at_the_end(volume, scales):
     return _zero_fill_any(volume, scales, end=True)
 
@@ -93,6 +111,8 @@ def _check_cubic(fn):
             raise Wrong(f"your weights sum to {got.sum():.3f} at t = {t:.2f}: a constant image would change")
         if np.allclose(got, _keys(t, -0.75), atol=1e-6):
             raise Wrong("that is a = −¾, as OpenCV and PyTorch use: with a = −½ parabolas are reproduced exactly")
+        if np.allclose(got, _keys(t, -1), atol=1e-6):
+            raise Wrong("that is a = −1, which overshoots at edges: with a = −½ parabolas are reproduced exactly")
         if np.allclose(got, [0, 1 - t, t, 0], atol=1e-6):
             raise Wrong("that is linear interpolation: the two outer neighbours count, too")
         if np.allclose(got, _spline(t), atol=1e-6):
@@ -170,6 +190,7 @@ EXERCISES = [
             "magnitude": lambda v, s: _zero_fill_any(v, s, output=np.abs),
             "real part of complex data": lambda v, s: _zero_fill_any(v, s, output=np.real),
             "zeros at the end": _zeros_at_the_end,
+            "np.pad alike on both sides": _padded_alike,
         },
     ),
     Exercise(
@@ -181,6 +202,7 @@ EXERCISES = [
         alternatives=(_catmull_rom,),
         mistakes={
             "a = −¾": lambda t: _keys(t, -0.75),
+            "a = −1": lambda t: _keys(t, -1),
             "reversed": lambda t: _keys(t)[::-1],
             "B-spline": _spline,
             "linear": lambda t: np.array([0, 1 - t, t, 0]),

@@ -73,6 +73,8 @@ def _judge_reach(got, kernels, scale, coarse):
     where = f"kernels {kernels}, ×{scale}, coarse={coarse}"
     if got == (scale if coarse else 1) * sum(kernels):
         raise Wrong(f"{where}: you add the sizes, but neighbouring kernels share a pixel: each adds k − 1")
+    if coarse and got == scale * sum(k - 1 for k in kernels) + 1:
+        raise Wrong(f"{where}: the one pixel you start from is a coarse one, too: it becomes a block of {scale}")
     if coarse and got == reach(kernels, scale, False):
         raise Wrong(f"{where}: that is in coarse pixels, and each of them becomes a block of fine ones")
     if not coarse and got == scale * reach(kernels, scale, False):
@@ -181,6 +183,9 @@ EXERCISES = [
             "in coarse pixels": lambda kernels, scale, coarse: reach(kernels, scale, False),
             "scaled on the fine grid, too": lambda kernels, scale, coarse: reach(kernels, scale, True),
             "largest kernel": lambda kernels, scale, coarse: max(kernels) * (scale if coarse else 1),
+            "the first pixel not scaled": lambda kernels, scale, coarse: (
+                (scale if coarse else 1) * sum(k - 1 for k in kernels) + 1
+            ),
         },
     ),
     Exercise(

@@ -90,6 +90,8 @@ def _judge_combine(got, heard, maps):
     power = np.where(maps.any(axis=0), (np.abs(maps) ** 2).sum(axis=0), 1)
     if np.allclose(got, (maps * heard).sum(axis=0) / power):
         raise Wrong("the phases of the coils add up instead of cancelling: take the conjugate of the sensitivities")
+    if np.allclose(got, (maps.conj() * heard).sum(axis=0) / np.where(maps.any(axis=0), (maps**2).sum(axis=0), 1)):
+        raise Wrong("s² of a complex number is not |s|²: divide by the sum of the squared magnitudes")
     if np.allclose(got, (maps.conj() * heard).sum(axis=0)):
         raise Wrong("bright where the coils are near: divide by the sum of their squared magnitudes")
     if np.allclose(got, np.sqrt((np.abs(heard) ** 2).sum(axis=0))):
@@ -181,6 +183,7 @@ EXERCISES = [
         alternatives=(_combine_by_solving,),
         mistakes={
             "no conjugate": lambda x, s: (s * x).sum(0) / np.where(s.any(0), (np.abs(s) ** 2).sum(0), 1),
+            "s² for |s|²": lambda x, s: (np.conj(s) * x).sum(0) / np.where(s.any(0), (s**2).sum(0), 1),
             "not divided": lambda x, s: (np.conj(s) * x).sum(0),
             "divides by zero": lambda x, s: (np.conj(s) * x).sum(0) / (np.abs(s) ** 2).sum(0),
             "root of sum of squares": lambda x, s: np.sqrt((np.abs(x) ** 2).sum(0)),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from medsr_course.runtime import CourseError
@@ -66,7 +67,13 @@ def questions(chapter: str) -> list[dict[str, Any]]:
 
 
 def show(chapter: str) -> None:
-    """Show the quiz of a chapter in the notebook and, kernel-free, on the site."""
+    """Show the quiz of a chapter in the notebook and, kernel-free, on the site.
+
+    Its fields understand "6.25", "6,25", "6.25 %" and "1/16", where jupyterquiz alone takes digits, "." and "/".
+    """
+    from IPython.display import display
     from jupyterquiz import display_quiz
 
     display_quiz(questions(chapter), colors="fdsp", max_width=800)
+    script = Path(__file__).with_name("answers.js").read_text(encoding="utf-8")
+    display({"text/html": f"<script>{script}</script>", "text/plain": ""}, raw=True)
