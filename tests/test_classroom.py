@@ -119,6 +119,26 @@ def test_a_lessons_notebook_runs(number, tmp_path, monkeypatch):
     assert done["error"] == ""
 
 
+def test_what_tells_of_a_cell_that_is_left_out_is_left_out(tmp_path):
+    def cell(kind, name, source, *tags):
+        return {"cell_type": kind, "id": name, "metadata": {"tags": list(tags)}, "source": source}
+
+    cells = [
+        cell("code", "a", "import numpy", "core"),
+        cell("code", "b", "x = 1"),
+        cell("markdown", "c", "So x is one.\n\n## The next thing\n\nWords.", "core"),
+        cell("code", "d", "y = 2", "core"),
+        cell("markdown", "e", "So y is two.\n\n## More\n", "core"),
+        cell("markdown", "f", "Left out."),
+        cell("code", "g", "z = 3", "core"),
+    ]
+    path = tmp_path / "98_a.ipynb"
+    path.write_text(json.dumps({"cells": cells}))
+    texts = ["".join(one["source"]) for one in lessons.core(path)]
+    assert texts[1:4] == ["## The next thing\n\nWords.", "y = 2", "So y is two.\n\n## More\n"]
+    assert texts[4:] == [lessons.LEFT_OUT, "z = 3"]
+
+
 def test_a_lesson_without_core_cells_or_of_another_number_is_one_line(monkeypatch):
     with pytest.raises(CourseError, match="there is no lesson 7"):
         lessons.find(7)
