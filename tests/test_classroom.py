@@ -326,6 +326,9 @@ def test_a_bundle_says_what_it_has_and_what_not(cache, tmp_path, monkeypatch):
     assert "1 executed chapters; missing: 01" in lines
     guide = (tmp_path / "stick" / "README.txt").read_text()
     assert "python course.py setup /full/path/of/this/folder" in guide
+    assert "executed/ holds notebooks" in guide
+    built = (ROOT / "book" / "_build" / "html" / "index.html").exists()
+    assert ("site/index.html is the whole course" in guide) is built  # it promises what is there
     assert (tmp_path / "stick" / "course" / "course.py").read_bytes() == (ROOT / "course.py").read_bytes()
     assert (tmp_path / "stick" / "executed" / "00_start_here.ipynb").exists()
     assert not list((tmp_path / "stick" / "course").rglob(".git"))
