@@ -265,6 +265,21 @@ def test_the_search_finds_a_term_by_two_signs(chromium, small_site, query):
     page.close()
 
 
+@pytest.mark.browser
+@pytest.mark.slow
+def test_on_paper_the_signs_are_those_of_chinese(chromium, small_site):
+    """Without ``lang`` a browser may take the Japanese forms of the same signs."""
+    from matplotlib import font_manager
+
+    if "Noto Sans CJK JP" not in {font.name for font in font_manager.fontManager.ttflist}:
+        pytest.skip("needs the Noto CJK fonts, which have both forms")
+    page = chromium.new_page()
+    page.goto((small_site / "glossary.html").as_uri())
+    names = set(re.findall(rb"/FontName /\w+\+(NotoSansCJK\w+)", page.pdf()))
+    page.close()
+    assert b"NotoSansCJKsc" in names
+
+
 def test_replacing_keeps_the_verdict():
     """What is printed in Chinese is a copy: status and exit code are those of the English verdict."""
     verdict = domain.Verdict("caution", (say("face", "note"),), {})
