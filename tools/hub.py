@@ -32,6 +32,10 @@ from tools import bench, command
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 18_000
+FAILED = (
+    "*Failed* are students whose connection broke before their cells were done. JupyterLab in a browser connects again by\n"
+    "itself; a simulated student does not."
+)
 CELLS = 4  # code cells of chapter 00: settings, imports, the four images, the errors
 
 
@@ -208,6 +212,7 @@ def page(found: dict[str, Any], where: dict[str, str], beside: str) -> str:
         "|---|---:|",
         *(f"| {what} | {value:.0f} |" for what, value in found.items()),
         "",
+        *([FAILED, ""] if found["failed"] else []),
         f"{where['machine']}, commit {where['commit']}, {where['date']}.{' ' + beside if beside else ''}",
     ]
     return "\n".join(lines) + "\n"
