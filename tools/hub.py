@@ -33,8 +33,8 @@ from tools import bench, command
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 18_000
 FAILED = (
-    "*Failed* are students whose connection broke before their cells were done. JupyterLab in a browser connects again by\n"
-    "itself; a simulated student does not."
+    "*Failed* are students whose connection broke before their cells were done. JupyterLab in a browser connects\n"
+    "again by itself; a simulated student does not."
 )
 CELLS = 4  # code cells of chapter 00: settings, imports, the four images, the errors
 
