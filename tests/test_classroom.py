@@ -119,6 +119,18 @@ def test_a_lessons_notebook_runs(number, tmp_path, monkeypatch):
     assert done["error"] == ""
 
 
+@EACH
+def test_what_a_lesson_tells_it_has_asked(number):
+    """A prediction is told beside its answer only where the cell that asks is core, too."""
+    code = "\n".join("".join(cell["source"]) for cell in lessons.notebook(LESSONS[number])["cells"])
+    said = re.findall(r"predictions\.(ask|sketch|tell)\(\s*\"([\w-]+)", code)
+    asked = set()
+    for what, name in said:
+        if what != "tell":
+            asked.add(name)
+        assert name in asked, name
+
+
 def test_what_tells_of_a_cell_that_is_left_out_is_left_out(tmp_path):
     def cell(kind, name, source, *tags):
         return {"cell_type": kind, "id": name, "metadata": {"tags": list(tags)}, "source": source}
