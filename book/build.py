@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from book import appendix, chinese, pages
+from book import appendix, chinese, libraries, pages
 from medsr_course.runtime import PROFILES, CourseError
 from medsr_course.teaching import notebooks
 
@@ -59,6 +59,7 @@ def build(
         shutil.copy2(written, source)
     shutil.copytree(BOOK / "_static", source / "_static")
 
+    loaded = libraries.place(source / "extra")
     listed = pages.chapters()
     (source / "notebooks").mkdir()
     for notebook in listed:
@@ -67,7 +68,7 @@ def build(
         text = notebook.read_text(encoding="utf-8")
         if execute:
             text = _executed(notebook, profile).read_text(encoding="utf-8")
-        _write(source / "notebooks" / notebook.name, for_site(text))
+        _write(source / "notebooks" / notebook.name, for_site(text, loaded))
 
     _write(source / "generated" / "hero.html", pages.hero(source / "notebooks"))
     _write(source / "generated" / "map.md", pages.course_map(listed))
@@ -86,6 +87,7 @@ def build(
         from classroom import site
 
         site.write(source)
+    _fill(source / "own-image.md", {"{{OWN}}": libraries.own_image(loaded), **to_chapters})
     _sphinx(source, target, quiet)
     return target / "html"
 
@@ -97,16 +99,19 @@ def _executed(notebook: Path, profile: str) -> Path:
     return done.path
 
 
-def for_site(text: str) -> str:
+def for_site(text: str, loaded: Mapping[str, int]) -> str:
     """An executed notebook as the site shows and hands it out.
 
-    Without the cell that papermill injects and its records, and with no address of another server.
+    Without the cell that papermill injects and its records, and with no address of another server. After a cell
+    tagged ``volume`` comes a place for whole volumes; ``loaded`` from :func:`libraries.place`.
     """
     notebook = json.loads(text)
     notebook["cells"] = [
         cell for cell in notebook["cells"] if "injected-parameters" not in cell["metadata"].get("tags", [])
     ]
     for cell in notebook["cells"]:
+        if "volume" in cell["metadata"].get("tags", []):
+            cell["source"] = "".join(cell["source"]) + "\n\n" + libraries.whole_volume(loaded, "../")
         cell["metadata"] = {key: cell["metadata"][key] for key in ("tags",) if key in cell["metadata"]}
     notebook["metadata"].pop("papermill", None)
     return json.dumps(notebook, indent=1, ensure_ascii=False).replace(CDN, "../_static/mathjax/tex-chtml.js")

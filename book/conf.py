@@ -20,7 +20,7 @@ extensions = [
     "sphinxcontrib.bibtex",
 ]
 external_toc_path = "_toc.yml"
-exclude_patterns = ["_build", "generated", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "generated", "extra", "**.ipynb_checkpoints"]
 bibtex_bibfiles = ["references.bib"]
 
 nb_execution_mode = "off"
@@ -39,6 +39,7 @@ html_title = "Medical super-resolution"
 html_logo = "_static/logo.svg"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
+html_extra_path = ["extra"]  # copied as it is: what pages run in the browser, see libraries.py
 html_css_files = ["custom.css"]
 html_show_sphinx = False
 html_show_sourcelink = False

@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 import ast
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -56,6 +57,18 @@ def taught(chapter, space, names=None, constants=()):
     missing = set(names or ()) - set(space)
     assert not missing, f"chapter {chapter} no longer defines {', '.join(sorted(missing))}"
     return space
+
+
+def functions(chapter, folder):
+    """A chapter's functions as a module in a file, so that their source can be sent to another process."""
+    nodes = [node for source in code_cells(chapter) for node in ast.parse(source).body]
+    sources = [ast.unparse(node) for node in nodes if isinstance(node, ast.FunctionDef)]
+    path = Path(folder) / f"chapter_{chapter}.py"
+    path.write_text("\n\n\n".join(["import numpy as np", *sources]), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def changed(image, header=0.0, values=0.0, do=lambda data: data):

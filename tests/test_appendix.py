@@ -258,6 +258,35 @@ def test_the_law_is_dated_and_no_advice():
     )
 
 
+def unsourced(text):
+    """Paragraphs and points about the three places that name no source; a list or table goes with what stands above."""
+    found, above = [], False
+    for part in re.split(r"\n## ", text)[1:]:
+        if part.split("\n")[0] not in ("China", "European Union", "United States"):
+            continue
+        for block in re.split(r"\n\s*\n", part)[1:]:
+            goes_with = block.startswith(("|", "-", "###")) or block.startswith(("We did not", "The left column"))
+            sourced = "](http" in block
+            if not sourced and not (goes_with and above):
+                found.append(block)
+            above = sourced or (goes_with and above)
+    return found
+
+
+def test_every_statement_of_the_law_has_a_source():
+    text = (BOOK / "law.md").read_text(encoding="utf-8")
+    assert unsourced(text) == []
+    wrong = text.replace("([article 26](https://overview.legal/laws/ai-act/art-26))", "(article 26)")
+    assert unsourced(wrong) == []  # the paragraph has others
+    bare = re.sub(r"\]\(https?://[^)]*803-medical[^)]*\)", "]", text)
+    assert [block[:12] for block in unsourced(bare)] == ["**Reports.** "[:12]]
+
+
+def test_a_list_of_the_law_without_a_source_is_told():
+    text = "\n## China\n\n**Data.** See [it](http://a).\n\n- one\n- two\n\n**Fees.** None.\n\n- three\n"
+    assert unsourced(text) == ["**Fees.** None.", "- three\n"]
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_sentences_are_short(name):
     text = re.sub(r"<[^>]*>|\]\([^)]*\)", "", (BOOK / f"{name}.md").read_text(encoding="utf-8"))

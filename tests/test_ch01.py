@@ -94,3 +94,23 @@ def test_early_stopping(losses, patience, kept):
 
 def test_xor_accepts_any_right_answer():
     assert verdict("01-xor-by-hand", lambda: ([[-5, 3], [-5, 3]], [2, -4], [-1, -1], 0.5)) == ("right", "right.")
+
+
+def test_momentum_wins_in_a_long_valley_only(chapter):
+    def speed(rule, condition):
+        rates = np.geomspace(0.01, 2, 40) / condition
+        return min(chapter["steps_in_valley"](rule, rate, np.array([1, condition])) for rate in rates)
+
+    plain, momentum = chapter["plain"], chapter["momentum"]
+    assert speed(plain, 100) > 3 * speed(momentum, 100)
+    assert speed(plain, 1) < 0.5 * speed(momentum, 1)
+    for no_op in (lambda memory, g, t: g, lambda memory, g, t: memory.setdefault("v", 0 * g) + g):  # wrong: no memory
+        assert speed(plain, 100) < 3 * speed(no_op, 100)
+
+
+def test_the_trainer_counts_the_voxels_it_looks_at(chapter, data):
+    x, y = data
+    looked = {None: [], 6: []}
+    for batch, counts in looked.items():
+        chapter["train"](chapter["new_network"]((3, 3)), x, y, chapter["plain"], 0.1, 4, batch=batch, looked=counts)
+    assert looked == {None: [20] * 4, 6: [6] * 4}  # wrong, and caught: SGD that takes all voxels

@@ -75,6 +75,12 @@ def test_collect_finds_what_was_recorded_and_what_is_missing(tmp_path):
     assert rows["missing"]["ok"] is False
 
 
+def test_a_value_that_is_missing_needs_a_reason():
+    assert claims.check("c", None, at_least=1, why="needs PyTorch").ok is None
+    with pytest.raises(ValueError, match="why"):
+        claims.check("c", None, at_least=1)
+
+
 def test_a_skipped_claim_is_neither_true_nor_false(tmp_path):
     left = claims.skip("on real scans", "no real scans here")
     row = claims.collect(notebook(tmp_path, ('claims.skip("on real scans", "…")', recorded(left))))[0]

@@ -101,7 +101,7 @@ def test_chapter_00_runs_in_jupyterlab(lab, chromium):
     assert [c for c in claims if c["ok"] is False] == []
     slider = page.locator(".medsr-viewer input[type=range]").first
     slider.scroll_into_view_if_needed()
-    stage = page.locator(".medsr-stage").first
+    stage = page.locator(".medsr-stage[data-drawn]").first
     before = stage.screenshot()
     slider.focus()
     for _ in range(5):

@@ -70,7 +70,7 @@ def loud_outputs(path):
 @pytest.fixture
 def halves(tmp_path, monkeypatch):
     """A course whose chapter 02 is in two halves, and what is executed of it, in order."""
-    for name in ("02b_more", "01_first", "02_half", "12_last", "A1_appendix"):
+    for name in ("02b_more", "01_first", "02_half", "12_last", "A1_appendix", "A1b_more"):
         source = 'claims.check("c", 1, at_least=0)'
         cells = [{"cell_type": "code", "metadata": {"tags": ["claim"]}, "source": source, "outputs": []}]
         (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
@@ -93,8 +93,9 @@ def halves(tmp_path, monkeypatch):
         (["02b"], ["02b"]),
         (["2b"], ["02b"]),
         (["12", "1"], ["01", "12"]),
-        (["A1"], ["A1"]),
-        ([], ["01", "02", "02b", "12", "A1"]),
+        (["A1"], ["A1", "A1b"]),
+        (["A1b"], ["A1b"]),
+        ([], ["01", "02", "02b", "12", "A1", "A1b"]),
     ],
 )
 def test_a_number_asks_for_both_halves_of_a_chapter(halves, wanted, chosen):
@@ -103,7 +104,7 @@ def test_a_number_asks_for_both_halves_of_a_chapter(halves, wanted, chosen):
 
 @pytest.mark.parametrize("wrong", ["3", "02a", "2c", "002", "", "[0-9]"])
 def test_a_chapter_that_is_not_there_is_named(halves, wrong):
-    with pytest.raises(runtime.CourseError, match=r"there is no chapter .*; there are: 01, 02, 02b, 12, A1"):
+    with pytest.raises(runtime.CourseError, match=r"there is no chapter .*; there are: 01, 02, 02b, 12, A1, A1b"):
         notebooks.select(["1", wrong])
 
 

@@ -214,6 +214,7 @@ def opened(chromium, page, tmp_path):
         tab.on("pageerror", lambda error: problems.append(str(error)))
         tab.on("request", lambda r: None if r.url.startswith(("data:", "file:")) else problems.append(r.url))
         tab.goto(path.as_uri())
+        tab.wait_for_selector(".medsr-stage[data-drawn]")
         return tab
 
     yield open_

@@ -124,7 +124,7 @@ def test_words_stand_out_and_grey_values_are_untouched(visit, theme):
         assert contrast(marks.nth(k).evaluate("node => getComputedStyle(node).color"), ground) > 4.5
     picture = screenshot(page.locator(".medsr-figure:not(.medsr-viewer) img").first)
     assert picture[10:-10, 10].min() == 255  # a white margin around the panels
-    viewer = screenshot(page.locator(".medsr-stage").first)
+    viewer = screenshot(page.locator(".medsr-stage[data-drawn]").first)
     assert viewer[int(0.8 * len(viewer)), 40] == 255  # white in the window stays white in the dark
 
 
@@ -132,7 +132,7 @@ def test_words_stand_out_and_grey_values_are_untouched(visit, theme):
 def test_viewers_move_in_a_chapter_and_on_the_landing_page(visit):
     for name in ("notebooks/00_start_here.html", "index.html"):
         page = visit(name)
-        stage = page.locator(".medsr-stage").first
+        stage = page.locator(".medsr-stage[data-drawn]").first
         stage.scroll_into_view_if_needed()
         before, box = screenshot(stage), stage.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -142,7 +142,7 @@ def test_viewers_move_in_a_chapter_and_on_the_landing_page(visit):
         assert np.abs(screenshot(stage) - before).mean() > 3, name
     page = visit("notebooks/00_start_here.html")
     page.get_by_label("Frame").press("End")
-    assert screenshot(page.locator(".medsr-stage").nth(1)).mean() > 250
+    assert screenshot(page.locator(".medsr-stage[data-drawn]").nth(1)).mean() > 250
 
 
 @pytest.mark.browser
@@ -191,10 +191,19 @@ def test_copies_for_the_site_hold_no_foreign_script_and_no_record_of_the_machine
     injected = cell | {"metadata": {"tags": ["injected-parameters"]}}
     script = cell | {"outputs": [{"data": {"application/javascript": f"script.src = '{build.CDN}'"}}]}
     notebook = {"cells": [cell, injected, script], "metadata": {"papermill": {"input_path": "/opt/x"}}}
-    made = json.loads(build.for_site(json.dumps(notebook)))
+    made = json.loads(build.for_site(json.dumps(notebook), {}))
     assert [c["metadata"] for c in made["cells"]] == [{"tags": ["claim"]}] * 2
     assert "papermill" not in made["metadata"]
     assert "cdn" not in json.dumps(made)
+
+
+def test_a_place_for_whole_volumes_comes_after_a_cell_that_asks_for_it():
+    cells = [{"cell_type": "markdown", "metadata": {"tags": tags}, "source": "x"} for tags in (["volume"], [])]
+    text = json.dumps({"cells": cells, "metadata": {}})
+    made = [cell["source"] for cell in json.loads(build.for_site(text, {"niivue": 1e6, "template": 3e5}))["cells"]]
+    assert '<div class="medsr-volume" data-weight="1.3 MB">' in made[0]
+    assert made[1] == "x"
+    assert "div" not in build.for_site(text, {})
 
 
 def test_the_landing_page_opens_on_coarse_against_network():

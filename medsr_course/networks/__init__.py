@@ -3,5 +3,5 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["layers", "losses", "models", "pretrained", "training"]
+    __name__, submodules=["backends", "layers", "losses", "models", "pretrained", "training"]
 )

@@ -30,7 +30,7 @@ def stamp(image: Image, order: tuple[int, int, int], high: float) -> Image:
     The text reads as slices are shown: the patient's left on the right, feet or back down.
     """
     rows, columns = (image.shape[axis] for axis in order[1:])
-    text = _drawn(rows, columns)
+    text = drawn(WORDS, rows, columns)
     for place, axis in enumerate(order[1:]):
         if _grows_towards(image, axis) in "RAS":
             text = np.flip(text, place)
@@ -45,13 +45,13 @@ def _grows_towards(image: Image, axis: int) -> str:
     return str(nibabel.aff2axcodes(image.affine)[axis])
 
 
-def _drawn(rows: int, columns: int) -> Mask:
-    """The text as a mask (rows, columns), in the last rows."""
+def drawn(words: str, rows: int, columns: int, height: float = HEIGHT) -> Mask:
+    """Words as a mask (rows, columns), row 0 at the top: in the last rows, ``height`` of them high if they fit."""
     from PIL import Image as Pillow
     from PIL import ImageDraw, ImageFont
 
-    size = max(6.0, HEIGHT * rows)
-    size *= min(1.0, columns / ImageFont.load_default(size).getlength(WORDS))
+    size = max(6.0, height * rows)
+    size *= min(1.0, columns / ImageFont.load_default(size).getlength(words))
     canvas = Pillow.new("L", (columns, rows))
-    ImageDraw.Draw(canvas).text((0, rows), WORDS, fill=255, font=ImageFont.load_default(max(4.0, size)), anchor="ld")
+    ImageDraw.Draw(canvas).text((0, rows), words, fill=255, font=ImageFont.load_default(max(4.0, size)), anchor="ld")
     return np.asarray(canvas) > 127

@@ -7,6 +7,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=[
         "audit",
         "denoising",
+        "emission",
+        "fusion",
         "low_field",
         "multiframe",
         "noncartesian",

@@ -1,7 +1,8 @@
 """A reporting checklist against a model card: what a reader of a study asks, and what the card answers.
 
 The questions are a selection, in the course's own words, of what CLAIM (Mongan et al. 2020; 2024 update: Tejani et al.)
-and TRIPOD+AI (Collins et al. 2024) ask for. A submission fills in the originals, 44 and 27 items.
+and TRIPOD+AI (Collins et al. 2024) ask for. A submission fills in the originals, 44 and 27 items. :data:`INTENDED_USE`
+asks a statement of intended use in the same way.
 """
 
 from collections.abc import Callable, Mapping
@@ -89,6 +90,22 @@ ITEMS = (
     Item("results", "Was it tested with readers, or on patients' outcomes?", _nowhere),
     Item("sharing", "Can others get weights, code and licence?", _field("files", "licence", "version")),
     Item("sharing", "Who paid for it, and was the plan registered before?", _nowhere),
+)
+
+# What a statement of intended use must answer, so that a buyer, a reader and a court know what was promised.
+INTENDED_USE = (
+    Item("use", "What does it do, to which images?", _field("does", "intended_use")),
+    Item("use", "Which body part, contrasts and field strengths?", _field("images")),
+    Item("use", "For which patients?", _field("patients")),
+    Item("use", "Who uses it, and where?", _field("user")),
+    Item("use", "What is it not for?", _field("not_for")),
+    Item("care", "What must a person do before a result is used?", _field("oversight")),
+    Item("care", "What are its known limits?", _field("limits")),
+    Item("care", "Who answers for it, and whom to tell?", _field("responsible")),
+    Item("evidence", "On how many people was it tested, and on which?", _field("tested_on")),
+    Item("evidence", "How well does it do, and how sure is that?", _field("result")),
+    Item("evidence", "How well in each group of people?", _field("groups")),
+    Item("evidence", "Which version do these answers hold for?", _field("version", "checksum")),
 )
 
 

@@ -65,11 +65,12 @@ class Claim:
 
 def check(
     claim: str,
-    value: float,
+    value: float | None,
     *,
     at_least: float | dict[str, float] | None = None,
     at_most: float | dict[str, float] | None = None,
     kind: str = "learned",
+    why: str = "",
 ) -> Claim:
     """Compare a measured value with its bound, show the outcome and record it.
 
@@ -77,23 +78,29 @@ def check(
     ----------
     claim : str
         The sentence that is claimed; a literal in the notebook, unique within the chapter.
-    value : float or bool
-        What was measured. NaN and infinities fail.
+    value : float, bool or None
+        What was measured. NaN and infinities fail. None could not be measured here; ``why`` then says why.
     at_least, at_most : float or dict
         The bound, or one bound per profile: ``{"smoke": 0.1, "lesson": 0.5, "full": 0.5}``. A yes-or-no
         claim has ``at_least=1``.
     kind : {"learned", "physics", "invariant", "safety"}
+    why : str
+        What this machine may lack, as for :func:`skip`.
 
     Raises
     ------
     ValueError
-        For another kind, and where there is no bound.
+        For another kind, where there is no bound, and where there is neither a value nor a reason.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     low, high = _bound(at_least), _bound(at_most)
     if low is None and high is None:
         raise ValueError("a claim needs a bound: give at_least or at_most")
+    if value is None:
+        if not why:
+            raise ValueError("a claim that was not measured needs a reason: give why")
+        return skip(claim, why, kind=kind)
     value = float(value)
     ok = bool(np.isfinite(value) and (low is None or value >= low) and (high is None or value <= high))
     limits = [f"at least {_number(low)}"] if low is not None else []

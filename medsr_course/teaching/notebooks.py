@@ -78,7 +78,8 @@ def select(wanted: Sequence[str] = ()) -> dict[str, Path]:
     chosen, unknown = set(), []
     for word in map(str, wanted):
         name = re.sub(r"^\d(?!\d)", r"0\g<0>", word)
-        halves = {key for key in known if key == name or (name.isdigit() and re.fullmatch(f"{name}[a-z]", key))}
+        both = re.fullmatch(r"A?\d+", name)
+        halves = {key for key in known if key == name or (both and re.fullmatch(f"{name}[a-z]", key))}
         chosen |= halves
         unknown += [] if halves else [name]
     if unknown:

@@ -12,6 +12,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GRIDS = ("first sample", "edges")
+HERE = Path(__file__).parent
+PARTS = ("fourier.js", "viewers_scene.js", "viewers_tools.js", "viewers_reading.js", "viewers.js")
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,16 @@ def compare(
     grid: str = "first sample",
     cmap: str = "gray",
 ) -> Viewer:
-    """Return a viewer that wipes between any two of several images: drag the divider, choose the pair, zoom, pan.
+    """Return a viewer of any two of several images: drag the divider, blink, see the difference, k-space, a profile.
 
     Images of different matrix sizes cover the same field of view and are drawn in square pixels,
-    without smoothing.
+    without smoothing unless the reader asks for it. Values are read from 8 bits: to 1/255 of the window.
 
     Parameters
     ----------
-    images : dict of str to array (h, w)
-        Title → slice; at least two. Values outside the window are clipped, NaN is drawn as its lower
-        end.
+    images : dict of str to array (h, w) or (n, h, w)
+        Title → slice, or n slices to step through; at least two. Values outside the window are clipped, NaN is drawn
+        as its lower end.
     caption : str
         What is seen, and what to look at.
     window : (low, high), optional
@@ -77,14 +80,17 @@ def compare(
     Raises
     ------
     ValueError
-        Fewer than two images, an image that is not two-dimensional, or an unknown title.
+        Fewer than two images, images of other dimensions or of different numbers of slices, or an unknown title.
     """
     if len(images) < 2:
         raise ValueError(f"compare needs at least two images, not {len(images)}")
     arrays = {str(title): np.asarray(image) for title, image in images.items()}
     for title, image in arrays.items():
-        if image.ndim != 2 or not image.size:
-            raise ValueError(f"{title!r} has shape {image.shape}: give one slice, an array (h, w)")
+        if image.ndim not in (2, 3) or not image.size:
+            raise ValueError(f"{title!r} has shape {image.shape}: give one slice, an array (h, w), or slices (n, h, w)")
+    stacks = {title: image.reshape((-1, *image.shape[-2:])) for title, image in arrays.items()}
+    if len({len(stack) for stack in stacks.values()}) > 1:
+        raise ValueError("the images have different numbers of slices: give the same of each")
     titles = list(arrays)
     pair = tuple(start or (titles[0], titles[-1]))
     if len(pair) != 2 or not set(pair) <= set(titles):
@@ -93,18 +99,18 @@ def compare(
         raise ValueError(f"grid={grid!r}: give one of {', '.join(map(repr, GRIDS))}")
     limits = _window(window, arrays[titles[0]])
     finest = max(titles, key=lambda title: arrays[title].size)
-    height, width = arrays[finest].shape
+    count = len(stacks[finest])
     mm = _pixel_size(pixel_size, finest)
-    pictures = [
-        {"title": title, "source": _png(_to_bytes(image, limits, cmap))} | _place(image, arrays[finest], grid)
-        for title, image in arrays.items()
-    ]
+    pictures = []
+    for title, stack in stacks.items():
+        slices = [_png(_to_bytes(image, limits, cmap)) for image in stack]
+        picture = {"title": title, "source": slices[count // 2], "slices": slices if count > 1 else []}
+        pictures.append(picture | _place(stack[0], stacks[finest][0], grid))
     config = {
         "kind": "compare",
-        "aspect": width / height,
-        "mm": mm * width if mm else None,
         "start": [titles.index(title) for title in pair],
-        "pixelated": True,
+        "slices": count,
+        **_slices(stacks[finest][0], limits, mm, cmap),
     }
     return Viewer(_html(config, pictures, caption), caption)
 
@@ -121,6 +127,8 @@ def slider(
     cmap: str = "gray",
 ) -> Viewer:
     """Return a viewer that steps through frames with a slider: "drag the noise level".
+
+    Where all frames are slices, k-space, a profile, values, zoom and brightness are there as in :func:`compare`.
 
     Parameters
     ----------
@@ -177,15 +185,9 @@ def slider(
             raise ValueError(f"{title!r} has shape {frame.shape}: give (h, w), (h, w, 3) or a figure")
         pictures.append(picture)
     mm = _pixel_size(pixel_size, finest) if slices else None
-    config = {
-        "kind": "slider",
-        "aspect": aspect,
-        "mm": mm * columns if mm else None,
-        "start": [titles.index(first)],
-        "label": label,
-        "pixelated": len(slices) == len(drawn),
-        "most": most,
-    }
+    config = {"kind": "slider", "start": [titles.index(first)], "label": label, "aspect": aspect, "most": most}
+    if len(slices) == len(drawn):
+        config |= _slices(slices[finest], limits, mm, cmap)
     return Viewer(_html(config, pictures, caption), caption)
 
 
@@ -263,6 +265,27 @@ def _place(image: npt.NDArray, finest: npt.NDArray, grid: str) -> dict[str, floa
     return {"left": left if centred else 0.0, "bottom": bottom if centred else 0.0}
 
 
+def _slices(finest: npt.NDArray, limits: tuple[float, float], mm: float | None, cmap: str) -> dict[str, Any]:
+    """What the viewer must know of slices, that of the most pixels (h, w), to measure on them."""
+    rows, columns = finest.shape
+    colours = "" if cmap == "gray" else "".join(f"{r:02x}{g:02x}{b:02x}" for r, g, b in _colours(cmap))
+    return {
+        "aspect": columns / rows,
+        "mm": mm * columns if mm else None,
+        "pixelated": True,
+        "shape": [rows, columns],
+        "window": list(limits),
+        "colours": colours,
+    }
+
+
+def _colours(cmap: str) -> npt.NDArray[np.uint8]:
+    """The 256 colours of a map, (256, 3)."""
+    from matplotlib import colormaps
+
+    return (colormaps[cmap](np.arange(256))[:, :3] * 255 + 0.5).astype(np.uint8)
+
+
 def _window(window: tuple[float, float] | None, first: npt.NDArray) -> tuple[float, float]:
     low, high = window or default_window(np.nan_to_num(np.asarray(first, dtype=float)))
     if not high > low:
@@ -279,12 +302,7 @@ def _to_bytes(image: npt.NDArray, window: tuple[float, float], cmap: str) -> npt
     low, high = window
     scaled = (np.nan_to_num(np.asarray(image, dtype=float)[::-1], nan=low) - low) / (high - low)
     grey = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
-    if cmap == "gray":
-        return grey
-    from matplotlib import colormaps
-
-    table = (colormaps[cmap](np.arange(256))[:, :3] * 255 + 0.5).astype(np.uint8)
-    return table[grey]
+    return grey if cmap == "gray" else _colours(cmap)[grey]
 
 
 def _png(pixels: npt.NDArray[np.uint8]) -> str:
@@ -308,22 +326,35 @@ def _figure_png(figure: "Figure") -> tuple[str, float, int]:
 
 def _html(config: dict[str, Any], pictures: list[dict[str, Any]], caption: str) -> str:
     """The viewer as HTML. The script builds the controls from the images of the fallback and hides it."""
-    here = Path(__file__)
     key = f"medsr-{uuid.uuid4().hex[:12]}"  # several viewers, of several notebooks, may share one page
     shown = "".join(
         f'<div style="margin:0 .5em .5em 0;max-width:16em"><img alt="{html.escape(p["title"])}" '
         f'data-left="{p["left"]:.6g}" data-bottom="{p["bottom"]:.6g}" src="{p["source"]}" '
-        f'style="width:100%;image-rendering:{"pixelated" if config["pixelated"] else "auto"}">'
+        + (f'data-slices="{" ".join(p["slices"])}" ' if p.get("slices") else "")
+        + f'style="width:100%;image-rendering:{"pixelated" if config.get("pixelated") else "auto"}">'
         f"<div>{html.escape(p['title'])}</div></div>"
         for p in pictures
     )
     settings = html.escape(json.dumps(config))
-    script = here.with_suffix(".js").read_text(encoding="utf-8")
     return (
         f'<figure class="medsr-figure medsr-viewer" data-medsr-viewer="{key}" data-config="{settings}" '
         f'style="margin:0 0 1em 0">'
-        f"<style>{here.with_suffix('.css').read_text(encoding='utf-8')}</style>"
+        f"<style>{style()}</style>"
         f'<div class="medsr-fallback" style="display:flex;flex-wrap:wrap">{shown}</div>'
         f'<figcaption style="max-width:46em;font-size:.92em"><i>{html.escape(caption)}</i></figcaption>'
-        f'<script>({script.strip().rstrip(";")})("{key}")</script></figure>'
+        f'<script>({script()})("{key}")</script></figure>'
     )
+
+
+def style() -> str:
+    """Return the style of all viewers, CSS."""
+    return (HERE / "viewers.css").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def script() -> str:
+    """Return the function, JavaScript, that brings the figures of a key to life; without comments and indents."""
+    parts = "\n".join((HERE / name).read_text(encoding="utf-8") for name in PARTS)
+    lines = (line.strip() for line in parts.splitlines())
+    kept = "\n".join(line for line in lines if line and not line.startswith("//"))
+    return f'function (key) {{\n"use strict";\n{kept}\nbuildAll(key);\n}}'

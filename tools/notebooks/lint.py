@@ -10,8 +10,9 @@ from tools.notebooks.wrap import WIDTH, wrapped
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = ['PROFILE = "lesson"  # smoke, lesson or full', "SEED = 0"]
-NUMBER = r"(\d\d[a-z]?|A\d)"  # 02b is the second half of chapter 02
-TAGS = {"parameters", "long", "failure", "claim", "predict", "exercise", "quiz", "core"}  # core: shown in a lesson
+NUMBER = r"((?:\d\d|A\d)[a-z]?)"  # 02b is the second half of chapter 02
+# core: shown in a lesson; volume: the site shows a whole volume after it
+TAGS = {"parameters", "long", "failure", "claim", "predict", "exercise", "quiz", "core", "volume"}
 EXERCISES = "from medsr_course.teaching import exercises\n"
 LINES, LONG_LINES = 15, 25
 WRAPPED = True  # whether prose that ``wrap`` would change is a departure

@@ -16,6 +16,7 @@ from medsr_course.networks.models import (
 from medsr_course.networks.models.common import keras
 from medsr_course.networks.models.discriminators import discriminator, pair_discriminator
 from medsr_course.networks.models.features import contrast_features, tissue_features
+from medsr_course.networks.models.fusion import guided
 from medsr_course.networks.models.reconstruction import cascade, crnn, kspace_unet
 from medsr_course.networks.models.segmentation import unet
 from medsr_course.networks.models.superresolution import ON_ZIP, drcn, espcn, fsrcnn, srcnn, srresnet, vdsr
@@ -51,6 +52,7 @@ __all__ = [
     "drcn",
     "espcn",
     "fsrcnn",
+    "guided",
     "keras",
     "kspace_unet",
     "lstm",

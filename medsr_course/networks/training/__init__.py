@@ -4,6 +4,7 @@
 :class:`Recipe` decides, a :class:`Task` gives samples, loss and numbers, :func:`make` yields network and card.
 """
 
+from medsr_course.networks.training.guided import GuidedPatches
 from medsr_course.networks.training.loop import TrainingWarning, Watch, fit, precision
 from medsr_course.networks.training.mixing import Mixed
 from medsr_course.networks.training.pairs import Degradation, Patches, TrainingError, dead_leaves
@@ -15,6 +16,7 @@ from medsr_course.networks.training.weights import main, train_weight
 
 __all__ = [
     "Degradation",
+    "GuidedPatches",
     "Mixed",
     "Patches",
     "Recipe",

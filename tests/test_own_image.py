@@ -1,0 +1,437 @@
+"""The page that runs a network on the reader's own image: equal to Python, polite, and silent towards the network."""
+
+import base64
+import functools
+import gzip
+import http.server
+import io
+import json
+import threading
+
+import nibabel
+import numpy as np
+import pytest
+from conftest import require
+from PIL import Image
+
+from book import libraries
+from medsr_course.networks import pretrained
+from medsr_course.physics import coils, grid, interpolation, likeness, noise
+from medsr_course.runtime import CourseError
+from medsr_course.scans import datasets, volumes
+from medsr_course.scans.domain import pixels
+
+pytestmark = pytest.mark.xdist_group("site")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A site of one page."""
+    site = tmp_path_factory.mktemp("own") / "under" / "a path"
+    sizes = libraries.place(site)
+    require("npm", set(libraries.OWN_IMAGE) <= set(sizes), "the libraries could not be had from npm")
+    (site / "own-image.html").write_text(
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><link rel='icon' href='data:,'><title>t</title><body>"
+        f"{libraries.own_image(sizes)}",
+        encoding="utf-8",
+    )
+    (site / "chapters").mkdir()
+    (site / "chapters" / "volume.html").write_text(
+        "<!doctype html><html lang='en'><meta charset='utf-8'><link rel='icon' href='data:,'><title>t</title><body>"
+        + libraries.whole_volume(sizes, "../"),
+        encoding="utf-8",
+    )
+    return site
+
+
+def wrong(message):
+    return message.type in ("error", "warning") and "GPU stall" not in message.text  # a word of the driver's
+
+
+@pytest.fixture
+def visit(chromium, folder):
+    """``visit()``: the page opened from its folder; fails on errors, and on any request that leaves it."""
+    contexts, problems = [], []
+
+    def visit(address=None, script="", name="own-image.html", **options):
+        context = chromium.new_context(accept_downloads=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: problems.append(m.text) if wrong(m) else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        start = address or folder.as_uri()
+        own = (start, "data:", "blob:")
+        page.on("request", lambda r: None if r.url.startswith(own) else problems.append(r.url))
+        if script:
+            page.add_init_script(script)
+        page.goto(f"{start}/{name}")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@functools.cache
+def cases():
+    """Slices of every kind that is treated in its own way: name → float32 (h, w)."""
+    rng = np.random.default_rng(0)
+    fine = grid.trim(volumes.axial_slices(datasets.load("mni152")[0].contrasts["T1w"], n=1)[0], 2)
+    clean = coils.stored(fine[None], 2, "template")[0]
+    level = np.percentile(clean, 99.5)
+
+    def made(image, sigma, kind):
+        return coils.magnitude(image[None].astype(complex), sigma * level, rng, kind)[0]
+
+    masked = np.where(clean < 0.06 * level, 0, made(clean, 0.06, "rician"))
+    return {
+        "clean": clean,
+        "noisy": made(clean, 0.05, "rician"),
+        "several coils": made(clean, 0.04, "chi"),
+        "interpolated": made(fine[::2, ::2][:96, :80], 0.06, "interpolated"),
+        "air set to 0": masked,
+        "signed": clean - np.median(clean),
+        "odd sides": made(clean[3:70, 5:58], 0.03, "rician"),
+    }
+
+
+def sent(values):
+    """An array as text that JavaScript turns into a Float64Array."""
+    return base64.b64encode(np.asarray(values, np.float64).tobytes()).decode()
+
+
+ARRAYS = """
+    const array = (text) => new Float64Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+    const text = (values) => {
+        const bytes = new Uint8Array(Float64Array.from(values).buffer);
+        let out = "";
+        for (let k = 0; k < bytes.length; k += 8192) out += String.fromCharCode(...bytes.subarray(k, k + 8192));
+        return btoa(out);
+    };
+"""
+
+
+def received(text, shape):
+    return np.frombuffer(base64.b64decode(text)).reshape(shape)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_page_equals_python_for_every_kind_of_slice(visit):
+    page = visit()
+    usage = json.loads(page.locator("#medsr-own").get_attribute("data-usage"))
+    for name, image in cases().items():
+        image = image.astype(np.float32)
+        run = f"async ([values, h, w, usage]) => {{ {ARRAYS} const a = array(values); const out = await "
+        run += (
+            "medsrEngine.run(a, h, w, usage); return [noiseOf(a, h, w), text(out.made.result), text(out.made.zip)]; }"
+        )
+        found, result, zipped = page.evaluate(run, [sent(image), *image.shape, usage])
+        expected = pretrained.super_resolve(libraries.NETWORK, image[None])[0]
+        fine = interpolation.zero_fill(image[None].astype(float), 2)[0]
+        spread = np.ptp(expected)
+        assert np.abs(received(result, expected.shape) - expected).max() < 1e-5 * spread, name
+        assert np.abs(received(zipped, fine.shape) - fine).max() < 1e-10 * spread, name
+        assert np.abs(expected - fine).max() > 0.01 * spread, name  # the network adds something
+        told = noise.estimate(image)
+        assert found["kind"] == told.kind, name
+        assert found["native"] == pytest.approx(told.native), name
+        assert found["sigma"] == (None if told.sigma is None else pytest.approx(told.sigma, rel=1e-6)), name
+        assert found["between"] == (None if told.between is None else pytest.approx(told.between, rel=1e-6)), name
+
+
+@pytest.mark.browser
+def test_likeness_to_heads_is_measured_as_in_python(visit):
+    page = visit()
+    run = f"([a, h, w]) => {{ {ARRAYS} const found = featuresOf(array(a), h, w); "
+    run += "return [found, distanceFromHeads(found, medsrHeads)]; }"
+    mean, covariance, limit = pixels.heads()
+    rng = np.random.default_rng(0)
+    stripes = 100 + 90 * np.sin(np.arange(60) / 3) * np.ones((50, 1)) + rng.normal(0, 9, (50, 60))
+    far = {}
+    for name, image in {**cases(), "stripes": stripes}.items():
+        if name == "signed":
+            continue
+        features, far[name] = page.evaluate(run, [sent(image), *image.shape])
+        expected = likeness.features(np.asarray(image, float)[None])
+        assert features == pytest.approx(expected, rel=1e-6, abs=1e-6), name
+        assert far[name] == pytest.approx(likeness.distance(expected, mean, covariance), rel=1e-6)
+    assert far["clean"] < far["stripes"]
+    assert far["stripes"] > limit
+
+
+@pytest.mark.browser
+def test_tiles_leave_no_seam(visit):
+    page = visit()
+    image = np.random.default_rng(0).uniform(0, 1, (70, 90)).astype(np.float32)
+    tiles = """
+        const mean = async (batch, h, w) => { // of 65 × 65 pixels, zeros beyond the border
+            const out = new Float32Array(4 * h * w), sums = new Float64Array((h + 1) * (w + 1));
+            for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) sums[(y + 1) * (w + 1) + x + 1] = batch[y * w + x]
+                + sums[y * (w + 1) + x + 1] + sums[(y + 1) * (w + 1) + x] - sums[y * (w + 1) + x];
+            const at = (y, x) => sums[Math.max(0, Math.min(h, y)) * (w + 1) + Math.max(0, Math.min(w, x))];
+            for (let y = 0; y < 2 * h; y++) for (let x = 0; x < 2 * w; x++) {
+                const [b, a] = [y >> 1, x >> 1];
+                out[y * 2 * w + x] = at(b + 33, a + 33) - at(b - 32, a + 33) - at(b + 33, a - 32) + at(b - 32, a - 32);
+            }
+            return out;
+        };
+        const whole = await mean(Float32Array.from(array(values)), h, w);
+        TILE.most = 72;
+        let most = 0;
+        const parts = [], network = tiled(mean, 2, 1, (part) => parts.push(part));
+        const made = await network(Float32Array.from(array(values)), h, w);
+        whole.forEach((v, k) => { most = Math.max(most, Math.abs(v - made[k])); });
+        return [most, parts.length, parts.at(-1)];
+    """
+    page.add_script_tag(path=libraries.BROWSER / "superresolution.js")
+    most, count, last = page.evaluate(f"async ([values, h, w]) => {{ {ARRAYS} {tiles} }}", [sent(image), *image.shape])
+    assert most < 1e-3
+    assert count > 9
+    assert last == 1
+
+
+@pytest.mark.browser
+def test_zero_filling_and_its_reverse_are_those_of_python_for_every_parity(visit):
+    page = visit()
+    rng = np.random.default_rng(0)
+    for shape, after in (
+        ((8, 9), (16, 18)),
+        ((7, 12), (21, 36)),
+        ((30, 17), (19, 8)),
+        ((16, 10), (8, 5)),
+        ((5, 6), (5, 7)),
+    ):
+        image = rng.standard_normal(shape)
+        resized = coils.to_native(image, (min(shape[0], after[0]), min(shape[1], after[1])))
+        expected = coils.from_native(resized, after)
+        run = f"([a, ...sides]) => {{ {ARRAYS} return text(resizeImage(array(a), ...sides)); }}"
+        assert received(page.evaluate(run, [sent(image), *shape, *after]), after) == pytest.approx(expected, abs=1e-12)
+
+
+def dicom(image, **tags):
+    """An uncompressed DICOM file of one slice, uint16."""
+    import pydicom
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = MRImageStorage, generate_uid()
+    meta.TransferSyntaxUID = tags.pop("syntax", ExplicitVRLittleEndian)
+    data = FileDataset("x", {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    data.Modality, data.Rows, data.Columns = "MR", *image.shape
+    data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
+    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
+    data.PixelSpacing, data.RescaleSlope, data.RescaleIntercept = [1.5, 2], "0.5", "3"
+    code = pydicom.Dataset()
+    code.CodeValue = "1"
+    data.ProcedureCodeSequence = [code]  # a sequence before the pixels
+    for name, value in tags.items():
+        setattr(data, name, value)
+    data.PixelData = image.astype("<u2").tobytes()
+    if meta.TransferSyntaxUID.is_compressed:
+        data.PixelData = pydicom.encaps.encapsulate([data.PixelData])
+    data["ProcedureCodeSequence"].is_undefined_length = True
+    buffer = io.BytesIO()
+    data.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def choose(page, name, content):
+    page.get_by_label("Image: PNG").set_input_files({"name": name, "mimeType": "", "buffer": content})
+    page.wait_for_function("!document.querySelector('.medsr-own-status').textContent.startsWith('Choose')")
+
+
+def read(page, name, content, index=0):
+    """What the page reads of a file: (h, w), and what it knows besides."""
+    run = f"""async ([content, index]) => {{ {ARRAYS}
+        const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+        const file = await medsrFiles.read(new Blob([bytes]));
+        return [text(file.slice(index)), {{ ...file, slice: null }}]; }}"""
+    values, about = page.evaluate(run, [base64.b64encode(content).decode(), index])
+    return received(values, (about["h"], about["w"])), about
+
+
+@pytest.mark.browser
+def test_dicom_without_compression_is_decoded_in_the_page(visit):
+    from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
+
+    page = visit()
+    image = np.random.default_rng(0).integers(0, 4096, (20, 24))
+    for syntax in (None, ImplicitVRLittleEndian):
+        tags = {"syntax": syntax} if syntax else {}
+        values, about = read(page, "x.dcm", dicom(image, BodyPartExamined="KNEE", **tags))
+        assert values[::-1] == pytest.approx(image * 0.5 + 3)  # row 0 is at the bottom
+        assert about["pixel"] == [2, 1.5]
+        assert about["notes"] == ["body-part"]
+    choose(page, "x.dcm", dicom(image, syntax=JPEG2000Lossless))
+    assert "compressed" in page.locator(".medsr-own-status").inner_text()
+    assert page.get_by_role("button", name="Make it twice as fine").is_disabled()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "ASL", "PIR"])
+def test_nifti_is_turned_as_python_turns_it(visit, codes):
+    page = visit()
+    data = np.random.default_rng(0).integers(0, 999, (18, 20, 16)).astype(np.int16)
+    image = nibabel.Nifti1Image(data, np.diag([1, 1, 3, 1.0]))
+    image = image.as_reoriented(nibabel.orientations.axcodes2ornt(codes))
+    image.header.set_slope_inter(2, 1)
+    for form in (1, 0):  # by its matrix, and by its quaternion alone
+        image.header["sform_code"] = form
+        values, about = read(page, "x.nii.gz", gzip.compress(image.to_bytes()), index=5)
+        expected = volumes.to_stack(nibabel.Nifti1Image.from_bytes(image.to_bytes()))[5]
+        assert values == pytest.approx(expected)
+        assert (about["count"], about["about"]) == (16, {"plane": "axial"})
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_slice_goes_in_and_what_is_kept_equals_python(visit, tmp_path):
+    page = visit()
+    image = cases()["noisy"].astype(np.float32)
+    nifti = nibabel.Nifti1Image(image.T[..., None], np.diag([2, 2, 2, 1.0]))
+    choose(page, "x.nii", nifti.to_bytes())
+    page.get_by_role("button", name="Make it twice as fine").click()
+    page.get_by_text("Done in").wait_for(timeout=120_000)
+    kept = {}
+    for name in ("result", "zip", "added"):
+        with page.expect_download() as started:
+            page.get_by_role("link", name=name, exact=True).click()
+        started.value.save_as(tmp_path / f"{name}.nii")
+        made = nibabel.load(tmp_path / f"{name}.nii")
+        kept[name] = np.asarray(made.dataobj).squeeze().T
+        assert made.header.get_zooms()[:2] == (1, 1)
+    expected = pretrained.super_resolve(libraries.NETWORK, image[None])[0]
+    assert np.abs(kept["result"] - expected).max() < 1e-5 * np.ptp(expected)
+    assert kept["added"] == pytest.approx(kept["result"] - kept["zip"], abs=float(1e-5 * np.ptp(expected)))
+    assert page.locator(".medsr-viewer[data-ready]").count() == 2
+    assert "measured on this slice alone" in page.locator(".medsr-own-result").inner_text()
+
+
+def png(values, kind="PNG", mode=None):
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(values, np.uint8), mode).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.browser
+def test_what_speaks_against_an_image_is_said_before_anything_is_computed(visit):
+    page = visit()
+    rng = np.random.default_rng(0)
+    grey = rng.normal(120, 20, (40, 50)).clip(0, 255)
+    values, about = read(page, "x.png", png(grey))
+    assert (values[::-1] == grey.astype(np.uint8)).all()
+    choose(page, "x.jpg", png(rng.integers(0, 255, (40, 50, 3)), "JPEG"))
+    said = page.locator(".medsr-own-findings").first.inner_text()
+    for words in ("not for photographs", "JPEG leaves traces", "It is in colour"):
+        assert words in said
+    go = page.get_by_role("button", name="Make it twice as fine")
+    assert go.is_enabled()
+    labels = np.kron(rng.integers(0, 4, (5, 5)), np.ones((8, 8)))
+    for content, words in ((png(labels * 60), "labels or a mask"), (png(np.full((40, 40), 7)), "one value")):
+        choose(page, "x.png", content)
+        page.get_by_text(words).wait_for()
+        assert go.is_disabled()
+    thick = nibabel.Nifti1Image(grey.astype(np.float32)[..., None], np.diag([3, 3, 3, 1]))
+    choose(page, "x.nii", thick.to_bytes())
+    page.get_by_text("pixels of 3.00 × 3.00 mm are not square, or not 0.4 to 2.5 mm").wait_for()
+    for content, words in ((b"hello " * 99, "no PNG"), (png(np.zeros((8, 8))), "too small"), (b"\x1f\x8b1", "cut off")):
+        choose(page, "x", content)
+        page.get_by_text(words).wait_for()
+        assert go.is_disabled()
+
+
+@pytest.mark.browser
+def test_without_webassembly_the_page_says_so(visit):
+    page = visit(script="delete window.WebAssembly")
+    assert "has no WebAssembly" in page.locator("#medsr-own").inner_text()
+    assert page.locator("#medsr-own button").count() == 0
+
+
+@pytest.mark.browser
+def test_nothing_large_comes_before_the_click(folder, visit):
+    page = visit()
+    asked = []
+    page.on("request", lambda r: asked.append(r.url))
+    page.reload()
+    assert page.locator("#medsr-own[data-ready]").count() == 1
+    assert not [url for url in asked if "/packed/" in url]
+    first = sum(path.stat().st_size for path in (folder / "browser").glob("*.js"))
+    assert first < 140_000
+    click = sum((folder / "browser" / "packed" / f"{name}.js").stat().st_size for name in libraries.OWN_IMAGE)
+    assert click < 6.5e6
+    assert f"{click / 1e6:.1f} MB" in page.locator(".medsr-own-status").inner_text()
+
+
+@pytest.mark.browser
+def test_a_server_under_a_sub_path_serves_it_and_no_name_begins_with_an_underscore(folder, visit):
+    assert not [path for path in folder.rglob("_*")]  # which some hosts leave out
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        handler.func.log_message = lambda *args: None
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            page = visit(f"http://127.0.0.1:{server.server_port}/a%20path")
+            page.get_by_role("button", name="Or take a brain template").click()
+            page.get_by_text("NIfTI, 98 × 116 pixels, 94 slices").wait_for()
+            assert page.get_by_label("Slice", exact=False).first.is_visible()
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.browser
+def test_a_whole_volume_is_shown_and_the_wheel_stays_with_the_page(visit):
+    page = visit(name="chapters/volume.html", viewport={"width": 1366, "height": 768})
+    page.get_by_role("button", name="Show the whole volume").click()
+    shown = page.locator(".medsr-volume-stage[data-shown='template.nii']")
+    shown.wait_for(timeout=60_000)
+    picture = np.asarray(Image.open(io.BytesIO(shown.screenshot())).convert("L"), float)
+    assert picture.std() > 20  # a head on black
+    before = page.locator(".medsr-volume-status").inner_text()
+    box = shown.bounding_box()
+    page.mouse.click(box["x"] + 0.42 * box["width"], box["y"] + 0.3 * box["height"])
+    page.get_by_text("mm to the right").wait_for()
+    assert page.locator(".medsr-volume-status").inner_text() != before
+    height = int(page.locator(".medsr-volume-status").inner_text().split(" mm")[0].split(", ")[2])
+    page.locator(".medsr-volume-stage canvas").press("PageUp")
+    said = "z => parseInt(document.querySelector('.medsr-volume-status').textContent.split(', ')[2]) > z"
+    page.wait_for_function(said, arg=height)
+    page.get_by_label("Show", exact=False).last.select_option("coronal")
+    page.evaluate("document.body.style.height = '3000px'")
+    page.mouse.wheel(0, 200)
+    page.wait_for_function("scrollY > 100")
+    data = np.random.default_rng(0).integers(0, 99, (20, 20, 20)).astype(np.int16)
+    nifti = nibabel.Nifti1Image(data, np.eye(4)).to_bytes()
+    page.get_by_label("or a NIfTI file").set_input_files({"name": "mine.nii", "mimeType": "", "buffer": nifti})
+    page.locator(".medsr-volume-stage[data-shown='mine.nii']").wait_for()
+
+
+@pytest.mark.browser
+def test_without_webgl_the_slices_are_pointed_to(visit):
+    script = "HTMLCanvasElement.prototype.getContext = () => null"
+    page = visit(name="chapters/volume.html", script=script)
+    page.get_by_role("button", name="Show the whole volume").click()
+    page.get_by_text("no WebGL 2. Its slices are above.").wait_for()
+
+
+def test_libraries_are_pinned_and_a_wrong_one_is_refused(tmp_path, monkeypatch):
+    for entry in libraries.known():
+        assert entry["integrity"].startswith("sha512-")
+        assert entry["licence"] in ("MIT", "BSD-2-Clause")
+        assert entry["name"] in (libraries.BOOK.parent / "NOTICE").read_text(encoding="utf-8")
+    monkeypatch.setenv("MEDSR_CACHE", str(tmp_path))
+    entry = libraries.known()[0]
+    kept = tmp_path / "libraries" / f"{entry['name']}-{entry['version']}.tgz"
+    kept.parent.mkdir()
+    kept.write_bytes(b"something else")
+    with pytest.raises(CourseError, match="checksum"):
+        libraries.library(entry["name"])
+
+
+def test_without_npm_the_page_says_that_it_is_not_there():
+    assert "built without" in libraries.own_image({"template": 1})
