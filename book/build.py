@@ -13,10 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from book import appendix, archive, copies, icons, landing, libraries, pages
+from book import appendix, archive, chinese, copies, icons, landing, libraries, pages
 from medsr_course import resources
 from medsr_course.runtime import PROFILES, CourseError
 from medsr_course.teaching import notebooks
@@ -119,6 +119,11 @@ def _assemble(source: Path, profile: str, execute: bool, quiet: bool) -> dict[st
     to_chapters = appendix.links(listed)
     _fill(source / "article-corrected.md", {"{{ARTICLE}}": appendix.article(listed), **to_chapters})
     _fill(source / "law.md", to_chapters)
+    chinese.fill(source, listed)
+    if "teach" in pages.contents():  # the edition without solutions has no pages for teachers
+        from classroom import site
+
+        site.write(source)
     _fill(source / "own-image.md", {"{{OWN}}": libraries.own_image(loaded), **to_chapters})
     return handed
 
@@ -130,7 +135,10 @@ def _executed(notebook: Path, profile: str) -> Path:
     return done.path
 
 
-def picture(path: Path) -> None:
+TITLES = ("measured: 4 mm pixels", "zero-filled (ZIP)", "network", "truth: 1 mm pixels")
+
+
+def picture(path: Path, titles: Sequence[str] = TITLES) -> None:
     """The README's picture: chapter 00's slice, measured coarsely and brought back."""
     from medsr_course.networks import pretrained
     from medsr_course.physics import coils, interpolation
@@ -140,12 +148,7 @@ def picture(path: Path) -> None:
     truth = volumes.axial_slices(datasets.load("mni152")[0].contrasts["T1w"])[:, :228, :196]
     coarse = coils.stored(truth, 4, "template").astype("float32")
     zipped, network = interpolation.zero_fill(coarse, 4), pretrained.super_resolve("espcn-x4", coarse)
-    panels = {
-        "measured: 4 mm pixels": coarse,
-        "zero-filled (ZIP)": zipped,
-        "network": network,
-        "truth: 1 mm pixels": truth,
-    }
+    panels = dict(zip(titles, (coarse, zipped, network, truth), strict=True))
     fig, axes = figures.subplots(1, 4, size=(10, 3.4))
     for ax, (name, stack) in zip(axes, panels.items(), strict=True):
         rows, columns = stack.shape[1:]

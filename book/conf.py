@@ -9,6 +9,9 @@ import os
 import re
 from urllib.parse import urlsplit
 
+from sphinx.search import languages
+from sphinx.search.en import SearchEnglish
+
 project = "Deep learning for medical super-resolution imaging"
 author = "The medsr course developers"
 copyright = author  # noqa: A001 (Sphinx wants this name)
@@ -112,3 +115,27 @@ def asked(app, uri):
 
 def setup(app):
     app.connect("linkcheck-process-uri", asked)
+
+
+class EnglishAndChinese(SearchEnglish):
+    """Splits English into words, and Chinese, which has no spaces, into pairs of neighbouring signs."""
+
+    js_splitter_code = r"""
+var splitQuery = query => query.split(/[^\p{Letter}\p{Number}_]+/u).flatMap(word =>
+  word.split(/(\p{Script=Han}+)/u).filter(part => part).flatMap(part =>
+    /\p{Script=Han}/u.test(part) && part.length > 2
+      ? Array.from({length: part.length - 1}, (_, k) => part.slice(k, k + 2))
+      : [part]));
+"""
+
+    def split(self, input: str) -> list[str]:  # noqa: A002 (Sphinx wants this name)
+        """Words and pairs, as ``splitQuery`` has them."""
+        parts = [part for word in super().split(input) for part in re.split(r"([\u3400-\u9fff]+)", word) if part]
+        found: list[str] = []
+        for part in parts:
+            pairs = [part[k : k + 2] for k in range(len(part) - 1)] if re.match(r"[\u3400-\u9fff]{3}", part) else []
+            found += pairs or [part]
+        return found
+
+
+languages["en"] = EnglishAndChinese

@@ -20,6 +20,7 @@ from medsr_course.runtime import CourseError
 
 if TYPE_CHECKING:
     from medsr_course.networks.pretrained import Card
+    from medsr_course.teaching.exercises import Exercise
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
@@ -110,9 +111,17 @@ def solutions(listed: list[Path]) -> str:
             exercise = exercises.find(name)
             lines += ["", f"### {name}", "", plain(exercise.task), ""]
             lines += ["```{admonition} Hint", ":class: dropdown tip", plain(exercise.hint), "```", ""]
-            lines += ["````{admonition} Solution", ":class: dropdown", "```python"]
-            lines += [exercise.source().rstrip(), "```", "````"]
+            lines += _solution(exercise)
     return "\n".join(lines) + "\n"
+
+
+def _solution(exercise: "Exercise") -> list[str]:
+    """A solution, folded; in the edition without solutions, that there is none."""
+    try:
+        source = exercise.source().rstrip()
+    except CourseError as error:
+        return [f"*{plain(str(error).capitalize())}.*"]
+    return ["````{admonition} Solution", ":class: dropdown", "```python", source, "```", "````"]
 
 
 def networks(source: Path) -> dict[str, str]:
