@@ -5,6 +5,7 @@ import json
 import re
 import string
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ import pytest
 from conftest import ROOT
 from typer.testing import CliRunner
 
-from book import build, chinese, fonts, pages
+from book import build, chinese, fonts, libraries, pages
 from medsr_course import cli
 from medsr_course.commands import chinese as spoken
 from medsr_course.runtime import CourseError
@@ -181,21 +182,21 @@ def test_a_font_that_is_there_draws_the_signs(recwarn):
 def test_without_a_font_and_npm_the_build_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MEDSR_CACHE", str(tmp_path))
     monkeypatch.setattr(fonts, "KNOWN", ())
-    monkeypatch.setattr(fonts.shutil, "which", lambda name: None)
+    monkeypatch.setattr(libraries.shutil, "which", lambda name: None)
     assert fonts.chinese() is None
     assert "English words" in capsys.readouterr().out
 
 
 def test_a_font_package_with_another_checksum_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDSR_CACHE", str(tmp_path))
-    monkeypatch.setattr(fonts.shutil, "which", lambda name: "npm")
+    monkeypatch.setattr(libraries.shutil, "which", lambda name: "npm")
 
     def pack(words, cwd, **kwargs):
-        (fonts.Path(cwd) / "font.tgz").write_bytes(b"something else")
+        (Path(cwd) / "font.tgz").write_bytes(b"something else")
         return SimpleNamespace(returncode=0, stderr="")
 
-    monkeypatch.setattr(fonts.subprocess, "run", pack)
-    with pytest.raises(CourseError, match="another checksum"):
+    monkeypatch.setattr(libraries.subprocess, "run", pack)
+    with pytest.raises(CourseError, match="not the checksum"):
         fonts.fetched()
     assert not list(tmp_path.rglob("*.ttf"))
 
