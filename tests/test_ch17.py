@@ -18,7 +18,7 @@ from medsr_course.tasks import planting, privacy
 from medsr_course.teaching import claims, exercises, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "17_privacy_and_sharing.ipynb"
-WANTED = {"my_new_uid", "my_kept", "my_depth", "my_fedavg", "my_delta", "my_noise", "features", "filtered"}
+WANTED = {"my_new_uid", "my_kept", "my_depth", "averaged", "my_fedavg", "my_delta", "my_noise", "features", "filtered"}
 KEY = b"a secret"
 
 
