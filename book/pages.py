@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from book import charts
+from medsr_course import resources
 from medsr_course.runtime import CourseError
 
 if TYPE_CHECKING:
     from medsr_course.networks.pretrained import Card
+    from medsr_course.teaching.exercises import Exercise
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
@@ -88,64 +91,6 @@ def link(notebook: Path) -> str:
 # --- the pages ------------------------------------------------------------------------------------
 
 
-def hero(folder: Path) -> str:
-    """HTML of the landing page's picture: chapter 00's viewer, or one made here where it was not run.
-
-    Parameters
-    ----------
-    folder : path
-        Of the notebooks as the site shows them.
-    """
-    for notebook in sorted(folder.glob("00_*.ipynb")):
-        for block in cells(notebook):
-            for output in block.get("outputs", []):
-                body = "".join(output.get("data", {}).get("text/html", ""))
-                if "medsr-viewer" in body and "&quot;compare&quot;" in body:
-                    return f'<div class="medsr-hero">{_before_and_after(body)}</div>'
-    return f'<div class="medsr-hero">{_template_viewer()}</div>'
-
-
-def _before_and_after(viewer: str) -> str:
-    """The viewer with its first image, the coarse one, on the left and the network's on the right."""
-    titles = re.findall(r'<img alt="([^"]*)"', viewer)
-    right = next((k for k, name in enumerate(titles) if name.startswith("network")), len(titles) - 1)
-    return re.sub(r"(&quot;start&quot;: )\[\d+, \d+\]", rf"\g<1>[0, {right}]", viewer)
-
-
-def _template_viewer() -> str:
-    from medsr_course.physics import coils, interpolation
-    from medsr_course.scans import datasets, volumes
-    from medsr_course.teaching import viewers
-
-    image = datasets.load("mni152")[0].contrasts["T1w"]
-    fine = volumes.axial_slices(image, n=1)[:, :232, :196]
-    coarse = coils.stored(fine, 4, "template").astype("float32")
-    viewer = viewers.compare(
-        {"Four times too coarse": coarse[0], "Zero-filled": interpolation.zero_fill(coarse, 4)[0], "Full": fine[0]},
-        caption="A brain template with one sixteenth of its measurements left. Drag the divider.",
-        pixel_size=volumes.pixel_size(image),
-        start=("Four times too coarse", "Full"),
-    )
-    return viewer.html
-
-
-def course_map(listed: list[Path]) -> str:
-    """Parts and chapters of the course, those not yet written marked as planned."""
-    there = {notebook.stem: notebook for notebook in listed}
-    lines: list[str] = []
-    part = None
-    for row in rows("course"):
-        if row["part"] != part:
-            part = row["part"]
-            lines += ["", f"**{plain(part)}**", ""]
-        if row["slug"] in there:
-            lines.append(f"- {link(there[row['slug']])} – {plain(row['summary'])}")
-        else:
-            text = f"{plain(row['number'])} · {plain(row['title'])} – {plain(row['summary'])} *(planned)*"
-            lines.append(f'- <span class="medsr-planned">{text}</span>')
-    return "\n".join(lines) + "\n"
-
-
 def solutions(listed: list[Path]) -> str:
     """Solutions of all exercises, folded, from the source that the checkers are tested with."""
     from medsr_course.teaching import exercises
@@ -166,24 +111,48 @@ def solutions(listed: list[Path]) -> str:
             exercise = exercises.find(name)
             lines += ["", f"### {name}", "", plain(exercise.task), ""]
             lines += ["```{admonition} Hint", ":class: dropdown tip", plain(exercise.hint), "```", ""]
-            lines += ["````{admonition} Solution", ":class: dropdown", "```python"]
-            lines += [exercise.source().rstrip(), "```", "````"]
+            lines += _solution(exercise)
     return "\n".join(lines) + "\n"
 
 
-def networks() -> str:
-    """The cards of the shipped networks: what they are for, what they were made from, what they gain."""
+def _solution(exercise: "Exercise") -> list[str]:
+    """A solution, folded; in the edition without solutions, that there is none."""
+    try:
+        source = exercise.source().rstrip()
+    except CourseError as error:
+        return [f"*{plain(str(error).capitalize())}.*"]
+    return ["````{admonition} Solution", ":class: dropdown", "```python", source, "```", "````"]
+
+
+def networks(source: Path) -> dict[str, str]:
+    """The cards of the shipped networks: what they are for, what they were made from, what they gain.
+
+    Parameters
+    ----------
+    source : path
+        Gets a folder ``weights`` with what the page hands out.
+
+    Returns
+    -------
+    dict
+        Place of ``networks.md`` → text.
+    """
     from medsr_course.networks import pretrained
 
-    lines = [
-        "# The trained networks",
-        "",
-        "Each network ships with a card, a JSON file beside its weights: this page shows the cards. Gains of those",
-        "for super-resolution are over zero-filling, by the measurement protocol of the",
-        "[leaderboard](leaderboard.md). What the others are compared with stands in their columns, and there.",
-    ]
     cards = [pretrained.card(name) for name in pretrained.names(task=None)]
-    for card in sorted(cards, key=lambda card: (card.task != SR, card.task, card.name)):
+    cards.sort(key=lambda card: (card.task != SR, card.task, card.name))
+    overview = [
+        "| network | task | parameters | gain (dB) | files |",
+        "|---|---|---:|---:|---|",
+    ]
+    (source / "weights").mkdir()
+    for card in cards:
+        gain = card.metrics.get("cohort test", {}).get("gain (dB)") if card.task == SR else None
+        words = map(cell, (card.task, f"{card.parameters:,}", "–" if gain is None else f"{gain:+.2f}"))
+        network = f"[{cell(card.title)}](#{_anchor(card)})"
+        overview.append(f"| {network} | {' | '.join(words)} | {_files(card, source / 'weights')} |")
+    lines: list[str] = []
+    for card in cards:
         share = ", ".join(f"{source} {100 * part:.0f} %" for source, part in card.share.items())
         facts = {
             "Task": card.task,
@@ -197,10 +166,25 @@ def networks() -> str:
             "Meant for": card.intended_use,
             "**Not for**": card.not_for,
         }
-        lines += ["", f"## {plain(card.title)} (`{card.name}`)", ""]
+        lines += ["", f"({_anchor(card)})=", f"## {plain(card.title)} (`{card.name}`)", ""]
         lines += [f"- {key}: {plain(value)}" for key, value in facts.items() if value]
         lines += ["", *(_gains(card) if card.task == SR else _measured(card.metrics))]
-    return "\n".join(lines) + "\n"
+    return {"{{OVERVIEW}}": "\n".join(overview), "{{CARDS}}": "\n".join(lines)}
+
+
+def _anchor(card: "Card") -> str:
+    return "network-" + re.sub(r"[^a-z0-9]+", "-", card.name.lower())
+
+
+def _files(card: "Card", target: Path) -> str:
+    """Links to a network's .onnx file and card, which are copied to ``target``; only to those that are here."""
+    links = []
+    for file in (resources.path("weights") / f"{card.name}{end}" for end in (".onnx", ".json")):
+        if file.exists():
+            shutil.copy2(file, target)
+            size = f" ({file.stat().st_size / 1e6:.1f} MB)" if file.suffix == ".onnx" else ""
+            links.append(f"{{download}}`{file.suffix[1:]} <weights/{file.name}>`{size}")
+    return ", ".join(links)
 
 
 MORE = {  # of a super-resolution network's numbers, where the card has them; an interval is over twenty people
@@ -267,20 +251,32 @@ def results(source: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def leaderboards(source: Path) -> str:
-    """What ``medsr leaderboard`` and its like committed: every ``results/leaderboard*.md``, its files beside it."""
+def leaderboards(source: Path) -> dict[str, str]:
+    """What ``medsr leaderboard`` and its like committed: every ``results/leaderboard*.md``, its files beside it.
+
+    Returns the places of ``leaderboard.md`` → an overview of the boards, the figure of gain against time, the boards.
+    """
     folder, target = ROOT / "results", source / "results"
     target.mkdir(exist_ok=True)
     for path in folder.glob("leaderboard*"):
         if path.suffix in (".png", ".svg", ".csv"):
             shutil.copy2(path, target)
-    lines = []
-    for path in sorted(folder.glob("leaderboard*.md"), key=lambda path: path.stem):
-        lines += [_section(path), ""]
-        tables = [p.name for end in ("", "-means", "-tests") for p in folder.glob(f"{path.stem}{end}.csv")]
-        if tables:
-            lines += ["All values: " + ", ".join(f"{{download}}`{name} <results/{name}>`" for name in tables) + ".", ""]
-    return "\n".join(lines) if lines else "Nothing has been measured yet: `medsr leaderboard` does it."
+    texts = {path: _section(path) for path in sorted(folder.glob("leaderboard*.md"), key=lambda path: path.stem)}
+    if not texts:
+        nothing = "Nothing has been measured yet: `medsr leaderboard` does it."
+        return {"{{OVERVIEW}}": "", "{{GAIN}}": "", "{{BOARDS}}": nothing}
+    overview = ["| board | measured on | tables | all values |", "|---|---|---:|---|"]
+    boards = []
+    for path, text in texts.items():
+        names = [p.name for end in ("", "-means", "-tests") for p in folder.glob(f"{path.stem}{end}.csv")]
+        files = ", ".join(f"{{download}}`{name} <results/{name}>`" for name in names)
+        name = (re.findall(r"^## (.+)$", text, re.M) or [path.stem])[0]
+        day = (re.findall(r"\b20\d\d-\d\d-\d\d\b", text) or ["–"])[0]
+        count = len(re.findall(r"^\|[-:| ]+\|$", text, re.M))
+        overview.append(f"| [{name}](#{path.stem}) | {day} | {count} | {files} |")
+        boards += [f"({path.stem})=", text, ""]
+    gain = charts.gain_against_time(folder / "leaderboard.csv", target)
+    return {"{{OVERVIEW}}": "\n".join(overview), "{{GAIN}}": gain, "{{BOARDS}}": "\n".join(boards)}
 
 
 def _section(path: Path) -> str:

@@ -34,12 +34,11 @@ In it, run with the full path of this folder:
     python course.py setup {folder}
     python course.py lab
 
-If that cannot be: site/index.html is the whole course to read, in any browser, and executed/ holds the notebooks with
-all their outputs.
-
-In this folder
+{plan_b}In this folder
 {contents}
 """
+PLAN_B = {"site": "site/index.html is the whole course to read, in any browser",
+          "executed": "executed/ holds notebooks with all their outputs"}  # fmt: skip
 
 
 def files() -> list[str]:
@@ -140,7 +139,10 @@ def bundle(folder: Path, names: list[str]) -> Iterator[str]:
     contents += [f"data      {line}" for line in bundles.write(folder / "data", names)]
     contents.append(f"executed  {_executed(folder / 'executed')}")
     contents.append(f"site      {_site(folder / 'site')}")
-    text = GUIDE.format(folder="/full/path/of/this/folder", contents="\n".join(f"    {line}" for line in contents))
+    there = [text for name, text in PLAN_B.items() if (folder / name).is_dir() and any((folder / name).iterdir())]
+    plan_b = f"If that cannot be: {', and '.join(there)}.\n\n" if there else ""
+    listed = "\n".join(f"    {line}" for line in contents)
+    text = GUIDE.format(folder="/full/path/of/this/folder", plan_b=plan_b, contents=listed)
     runtime.write_text(folder / "README.txt", text)
     yield from contents
 

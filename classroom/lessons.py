@@ -24,6 +24,7 @@ from medsr_course.teaching import notebooks
 FOLDER = Path(__file__).resolve().parent
 MINUTES = 90
 WORDS_A_MINUTE = 150
+LEFT_OUT = "*This cell is from a part of the chapter that is left out. What follows needs it.*"
 TIMES = FOLDER.parent / "results" / "lessons.csv"  # made by tools.lessons
 
 
@@ -91,9 +92,29 @@ def find(number: int) -> Lesson:
 
 
 def core(chapter: Path) -> list[dict[str, Any]]:
-    """The cells of a chapter that carry the tag ``core``."""
+    """The cells of a chapter that carry the tag ``core``.
+
+    Prose that follows a cell which is left out begins with its first heading: what stands before tells of that cell.
+    Code that does so, unless it sets the chapter up, gets a sentence that says why it is there.
+    """
     cells = json.loads(chapter.read_text(encoding="utf-8"))["cells"]
-    return [cell for cell in cells if "core" in cell["metadata"].get("tags", [])]
+    kept: list[dict[str, Any]] = []
+    before = True
+    for number, cell in enumerate(cells):
+        tagged = "core" in cell["metadata"].get("tags", [])
+        code = cell["cell_type"] == "code"
+        if tagged and code and not before and not re.match(r"import |from |PROFILE = ", "".join(cell["source"])):
+            kept.append(_markdown(f"left-out-{number}", LEFT_OUT) | {"metadata": {"tags": ["core"]}})
+        if tagged:
+            kept.append(cell if before or code else _from_heading(cell))
+        before = tagged
+    return kept
+
+
+def _from_heading(cell: dict[str, Any]) -> dict[str, Any]:
+    text = "".join(cell["source"])
+    heading = re.search(r"^#{1,6} ", text, flags=re.M)
+    return cell | {"source": text[heading.start() :].splitlines(keepends=True)} if heading else cell
 
 
 def notebook(lesson: Lesson) -> dict[str, Any]:

@@ -67,24 +67,21 @@ def measured() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def guide_text(lesson: "Lesson", heading: str = "#") -> str:
-    """All that the teacher needs for a lesson, keys included."""
+def guide_body(lesson: "Lesson") -> str:
+    """The plan of a lesson, keys included, under headings in bold."""
     rows = [f"| {minutes} | {KINDS[what]} | {text} |" for minutes, what, text in lesson.steps]
     parts = [
-        f"{heading} Lesson {lesson.number} · {lesson.title}",
-        f"Chapters {', '.join(lesson.chapters)}. {lesson.goal}",
-        times(lesson),
-        f"{heading}# Vote",
+        "**Vote**",
         asked(lesson.vote),
         "After the lesson has shown it:",
         key(lesson.vote),
-        f"{heading}# Ninety minutes",
+        "**Ninety minutes**",
         "\n".join(["| minutes | | |", "|---:|---|---|", *rows]),
-        f"{heading}# Debrief",
+        "**Debrief**",
         "\n".join(f"- {question}" for question in lesson.debrief),
-        f"{heading}# Exit ticket, with its key",
+        "**Exit ticket, with its key**",
         *(f"{asked(one, k)}\n\n{key(one)}" for k, one in enumerate(lesson.tickets, 1)),
-        f"{heading}# What to skip, and without Python",
+        "**What to skip, and without Python**",
         lesson.skip,
         f"Without Python: {lesson.blind}",
     ]
@@ -149,7 +146,9 @@ def handout(lesson: "Lesson") -> str:
 
 def guide(lesson: "Lesson") -> str:
     """The teacher's page, with keys."""
-    return page(f"Lesson {lesson.number}: for the teacher", render(guide_text(lesson)))
+    head = f"# Lesson {lesson.number} · {lesson.title}\n\nChapters {', '.join(lesson.chapters)}. {lesson.goal}"
+    text = "\n\n".join([head, times(lesson), guide_body(lesson)])
+    return page(f"Lesson {lesson.number}: for the teacher", render(text))
 
 
 def sheet(questions: Iterable["Question"], keys: bool) -> str:

@@ -104,3 +104,70 @@ def chromium():
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+# --- the website ----------------------------------------------------------------------------------
+
+# One of each thing that a chapter shows, and words too long for a phone.
+SAMPLES = {
+    "markdown": "# 00 · Sampler\n\n$x_k = \\sum_n X_n$ and `a_name_that_is_far_too_long_for_the_width_of_a_phone`\n\n"
+    "$$\\mathrm{PSNR} = 10\\log_{10}\\frac{R^2}{\\mathrm{MSE}} \\quad\\text{and much more of a formula than fits}$$",
+    "figure": "from medsr_course import runtime\n"
+    "from medsr_course.teaching import claims, exercises, figures, quizzes, viewers\n"
+    "import numpy as np\nruntime.start('smoke', 0)\na, b = np.ones((60, 50)), np.zeros((60, 50))\n"
+    "figures.show({'one': a, 'two': b, 'three': a, 'four': b}, 'Four panels.', window=(0, 1), pixel_size=1)",
+    "viewer": "viewers.compare({'white': a, 'black': b}, caption='Drag.', window=(0, 1), pixel_size=1)",
+    "slider": "viewers.slider({'0 %': b, '9 %': a}, caption='Drag.', window=(0, 1))",
+    "claims": "print('x' * 200)\nclaims.check('so', 1, at_least=1)\nclaims.check('not so', 0, at_least=1)\n"
+    "claims.skip('unknown', 'no scans')",
+    "exercise": "from medsr_course.teaching.exercises._core import _say\n_say('○ 00-x: not answered yet')",
+    "quiz": "from jupyterquiz import display_quiz\ndisplay_quiz([quizzes.choice('What is $x_k$?', ('a', 'yes'), "
+    "{'b': 'no', 'c': 'no'}), quizzes.numeric('How many?', lambda: 4, tolerance=1, feedback='4')], colors='fdsp')",
+    "large viewer": "noise = np.random.default_rng(0).random((2, 150, 150))\n"
+    "viewers.compare({'first': noise[0], 'second': noise[1]}, caption='Noise.', window=(0, 1))",
+}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Folder of the built site: chapter 00 is a sampler that a kernel ran, the others are not executed."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    from book import build
+
+    folder = tmp_path_factory.mktemp("site")
+    cells = [
+        nbformat.v4.new_markdown_cell(text) if name == "markdown" else nbformat.v4.new_code_cell(text)
+        for name, text in SAMPLES.items()
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    sampler = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    NotebookClient(sampler, timeout=60).execute()
+    nbformat.write(sampler, folder / "sampler.ipynb")
+    build._executed = lambda path, profile: folder / "sampler.ipynb" if path.stem.startswith("00") else path
+    return build.build("smoke", output=folder / "built", quiet=True)
+
+
+@pytest.fixture
+def visit(chromium, site):
+    """``visit("index.html")``: a page; afterwards fails on any foreign request or console error."""
+    contexts, problems = [], []
+
+    def visit(name, theme="light", **options):
+        context = chromium.new_context(color_scheme=theme, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda r: problems.append(f"missing: {r.url}"))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else problems.append(r.url))
+        page.goto((site / name).as_uri())
+        if page.locator("span.math, div.math").count():
+            page.wait_for_selector("mjx-container", state="attached")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert problems == []

@@ -15,7 +15,7 @@ from medsr_course.teaching import exercises
 
 BOOK = resources.checkout() / "book"
 HAN = re.compile(r"[\u4e00-\u9fff]")
-SPAN = re.compile(r'<span lang="zh-Hans">[^<]*</span>')
+SPAN = re.compile(r'<span lang="zh-Hans">[^<]*</span>|\[[^\]]*\]\{\.language-zh-Hans\}')
 PAGES = ("glossary", "article-corrected", "law")
 SECTIONS = [*(f"{chapter}.{part}" for chapter in range(1, 7) for part in range(1, 4)), "A"]
 

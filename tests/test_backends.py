@@ -25,7 +25,9 @@ SMALL = {
     "unet": {"classes": 4, "filters": (8, 12)}, "kspace_unet": {"filters": 8, "levels": 2},
     "cascade": {"filters": 8, "iterations": 2}, "crnn": {"filters": 8, "iterations": 2, "hidden": 4},
     "lstm": {"filters": 4, "width": 8, "steps": 3}, "convlstm": {"filters": 4, "width": 8, "steps": 3},
-    "cnn25d": {"width": 8, "steps": 3},
+    "cnn25d": {"width": 8, "steps": 3}, "swinir": {"scale": 2, "filters": 8, "groups": 1, "window": 4},
+    "liif": {"scale": 2, "filters": 8, "blocks": 1, "width": 8}, "siren": {"width": 8, "frequency": 5.0},
+    "diffusion": {"scale": 2, "filters": (8, 12), "blocks": (1, 1)},
 }
 
 

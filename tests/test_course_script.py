@@ -255,3 +255,64 @@ def test_make_without_variables_asks_for_the_defaults(tmp_path):
     assert make("weights", "NAME=espcn-x4")[-1] == "espcn-x4"
     assert make("weights") == ["-m", "medsr_course.networks.training"]
     assert make("lab", "LAB_ARGS=--no-browser --port=8899")[-2:] == ["--no-browser", "--port=8899"]
+
+
+# --- for teachers ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_setting_up(course, monkeypatch):
+    """The script with nothing to install; what it would run is collected."""
+    ran = []
+    monkeypatch.setattr(course, "set_up", lambda: ran.append(("set up", os.environ.get("PIP_FIND_LINKS"))))
+    monkeypatch.setattr(course, "run_python", lambda *words: ran.append(words) or 0)
+    monkeypatch.setattr(course, "download", lambda folder: ran.append(("download", folder)))
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.setenv(name, "")
+    return ran
+
+
+def test_setting_up_from_a_bundle_takes_its_full_path(course, without_setting_up, tmp_path, monkeypatch):
+    (tmp_path / "stick" / "wheels").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert course.main(["setup", "stick"]) == 0
+    assert without_setting_up[0] == ("set up", str(tmp_path / "stick" / "wheels"))
+    assert without_setting_up[1][-1] == str(tmp_path / "stick" / "data")
+    assert os.environ["PIP_NO_INDEX"] == "1"
+
+
+def test_a_folder_that_is_no_bundle_is_one_line(course, without_setting_up, tmp_path, capsys):
+    assert course.main(["setup", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "full path" in line
+    assert without_setting_up == []
+
+
+def test_a_bundle_lies_outside_the_course_and_has_a_name(course, without_setting_up, tmp_path, capsys):
+    for words in (["bundle"], ["bundle", str(tmp_path / "inside")]):
+        assert course.main(words) == 1
+        assert "outside" in capsys.readouterr().err
+    outside = tmp_path.parent / f"{tmp_path.name}-stick"
+    assert course.main(["bundle", str(outside), "ds002748"]) == 0
+    assert without_setting_up[-2:] == [
+        ("download", str(outside / "wheels")),
+        ("-m", "classroom.copies", "bundle", str(outside), "ds002748"),
+    ]
+
+
+def test_lesson_and_edition_are_handed_on(course, without_setting_up, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert course.main(["lesson", "3"]) == 0
+    assert without_setting_up[-1] == ("-m", "classroom.lessons", "3")
+    assert course.main(["edition", "students"]) == 0
+    assert without_setting_up[-1] == ("-m", "classroom.copies", "edition", str(tmp_path / "students"))
+
+
+def test_a_relative_folder_of_packages_that_is_not_there_is_told(course, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "classroom-wheels")
+    with pytest.raises(course.SetupError, match="give the full path"):
+        course.pip(sys.executable, "--version")
+    monkeypatch.setenv("PIP_NO_INDEX", "")
+    course.check_links()  # with a network pip may pass over it

@@ -52,7 +52,7 @@ def pretend(patch, cache):
         calls.append(len(stack))
         return 1.01 * interpolation.zero_fill(stack, 2)
 
-    patch.setattr(pretrained, "names", lambda: ["tiny-x2"])
+    patch.setattr(pretrained, "names", lambda task="super-resolution": [] if task == "diffusion" else ["tiny-x2"])
     patch.setattr(pretrained, "card", lambda name: card)
     patch.setattr(pretrained, "super_resolve", super_resolve)
     both = [scan("ds002748", "validation", "sub-66"), scan("real-scans", "validation", "sub-b", "T2w")]
@@ -374,16 +374,18 @@ def test_the_site_shows_every_board(tmp_path, monkeypatch):
     folder = tmp_path / "results"
     folder.mkdir()
     (tmp_path / "source").mkdir()
-    assert "Nothing has been measured" in pages.leaderboards(tmp_path / "source")
+    assert "Nothing has been measured" in pages.leaderboards(tmp_path / "source")["{{BOARDS}}"]
     (folder / "leaderboard.md").write_text("# One\n\n![x](leaderboard.png)")
     (folder / "leaderboard.csv").write_text("a,b\n1,2\n")
     (folder / "leaderboard.png").write_bytes(b"")
     (folder / "leaderboard-denoising.md").write_text("# Two")
     (folder / "leaderboard-denoising.csv").write_text("a,b\n1,2\n")
-    page = pages.leaderboards(tmp_path / "source")
-    assert page.index("## One") < page.index("](results/leaderboard.png)") < page.index("## Two")
-    assert "{download}`leaderboard-denoising.csv <results/leaderboard-denoising.csv>`" in page.split("## Two")[1]
-    assert "denoising" not in page.split("## Two")[0]
+    made = pages.leaderboards(tmp_path / "source")
+    page = made["{{BOARDS}}"]
+    assert page.index("(leaderboard)=") < page.index("## One") < page.index("](results/leaderboard.png)")
+    assert page.index("](results/leaderboard.png)") < page.index("(leaderboard-denoising)=") < page.index("## Two")
+    files = "{download}`leaderboard-denoising.csv <results/leaderboard-denoising.csv>`"
+    assert f"| [Two](#leaderboard-denoising) | – | 0 | {files} |" in made["{{OVERVIEW}}"]
     assert (tmp_path / "source" / "results" / "leaderboard.png").exists()
     assert "leaderboard" in pages.contents()
 
@@ -393,7 +395,7 @@ def test_tables_sort_by_a_click(chromium, tmp_path):
     cells = [("b", "+0.91 [+0.8, +1.0]", "1,200", "x"), ("a", "-2.10", "–", "x"), ("ZIP", "(33.1 dB)", "91", "x")]
     body = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in cells)
     table = f"<table><thead><tr><th>m</th><th>g</th><th>p</th><th>x</th></tr></thead><tbody>{body}</tbody></table>"
-    script = (ROOT / "book" / "_static" / "sortable.js").read_text(encoding="utf-8")
+    script = (ROOT / "book" / "_static" / "tables.js").read_text(encoding="utf-8")
     (tmp_path / "page.html").write_text(
         f"<meta charset=utf-8><div class=bd-article>{table}</div><script>{script}</script>", encoding="utf-8"
     )

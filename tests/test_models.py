@@ -13,8 +13,10 @@ SMALL = {
     "vdsr": {"filters": 16, "depth": 4},
     "drcn": {"filters": 16, "recursions": 2},
     "srresnet": {"filters": 16, "blocks": 1},
+    "swinir": {"filters": 16, "groups": 1, "window": 4},
+    "liif": {"filters": 16, "blocks": 1, "width": 16},
 }
-EVERY = list(models.superresolution.ARCHITECTURES)
+EVERY = [*models.superresolution.ARCHITECTURES, "swinir", "liif"]
 
 
 def build(name, scale, **settings):
@@ -141,6 +143,9 @@ def test_scales_that_do_not_exist_are_refused(name):
         ("drcn", {"recursions": 0}, "recursions"),
         ("srresnet", {"blocks": 0}, "blocks"),
         ("fsrcnn", {"m": 0}, "m must"),
+        ("swinir", {"groups": 0}, "groups"),
+        ("swinir", {"heads": 5}, "heads"),
+        ("liif", {"blocks": 0}, "blocks"),
     ],
 )
 def test_networks_without_layers_are_refused(name, settings, word):

@@ -1,4 +1,4 @@
-"""The website: built with warnings as errors, asks nobody for anything, readable everywhere."""
+"""The website: built with warnings as errors, asks nobody for anything, readable everywhere, on paper, and by ear."""
 
 import io
 import json
@@ -10,86 +10,22 @@ import pytest
 import yaml
 from PIL import Image
 
-from book import build, pages
+from book import copies, landing, pages
 from medsr_course import resources
 from medsr_course.runtime import CourseError
 from medsr_course.teaching import exercises, notebooks
+from tools import site_report
 
 pytestmark = pytest.mark.xdist_group("site")  # one worker builds the site, once
 
 BOOK = resources.checkout() / "book"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 
-# One of each thing that a chapter shows, and words too long for a phone.
-SAMPLES = {
-    "markdown": "# 00 · Sampler\n\n$x_k = \\sum_n X_n$ and `a_name_that_is_far_too_long_for_the_width_of_a_phone`\n\n"
-    "$$\\mathrm{PSNR} = 10\\log_{10}\\frac{R^2}{\\mathrm{MSE}} \\quad\\text{and much more of a formula than fits}$$",
-    "figure": "from medsr_course import runtime\n"
-    "from medsr_course.teaching import claims, exercises, figures, quizzes, viewers\n"
-    "import numpy as np\nruntime.start('smoke', 0)\na, b = np.ones((60, 50)), np.zeros((60, 50))\n"
-    "figures.show({'one': a, 'two': b, 'three': a, 'four': b}, 'Four panels.', window=(0, 1), pixel_size=1)",
-    "viewer": "viewers.compare({'white': a, 'black': b}, caption='Drag.', window=(0, 1), pixel_size=1)",
-    "slider": "viewers.slider({'0 %': b, '9 %': a}, caption='Drag.', window=(0, 1))",
-    "claims": "print('x' * 200)\nclaims.check('so', 1, at_least=1)\nclaims.check('not so', 0, at_least=1)\n"
-    "claims.skip('unknown', 'no scans')",
-    "exercise": "from medsr_course.teaching.exercises._core import _say\n_say('○ 00-x: not answered yet')",
-    "quiz": "from jupyterquiz import display_quiz\ndisplay_quiz([quizzes.choice('What is $x_k$?', ('a', 'yes'), "
-    "{'b': 'no', 'c': 'no'}), quizzes.numeric('How many?', lambda: 4, tolerance=1, feedback='4')], colors='fdsp')",
-}
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """Folder of the built site: chapter 00 is a sampler that a kernel ran, the others are not executed."""
-    import nbformat
-    from nbclient import NotebookClient
-
-    folder = tmp_path_factory.mktemp("site")
-    cells = [
-        nbformat.v4.new_markdown_cell(text) if name == "markdown" else nbformat.v4.new_code_cell(text)
-        for name, text in SAMPLES.items()
-    ]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    sampler = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-    NotebookClient(sampler, timeout=60).execute()
-    nbformat.write(sampler, folder / "sampler.ipynb")
-    build._executed = lambda path, profile: folder / "sampler.ipynb" if path.stem.startswith("00") else path
-    return build.build("smoke", output=folder, quiet=True)
-
-
-@pytest.fixture
-def visit(chromium, site):
-    """``visit("index.html")``: a page; afterwards fails on any foreign request or console error."""
-    contexts, problems = [], []
-
-    def visit(name, theme="light", **options):
-        context = chromium.new_context(color_scheme=theme, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("requestfailed", lambda r: problems.append(f"missing: {r.url}"))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else problems.append(r.url))
-        page.goto((site / name).as_uri())
-        if page.locator("span.math, div.math").count():
-            page.wait_for_selector("mjx-container", state="attached")
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert problems == []
-
-
-def html_files(site):
-    names = [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html"))]
-    return [name for name in names if not name.startswith("_static")]
-
 
 @pytest.mark.browser
 def test_no_page_asks_another_server_for_anything_or_is_wider_than_a_phone(site, visit):
-    assert {"index.html", "search.html", "solutions.html"} <= set(html_files(site))
-    for name in html_files(site):
+    assert {"index.html", "search.html", "solutions.html"} <= set(site_report.page_names(site))
+    for name in site_report.page_names(site):
         page = visit(name, **PHONE)  # which fails afterwards on any request that leaves the site
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
 
@@ -172,7 +108,7 @@ def test_contents_are_the_notebooks_in_their_order():
 
 
 def test_the_map_knows_every_chapter_and_says_what_is_planned():
-    drawn = pages.course_map(pages.chapters())
+    drawn = landing.course_map(pages.chapters())
     for chapter, path in notebooks.chapters().items():
         assert f"[{pages.title(path)}](notebooks/{path.name})" in drawn, chapter
     assert drawn.count("(planned)") == len(pages.rows("course")) - len(notebooks.chapters())
@@ -189,27 +125,28 @@ def test_a_chapter_that_is_listed_and_missing_is_named(monkeypatch):
 def test_copies_for_the_site_hold_no_foreign_script_and_no_record_of_the_machine():
     cell = {"cell_type": "code", "metadata": {"tags": ["claim"], "papermill": {"duration": 1}}, "source": "1"}
     injected = cell | {"metadata": {"tags": ["injected-parameters"]}}
-    script = cell | {"outputs": [{"data": {"application/javascript": f"script.src = '{build.CDN}'"}}]}
+    script = cell | {"outputs": [{"data": {"application/javascript": f"script.src = '{copies.CDN}'"}}]}
     notebook = {"cells": [cell, injected, script], "metadata": {"papermill": {"input_path": "/opt/x"}}}
-    made = json.loads(build.for_site(json.dumps(notebook), {}))
+    made = json.loads(copies.handed_out(json.dumps(notebook)))
     assert [c["metadata"] for c in made["cells"]] == [{"tags": ["claim"]}] * 2
     assert "papermill" not in made["metadata"]
     assert "cdn" not in json.dumps(made)
 
 
-def test_a_place_for_whole_volumes_comes_after_a_cell_that_asks_for_it():
+def test_a_place_for_whole_volumes_comes_after_a_cell_that_asks_for_it(tmp_path):
     cells = [{"cell_type": "markdown", "metadata": {"tags": tags}, "source": "x"} for tags in (["volume"], [])]
     text = json.dumps({"cells": cells, "metadata": {}})
-    made = [cell["source"] for cell in json.loads(build.for_site(text, {"niivue": 1e6, "template": 3e5}))["cells"]]
+    page = json.loads(copies.shown(text, tmp_path, {"niivue": 1_000_000, "template": 300_000}))
+    made = [cell["source"] for cell in page["cells"]]
     assert '<div class="medsr-volume" data-weight="1.3 MB">' in made[0]
     assert made[1] == "x"
-    assert "div" not in build.for_site(text, {})
+    assert "div" not in copies.shown(text, tmp_path, {})
 
 
 def test_the_landing_page_opens_on_coarse_against_network():
     images = "".join(f'<img alt="{name}">' for name in ("coarse", "ZIP", "network", "truth"))
     viewer = f'<figure data-config="{{&quot;start&quot;: [1, 3]}}">{images}</figure>'
-    assert "&quot;start&quot;: [0, 2]}" in pages._before_and_after(viewer)
+    assert "&quot;start&quot;: [0, 2]}" in landing._before_and_after(viewer)
 
 
 def test_every_page_is_in_the_contents():
@@ -218,7 +155,7 @@ def test_every_page_is_in_the_contents():
     assert yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))["root"] == "index"
 
 
-def test_the_page_of_cards_has_every_network_and_what_was_measured(monkeypatch):
+def test_the_page_of_cards_has_every_network_and_what_was_measured(tmp_path, monkeypatch):
     from medsr_course.networks import pretrained
 
     about = {"intended_use": "x", "not_for": "patients", "version": "1.2"}
@@ -231,7 +168,8 @@ def test_the_page_of_cards_has_every_network_and_what_was_measured(monkeypatch):
     }
     monkeypatch.setattr(pretrained, "names", lambda task: list(cards))
     monkeypatch.setattr(pretrained, "card", cards.get)
-    page = pages.networks()
+    made = pages.networks(tmp_path)
+    page = made["{{CARDS}}"]
     assert page.index("(`sharp`)") < page.index("(`dice`)")
     assert "| cohort | 30.00 | +1.00 | +0.50 | +0.75 |" in page
     assert "| cohort | 0.9 |  |" in page
@@ -254,7 +192,9 @@ def test_names_cards_and_tables_are_text_on_a_page_and_never_markup(tmp_path, mo
     from medsr_course.networks import pretrained
 
     words = dict.fromkeys(("title", "licence", "intended_use", "not_for", "version"), HOSTILE)
-    card = replace(pretrained.card("unet-tissue"), **words, data=[HOSTILE], metrics={HOSTILE: {HOSTILE: 1.0}})
+    card = replace(
+        pretrained.card("unet-tissue"), name="bad", **words, data=[HOSTILE], metrics={HOSTILE: {HOSTILE: 1.0}}
+    )
     monkeypatch.setattr(pretrained, "names", lambda task: ["bad"])
     monkeypatch.setattr(pretrained, "card", lambda name: card)
     monkeypatch.setattr(pages, "ROOT", tmp_path)
@@ -265,10 +205,9 @@ def test_names_cards_and_tables_are_text_on_a_page_and_never_markup(tmp_path, mo
     (tmp_path / "results" / "a[b](y) $d$.csv").write_text(f"# {HOSTILE}\n{quoted},n\n{quoted},1\n")
     (tmp_path / "course.csv").write_text(f"part,number,slug,title,summary\n{quoted},98,x,{quoted},{quoted}\n")
     (tmp_path / "results" / "leaderboard.md").write_text("# Board\n\n| method |\n|---|\n| <script>x</script> `<b>` |\n")
-    made = [pages.networks(), pages.results(tmp_path / "source"), pages.course_map([])]
-    assert "<td>&lt;script&gt;x&lt;/script&gt; <code>&lt;b&gt;</code></td>" in rendered(
-        pages.leaderboards(tmp_path / "source")
-    )
+    made = ["\n\n".join(pages.networks(tmp_path).values()), pages.results(tmp_path / "source"), landing.course_map([])]
+    boards = rendered(pages.leaderboards(tmp_path / "source")["{{BOARDS}}"])
+    assert "<td>&lt;script&gt;x&lt;/script&gt; <code>&lt;b&gt;</code></td>" in boards
     for page in made:
         html = rendered(page).replace("*(planned)*", "")
         assert "&lt;script&gt;" in html

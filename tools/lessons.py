@@ -19,8 +19,8 @@ from tools import bench, command
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def measure(number: int, profile: str) -> dict[str, Any]:
-    """A row of the table: one lesson executed."""
+def measure(number: int, profile: str, beside: str) -> dict[str, Any]:
+    """A row of the table: one lesson executed; ``beside`` says what else ran."""
     lesson = lessons.find(number)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "lesson.ipynb"
@@ -29,7 +29,7 @@ def measure(number: int, profile: str) -> dict[str, Any]:
     if done["error"]:
         raise CourseError(f"lesson {number}: {done['error']}")
     facts = {"lesson": str(number), "profile": profile, "seconds": done["seconds"], "peak_mib": done["peak_mib"]}
-    return facts | {"words": lessons.words(lesson)} | bench.provenance()
+    return facts | {"words": lessons.words(lesson), "beside": beside} | bench.provenance()
 
 
 def page(rows: list[dict[str, Any]]) -> str:
@@ -48,19 +48,21 @@ def page(rows: list[dict[str, Any]]) -> str:
         cells = [row["lesson"], row["profile"], f"{float(row['seconds']):.0f}", f"{float(row['peak_mib']):.0f}"]
         cells += [str(row["words"]), f"{minutes:.0f}", row["machine"], f"{row['date']}, commit {row['commit']}"]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    notes = sorted({row["beside"] for row in rows if row.get("beside")})
+    return "\n".join([*lines, *(f"\n{note}" for note in notes)]) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("numbers", type=int, nargs="*", help="lessons; all when none is named")
     parser.add_argument("--profile", choices=runtime.PROFILES, default="lesson")
+    parser.add_argument("--beside", default="", help="a sentence on what else ran on the machine")
     parser.add_argument("--output", type=Path, default=ROOT / "results")
     options = parser.parse_args()
     runtime.writable_folder(options.output, "--output")
     rows = {row["lesson"]: dict(row) for row in pages.measured()}
     for number in options.numbers or list(lessons.lessons()):
-        rows[str(number)] = measure(number, options.profile)
+        rows[str(number)] = measure(number, options.profile, options.beside)
         print(f"lesson {number}: {rows[str(number)]['seconds']} s, {rows[str(number)]['peak_mib']} MiB", flush=True)
         ordered = [rows[name] for name in sorted(rows)]
         command.write(options.output, "lessons", ordered, page(ordered))

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
-# For packages that are not installed on every system or Python, or whose metadata state nothing. Those of colorama and
-# namex are from the licence files that they are installed with. The others are what is generally known of them, not yet
-# held against the versions in the lock: what an installed package states goes first, see :func:`stated`.
+# For packages that are not installed on every system or Python, or whose metadata state nothing. Those of colorama,
+# namex and axe-playwright-python, which carries axe-core, are from the licence files that they are installed with. The
+# others are what is generally known of them, not yet held against the versions in the lock: what an installed package
+# states goes first, see :func:`stated`.
 STATED = {
     "aiohappyeyeballs": "PSF-2.0",
     "aiohttp": "Apache-2.0 AND MIT",
     "aiosignal": "Apache-2.0",
     "appnope": "BSD-2-Clause",
+    "axe-playwright-python": "MIT AND MPL-2.0",
     "colorama": "BSD-3-Clause",
     "frozenlist": "Apache-2.0",
     "multidict": "Apache-2.0",

@@ -30,7 +30,7 @@ if os.environ.get("MEDSR_TEACHER"):
 
 # What each student runs: JupyterLab of the hub's environment, kernels of the course's.
 c.Spawner.cmd = [str(HERE / "start-student")]
-c.Spawner.args = ["--ServerApp.terminals_enabled=False"]
+c.Spawner.args = ["--ServerApp.terminals_enabled=False", "--LabApp.extension_manager=readonly"]
 c.Spawner.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
 c.Spawner.http_timeout = 120
 c.Spawner.start_timeout = 300  # thirty at once on a small machine
@@ -42,7 +42,7 @@ c.Spawner.environment = {
     # One thread each: thirty kernels share few cores.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1"),
 }
-c.JupyterHub.concurrent_spawn_limit = 10
+c.JupyterHub.concurrent_spawn_limit = 0  # a class comes all at once, and waits rather than try again
 
 if os.environ.get("MEDSR_SPAWNER", "systemd") == "systemd":
     c.JupyterHub.spawner_class = "systemd"  # jupyterhub-systemdspawner
@@ -53,4 +53,6 @@ if os.environ.get("MEDSR_SPAWNER", "systemd") == "systemd":
     c.SystemdSpawner.disable_user_sudo = True
 else:
     c.JupyterHub.spawner_class = "simple"
+    if os.geteuid() == 0:
+        c.Spawner.args += ["--allow-root"]  # everything in a container is root's
     c.SimpleLocalProcessSpawner.home_dir_template = os.environ.get("MEDSR_HOMES", "/srv/medsr/homes") + "/{username}"

@@ -24,9 +24,9 @@ def progress(
     for name in exercises.names():
         one = found.records.get(name)
         mark = "○" if one is None else "✓" if one.right else "✗"
-        print(
-            f"{mark} {name}" + (f"  {one.tries} tries" if one else "") + (f", right {one.right}" if mark == "✓" else "")
-        )
+        tried = f"  {one.tries} tries" if one else ""
+        day = f", right {one.right}" if one and one.right else ""
+        print(f"{mark} {name}{tried}{day}")
     print(f"{len(found.solved & set(exercises.names()))} of {len(exercises.names())} solved; the file: {file}")
     if output:
         if output.exists():

@@ -37,6 +37,7 @@ def enhance(
     policy: Annotated[str, typer.Option(help="All scans alike or none: uniform; or per-scan.")] = "uniform",
     n_cpus: Annotated[int | None, typer.Option(min=1, help="Cores for all scans together.")] = None,
     mem_gb: Annotated[float | None, typer.Option(min=0.1, help="Memory for all scans together.")] = None,
+    language: Annotated[str, typer.Option(help="Of the warnings: en or zh; by default the system's.")] = "",
     scheduler: Annotated[str, typer.Option(help="Dask scheduler whose workers do it, e.g. tcp://host:8786.")] = "",
 ) -> None:
     """Make a scan finer, cleaner, thinner or segmented, in its place in the world; or all scans of a folder.
@@ -45,10 +46,12 @@ def enhance(
 
     Exit codes: 0 in domain; 3 caution, the result is written; 4 refused, nothing is written; 5 some of a folder failed.
     """
+    from medsr_course.commands import chinese
     from medsr_course.pipeline import batch, enhancing, outputs
     from medsr_course.pipeline import plan as planning
     from medsr_course.scans import scansource
 
+    say = chinese.speaker(language)
     options = planning.Options(task, scale, axes, quality, keep_grid, size(max_memory))
     if level or scheduler or participant_label or session_label or batch.is_batch(scan):
         if with_identifiers:
@@ -65,10 +68,10 @@ def enhance(
     except planning.Refusal as error:
         print(f"medsr: refused: {error}", file=sys.stderr)
         raise typer.Exit(batch.REFUSED) from None
-    lines = [*plan.lines(), *(f"note      {line}" for line in (*source.notes, *(str(w.message) for w in told)))]
+    lines = [*say.plan(plan), *(f"note      {line}" for line in (*source.notes, *(str(w.message) for w in told)))]
     print("\n".join(lines))
     if plan.verdict.status == "refused" and not force:
-        print("medsr: refused: see above; --force goes on all the same", file=sys.stderr)
+        print(f"medsr: {say.text('enhance.refused')}", file=sys.stderr)
         raise typer.Exit(batch.REFUSED)
     if not dry_run:
         page = outputs.report_name(out) if report else None

@@ -25,7 +25,7 @@ def names(scale: int | None = None, learned: bool | None = None) -> list[str]:
     ['nearest', 'linear', 'cubic', 'spline', 'lanczos', 'zip', 'zip-hamming']
     """
     classical = [] if learned else superresolution.names(scale)
-    networks = [] if learned is False else pretrained.names()
+    networks = [] if learned is False else [*pretrained.names(), *pretrained.names("diffusion")]
     trained = [n for name in networks for n in ([name, name + BEST] if name.startswith("srresnet") else [name])]
     return [*classical, *(name for name in trained if get(name).can(scale))]
 
@@ -38,6 +38,8 @@ def get(name: str) -> Method:
     if name in superresolution.METHODS:
         return superresolution.METHODS[name]
     network = name.removesuffix(BEST)
+    if name in pretrained.names("diffusion"):
+        return _sampling(name)
     if network not in pretrained.names():
         raise CourseError(f"there is no method {name!r}; there are: {', '.join(names())}")
     card = pretrained.card(network)
@@ -50,13 +52,25 @@ def get(name: str) -> Method:
     return Method(name, title, apply, (card.usage["scale"],), learned=True, parameters=card.parameters)
 
 
+def _sampling(name: str) -> Method:
+    """One sample of a diffusion network, always the same one."""
+    card = pretrained.card(name)
+
+    def apply(stack: npt.NDArray, scale: int) -> npt.NDArray:
+        return pretrained.sample(name, stack)[0]
+
+    title = f"{card.title}, one sample"
+    return Method(name, title, apply, (card.usage["scale"],), learned=True, parameters=card.parameters)
+
+
 def identity(name: str) -> str:
     """Returns what the results of a method depend on: of a network its weights' checksum and how it is used."""
     if name in FILTERS or not get(name).learned:
         return name
     card = pretrained.card(name.removesuffix(BEST))
-    folder = Path(pretrained.__file__).parent
-    code = b"".join((folder / file).read_bytes() for file in ("common.py", "superresolution.py", "told.py", "turns.py"))
+    folder, files = Path(pretrained.__file__).parent, ["common.py", "superresolution.py", "told.py", "turns.py"]
+    files += ["diffusion.py"] if card.task == "diffusion" else []
+    code = b"".join((folder / file).read_bytes() for file in files)
     return f"{name} {card.checksum} {pretrained.usage(card)} {hashlib.sha256(code).hexdigest()[:12]}"
 
 

@@ -22,7 +22,8 @@ def burn(image: Array, words: str, level: float | None = None, size: float = 0.0
 
     ``level`` is the letters' value, by default the image's greatest; ``size`` the text's height as a share of the rows.
     """
-    text = stamping.drawn(words, *image.shape, size)
+    rows, columns = image.shape
+    text = stamping.drawn(words, rows, columns, size)
     return np.where(text, np.max(image) if level is None else level, image).astype(image.dtype)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # Matplotlib is loaded with the first figure
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#6e6e6e"
+DENSITY = 2  # pixels of a figure for each pixel of a page, which has 96 to the inch
+LOSSLESS = {"lossless": True, "quality": 60, "method": 2}  # WebP, half the size of PNG in the same time
 PALETTE = (BLUE, ORANGE, GREEN, PINK, "#e69f00", "#56b4e9")  # Okabe & Ito 2008: colour-blind safe
 
 
@@ -69,7 +71,7 @@ def finish(fig: "Figure", caption: str) -> None:
     from IPython.display import display
 
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=fig.dpi, facecolor="white")
+    fig.savefig(buffer, format="webp", dpi=96 * DENSITY, facecolor="white", pil_kwargs=LOSSLESS)
     width = int(fig.get_figwidth() * 96)
     plt.close(fig)
     text = html.escape(caption)
@@ -78,7 +80,7 @@ def finish(fig: "Figure", caption: str) -> None:
         # On a narrow screen a wide figure scrolls sideways rather than shrink its words to nothing.
         f'<figure class="medsr-figure" style="margin:0 0 1em 0"><div style="overflow-x:auto"><img alt="{text}" '
         f'style="width:100%;min-width:{int(0.6 * width)}px;max-width:{width}px;height:auto;background:#fff" '
-        f'src="data:image/png;base64,{picture}"></div>'
+        f'src="data:image/webp;base64,{picture}"></div>'
         f'<figcaption style="max-width:46em;font-size:.92em"><i>{text}</i></figcaption></figure>'
     )
     display({"text/html": body, "text/plain": f"Figure: {caption}"}, raw=True)

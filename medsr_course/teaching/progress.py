@@ -54,8 +54,11 @@ def path() -> Path | None:
         return runtime.folder_setting(VARIABLE)
     from platformdirs import user_data_path
 
-    found = user_data_path("medsr-course", appauthor=False) / "progress.json"
-    return found if found.is_absolute() else None  # a user without a home folder
+    try:
+        found = user_data_path("medsr-course", appauthor=False) / "progress.json"
+    except RuntimeError:  # a user without a home folder; older versions of platformdirs leave the "~" in it
+        return None
+    return found if found.is_absolute() else None
 
 
 def record(name: str, right: bool) -> None:

@@ -7,6 +7,7 @@ consistency, Fourier transforms) in NumPy around them.
 from medsr_course.networks.pretrained.cards import Card, WeightError
 from medsr_course.networks.pretrained.common import BATCH_PIXELS, EDGE, beyond_edges, checked_stack
 from medsr_course.networks.pretrained.denoising import denoise, denoise_with
+from medsr_course.networks.pretrained.diffusion import sample, sample_with
 from medsr_course.networks.pretrained.engines import session
 from medsr_course.networks.pretrained.reconstruction import reconstruct, reconstruct_with
 from medsr_course.networks.pretrained.segmentation import segment, segment_with
@@ -35,6 +36,8 @@ __all__ = [
     "network",
     "reconstruct",
     "reconstruct_with",
+    "sample",
+    "sample_with",
     "segment",
     "segment_with",
     "session",

@@ -11,6 +11,7 @@ from medsr_course import runtime
 FORMAT = 2
 TASKS = {  # task → what its networks are called where one is asked for and another given
     "super-resolution": "super-resolution network",
+    "diffusion": "diffusion network",
     "denoising": "denoiser",
     "slices": "network for thick slices",
     "reconstruction": "network for k-space",
@@ -26,6 +27,7 @@ USAGE: dict[str, dict[str, Any]] = {  # task → the keys of ``usage`` and their
         "most_noise": float | None,
         "own_error": float,
     },
+    "diffusion": {"scale": int, "unit": float, "steps": int},
     "denoising": {"kind": str, "residual": bool},
     "slices": {"slab": dict, "iterations": int},
     "reconstruction": {"trust": float | None, "factors": list, "noise": list},

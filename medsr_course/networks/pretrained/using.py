@@ -2,11 +2,19 @@
 
 from typing import Any
 
-from medsr_course.networks.pretrained import denoising, reconstruction, segmentation, superresolution, thick_slices
+from medsr_course.networks.pretrained import (
+    denoising,
+    diffusion,
+    reconstruction,
+    segmentation,
+    superresolution,
+    thick_slices,
+)
 from medsr_course.networks.pretrained.cards import Card, WeightError
 
 _PARTS = {
     "super-resolution": superresolution.usage,
+    "diffusion": diffusion.usage,
     "denoising": denoising.usage,
     "slices": thick_slices.usage,
     "reconstruction": reconstruction.usage,

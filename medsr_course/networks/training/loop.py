@@ -5,6 +5,7 @@ Only ``train_on_batch`` talks to the backend, so the same loop runs on TensorFlo
 
 from __future__ import annotations
 
+import time
 import warnings
 import zipfile
 import zlib
@@ -89,20 +90,22 @@ class Watch:
 
     A loss that falls while the gain stays tells that the training is long enough; a gain that still grows, that it is
     not. Measured are the averaged weights, as they would ship; the training itself does not change. ``rows`` holds
-    steps and gains.
+    steps and gains, ``seconds`` the processor time that it took.
     """
 
     def __init__(self, gain: Callable[[Model], float], times: int = 10):
         self.gain, self.times = gain, times
         self.rows: History = []
+        self.seconds = 0.0
 
     def look(self, model: Model, step: int, steps: int, average: Callable[[], None]) -> None:
         """Measures, if it is time; ``average`` puts the averaged weights into the model, which gets its own back."""
         if step * self.times >= steps * (len(self.rows) + 1):
-            own = model.get_weights()
+            own, began = model.get_weights(), time.process_time()
             average()
             self.rows.append((step, float(self.gain(model))))
             model.set_weights(own)
+            self.seconds += time.process_time() - began
 
 
 def fit(

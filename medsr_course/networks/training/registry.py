@@ -13,7 +13,7 @@ from medsr_course.networks.training.pairs import TrainingError
 from medsr_course.networks.training.recipe import Recipe, Task
 
 # Modules of this package, one per task, each with a TASK; a network comes after those its training needs.
-MODULES = ("features", "superresolution", "denoising", "thick_slices", "segmentation", "reconstruction")
+MODULES = ("features", "superresolution", "diffusion", "denoising", "thick_slices", "segmentation", "reconstruction")
 _found = [import_module(f"medsr_course.networks.training.{module}").TASK for module in MODULES]
 TASKS: dict[str, Task] = {task.name: task for task in _found}
 
@@ -72,13 +72,15 @@ def train(
         trained = task.build(recipe)
         if recipe.start:
             task.begin(trained, load(recipe.start))
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         curve = task.teach(trained, recipe, samples, weights, checkpoint=checkpoint, watch=watch)
-        seconds = time.perf_counter() - began
+        seconds, worked = time.perf_counter() - began, time.process_time() - worked
     model = task.build(recipe)
     model.set_weights(trained.get_weights())
+    card = task.card(name, recipe, model)
     card = replace(
-        task.card(name, recipe, model),
+        card,
+        training={**card.training, "processor_seconds": round(worked - (watch.seconds if watch else 0))},
         trained_on=trained_on,
         steps=curve[-1][0],
         precision=computed_in,

@@ -33,6 +33,7 @@ PATCHES: dict[tuple[str, int], dict[str, int]] = {  # (architecture, scale) → 
     ("espcn", 4): {"size": 24, "batch": 24},
     ("srresnet", 4): {"size": 24, "batch": 20},
 }
+CLEAN = {**HARD, "noisy": 0.0}  # without noise added: what learns how detail looks would learn how noise looks
 STORED = ("rician", 0)  # kind and noise of what a file holds
 
 
@@ -46,6 +47,20 @@ _any = partial(Recipe, task="super-resolution", margin=3)
 _recipe = partial(_any, share=sources.BROAD, version="2.0")
 # The first stage knew signed pairs and T1w of healthy people only.
 _stage = partial(_any, options={"degradation": HISTORY, "data_consistency": "soft"})
+
+
+def equal(title: str, architecture: str, settings: dict[str, Any], **options: Any) -> Recipe:
+    """A recipe of chapter 18: families at equal processor time, on the same patches, with the same schedule.
+
+    Steps are such that each training took about :data:`MINUTES` minutes of processor time on the machine that
+    ``results/beyond.md`` names; the learning rate is the best of the grid there.
+    """
+    same = {"task": "super-resolution", "share": sources.BROAD, "margin": 3, "size": 24, "batch": 16}
+    return Recipe(title, architecture=architecture, settings=settings, **{**same, **options})
+
+
+MINUTES = 4
+_equal = partial(equal, options={"degradation": CLEAN})
 
 RECIPES = {
     "srcnn-x2-stage1": _stage("SRCNN ×2, first stage", **_of("srcnn", 2), steps=2500),
@@ -88,8 +103,13 @@ RECIPES = {
         learning_rate=2e-4,
         start="srresnet-x4",  # whose architecture and settings are the generator's
         players=adversarial.Players("features-tissue", scale=4, pixel=0.15, perceptual=1.0, adversarial=0.1),
-        options={"degradation": {**HARD, "noisy": 0.0}},  # the discriminator must not learn what noise looks like
+        options={"degradation": CLEAN},
     ),
+    "twin-x4": _equal(
+        "CNN twin ×4", "srresnet", {"scale": 4, "filters": 48, "blocks": 3}, steps=3500, learning_rate=0.002
+    ),
+    "swinir-x4": _equal("Window attention ×4", "swinir", {"scale": 4}, steps=800, learning_rate=0.001),
+    "liif-x4": _equal("Implicit field ×4", "liif", {"scale": 4}, steps=2400, learning_rate=0.002),
 }
 INTENDED_USE = (
     "Teaching: to see what a small network adds to zero-filling on axial brain MRI magnitudes that were made coarser "

@@ -62,9 +62,9 @@ def _bands(data: Array, sizes: Array, across: int, axes: str, measured: dict[str
     wanted = {across} if axes == "through-plane" else {0, 1, 2} - {across}
     for axis, (part, between) in found.items():
         if part < 1 or between:
-            detail = "" if part == 1 else f", {sizes[axis]:.2f} mm hold detail of about {sizes[axis] / part:.2f} mm"
-            status = CAUTION if axis in wanted else NOTE
-            yield say(f"interpolated-{'xyz'[axis]}", status, "interpolated", axis=_AXES[axis], detail=detail)
+            words = "interpolated" if part == 1 else "interpolated-finer"
+            status, size = CAUTION if axis in wanted else NOTE, float(sizes[axis])
+            yield say(f"interpolated-{'xyz'[axis]}", status, words, axis=_AXES[axis], size=size, fine=size / part)
 
 
 def interpolated(data: Array, axis: int, count: int = 4) -> tuple[float, bool]:

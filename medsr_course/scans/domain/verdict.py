@@ -21,7 +21,9 @@ WORDS = {
     "few-slices": "It has {count} slices, on which noise and scale are hardly measured: compare with desc-zip.",
     "few-slices-between": "It has {count} slices, too few to make others between them: enhance in-plane.",
     "field-strength": "It was taken at {field:g} T, not at 1.5 or 3 T, so its noise differs: compare with desc-zip.",
-    "interpolated": "Its {axis} axis was interpolated already{detail}: give it on the grid it was measured on.",
+    "interpolated": "Its {axis} axis was interpolated already: give it on the grid it was measured on.",
+    "interpolated-finer": "Its {axis} axis was interpolated already, {size:.2f} mm hold detail of about {fine:.2f} mm: "
+    "give it on the grid it was measured on.",
     "labels": "Its values are labels or a mask, areas of one value each: resample it with nearest neighbours instead.",
     "modality": "Its modality is {modality}, but the networks know MR: use --force only to try it.",
     "noise-much": "Its noise of {percent:.0f} % is more than the {most:g} % of the training: compare with desc-zip.",
@@ -45,12 +47,15 @@ class Reason:
     """One finding.
 
     ``code`` is short ("colour"); ``status`` is "note" (to know, nothing speaks against the scan), "caution" or
-    "refused"; ``words`` is one plain sentence with the remedy.
+    "refused"; ``words`` is one plain sentence with the remedy. ``key`` names that sentence in :data:`WORDS`, and
+    ``values`` are what stands in it, so that it can be said in another language.
     """
 
     code: str
     status: str
     words: str
+    key: str = ""
+    values: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ def say(code: str, status: str, words: str = "", **values: Any) -> Reason:
     >>> say("thick-slices", CAUTION, mm=7).words
     'Its slices are 7.0 mm apart: what they blur, no network brings back.'
     """
-    return Reason(code, status, WORDS[words or code].format(**values))
+    key = words or code
+    return Reason(code, status, WORDS[key].format(**values), key, tuple(values.items()))
 
 
 def verdict(reasons: Iterable[Reason], measured: Mapping[str, Any]) -> Verdict:

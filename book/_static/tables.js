@@ -1,4 +1,5 @@
-// Tables that sort by a click on a heading: up, then down. Cells sort by their first number, else as words; "–" is last.
+// Tables of numbers: a click on a heading sorts, up, then down; a field above the tables hides the rows that lack a word.
+// Cells sort by their first number, else as words; "–" is last.
 document.addEventListener("DOMContentLoaded", () => {
   const value = (row, column) => {
     const text = row.cells[column].textContent.trim();
@@ -6,8 +7,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const number = text.replaceAll("−", "-").replaceAll(",", "").match(/^×?([-+]?\d+(\.\d+)?(e[-+]?\d+)?)/i);
     return number ? Number(number[1]) : text === "–" ? null : text.toLowerCase();
   };
-  for (const table of document.querySelectorAll(".bd-article table")) {
-    if (table.tHead.rows[0].cells.length < 4) continue; // words, not numbers
+  const sortable = (table) => {
     table.classList.add("medsr-sortable");
     const body = table.tBodies[0];
     [...table.tHead.rows[0].cells].forEach((heading, column) => {
@@ -29,5 +29,29 @@ document.addEventListener("DOMContentLoaded", () => {
         body.append(...rows.map(([, row]) => row));
       });
     });
-  }
+  };
+  const tables = [...document.querySelectorAll(".bd-article table")].filter((t) => t.tHead?.rows[0].cells.length >= 4);
+  tables.forEach(sortable);
+
+  const place = document.querySelector(".medsr-filter");
+  if (!place || !tables.length) return;
+  place.innerHTML =
+    '<label>Show only rows with <input type="search" placeholder="SRResNet" autocomplete="off"></label> ' +
+    '<span role="status"></span>';
+  const [field, status] = [place.querySelector("input"), place.querySelector("span")];
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let left = 0;
+    for (const table of tables) {
+      let here = 0;
+      for (const row of table.tBodies[0].rows) {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+        here += !row.hidden;
+      }
+      table.classList.toggle("medsr-empty", !here);
+      left += here;
+    }
+    status.textContent = words.length ? `${left} rows` : "";
+  });
 });
