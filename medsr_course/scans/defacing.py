@@ -13,7 +13,7 @@ from medsr_course.types import Array, Image, Mask
 
 BROW = -14.0  # MNI mm: below it, a face
 FRONT = 26.0  # MNI mm: in front of it, a face
-FROM_BRAIN = 8.0  # mm that stay round the template's brain, since nobody's brain is the template's
+FROM_BRAIN = 12.0  # mm that stay round the template's brain: no training subject of the cohort reaches farther
 
 
 def mask(image: Image) -> Mask:

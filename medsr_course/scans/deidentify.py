@@ -38,7 +38,7 @@ _KEPT = """
     MRAcquisitionType SliceThickness SpacingBetweenSlices RepetitionTime EffectiveRepetitionTime EchoTime
     EffectiveEchoTime InversionTime FlipAngle NumberOfAverages EchoNumbers EchoTrainLength ImagingFrequency
     ImagedNucleus PixelBandwidth PercentSampling PercentPhaseFieldOfView AcquisitionMatrix
-    InPlanePhaseEncodingDirection KVP ConvolutionKernel GantryDetectorTilt DataCollectionDiameter
+    InPlanePhaseEncodingDirection KVP GantryDetectorTilt DataCollectionDiameter
     ReconstructionDiameter ImagePositionPatient ImageOrientationPatient SliceLocation PositionReferenceIndicator
     SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames Rows Columns PixelSpacing
     ImagerPixelSpacing PixelAspectRatio BitsAllocated BitsStored HighBit PixelRepresentation PixelPaddingValue
@@ -62,7 +62,8 @@ _PHYSICS = """
     SpacingBetweenSlices RepetitionTime EchoTime InversionTime FlipAngle PixelBandwidth EchoTrainLength SkullStripped
 """
 SIDECAR = tuple(_PHYSICS.split())  # fields of a BIDS sidecar; the times are echo and repetition times
-NOT_OF_PEOPLE = ("PixelData", "Manufacturer", "ImplementationClassUID", "ImplementationVersionName")
+_PALETTES = tuple(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue"))
+NOT_OF_PEOPLE = ("PixelData", *_PALETTES, "Manufacturer", "ImplementationClassUID", "ImplementationVersionName")
 SHORTEST = 4  # letters of a string that audit looks for: shorter ones stand everywhere by chance
 
 
@@ -119,7 +120,8 @@ def clean(item: "Dataset", key: bytes) -> "Dataset":
     -------
     pydicom.Dataset
         With pseudonym, new UIDs and moved dates; unused high bits of the pixels, the preamble and what the file says of
-        its sender are cleared. Private elements are gone, also those that a reader needs (Siemens mosaics).
+        its sender are cleared. Private elements are gone, also those that a reader needs (Siemens mosaics). A name that
+        somebody typed where a code belongs (capitals, at most 16, such as the body part) passes for one and stays.
     """
     import pydicom
 
