@@ -307,3 +307,9 @@ def test_it_claims_what_the_syllabus_asks():
     for words in ("Only the name removed", "After cleaning", "References", "burnt-in text", "NIfTI", "outside the mask",
                   "16 times coarser", "rank-1", "Federated less", "Overfitted", "Shipped", "δ by"):  # fmt: skip
         assert words in text
+
+
+def test_names_are_looked_for_word_by_word():
+    item = pydicom.Dataset()
+    item.PatientName, item.OperatorsName = "Pfleger^Paul", ["Erika^Musterfrau", "Sam^Operator"]
+    assert {"Pfleger", "Erika", "Musterfrau", "Operator"} <= deidentify.traces(item)

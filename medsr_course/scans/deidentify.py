@@ -206,12 +206,14 @@ def traces(item: "Dataset") -> set[str]:
     Values that :func:`clean` may leave (codes, the manufacturer, the standard's UIDs) and those shorter than
     :data:`SHORTEST` are left out. Of unknown private bytes, runs of printable characters count.
     """
+    from pydicom.multival import MultiValue
+
     found: set[str] = set()
     for element in [*item.iterall(), *getattr(item, "file_meta", ())]:
         if element.keyword in NOT_OF_PEOPLE or element.VR in ("SQ", "CS", "DS", "IS"):
             continue
-        values = [element.value] if isinstance(element.value, (str, bytes)) else element.value
-        for value in values if isinstance(values, Iterable) else [values]:
+        several = isinstance(element.value, (list, tuple, MultiValue))  # a name is iterable, too, letter by letter
+        for value in element.value if several else [element.value]:
             found.update(_words(value, element.VR))
     maker = str(item.get("Manufacturer", "")).lower()
     return {
