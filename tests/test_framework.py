@@ -65,6 +65,10 @@ SMALL = {
     "kspace_unet": {"filters": 4, "levels": 2},
     "cascade": {"filters": 4, "levels": 2, "iterations": 2},
     "crnn": {"filters": 4, "levels": 2, "iterations": 2, "hidden": 2},
+    "swinir": {"scale": 2, "filters": 4, "groups": 1, "heads": 2, "window": 2},
+    "liif": {"scale": 2, "filters": 4, "blocks": 1, "width": 4},
+    "diffusion": {"scale": 2, "filters": (4, 8), "blocks": (1, 1)},
+    "siren": {"width": 4, "depth": 2},
 }
 
 
