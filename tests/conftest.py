@@ -12,7 +12,7 @@ import pytest
 from scipy import ndimage
 
 from medsr_course import doctor
-from medsr_course.teaching import notebooks
+from medsr_course.teaching import exercises, notebooks, quizzes
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("MEDSR_RECORD", "0")  # tests leave the progress of whoever runs them alone
@@ -23,6 +23,17 @@ def code_cells(chapter):
     cells = json.loads(notebooks.chapters()[chapter].read_text(encoding="utf-8"))["cells"]
     kept = (c for c in cells if c["cell_type"] == "code" and "exercise" not in c["metadata"].get("tags", []))
     return ["".join(c["source"]) for c in kept]
+
+
+def exercises_of(chapter):
+    """Names of a chapter's exercises."""
+    return {name for name in exercises.names() if name.startswith(f"{chapter}-")}
+
+
+def quiz_numbers(chapter):
+    """Right answers of the numeric questions in a chapter's quiz, each the middle of the range that counts as right."""
+    answers = [a for question in quizzes.questions(chapter) for a in question["answers"] if a.get("correct")]
+    return [sum(a["range"]) / 2 for a in answers if a.get("type") == "range"]
 
 
 def taught(chapter, space, names=None, constants=()):

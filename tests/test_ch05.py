@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import pywt
-from conftest import taught
+from conftest import exercises_of, quiz_numbers, taught
 from scipy import ndimage
 
 from medsr_course import resources
 from medsr_course.physics import acquisition, coils, interpolation, metrics, noise
-from medsr_course.teaching import claims, exercises, quizzes
+from medsr_course.teaching import claims, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "05_interpolation_fourier_wavelets.ipynb"
 
@@ -161,11 +161,10 @@ def test_buckets_know_direction_but_not_sign(chapter):
 
 
 def test_exercises_and_quiz_are_there():
-    names = {n for n in exercises.names() if n.startswith("05-")}
+    names = exercises_of("05")
     assert {"05-zero-fill", "05-cubic-weights", "05-half-voxel"} == names
     assert 3 <= len(quizzes.questions("05")) <= 6
-    right = [a for q in quizzes.questions("05") for a in q["answers"] if a.get("correct")]
-    centres = [np.mean(a["range"]) for a in right if a.get("type") == "range"]
+    centres = quiz_numbers("05")
     assert centres == pytest.approx([6.25, 0.75])
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import taught
+from conftest import exercises_of, quiz_numbers, taught
 from scipy import ndimage
 from skimage import transform
 from skimage.registration import phase_cross_correlation
@@ -10,7 +10,7 @@ from skimage.registration import phase_cross_correlation
 from medsr_course import resources
 from medsr_course.physics import acquisition, interpolation, metrics
 from medsr_course.tasks import multiframe, orthogonal
-from medsr_course.teaching import claims, exercises, quizzes
+from medsr_course.teaching import claims, quizzes
 
 NOTEBOOK = resources.checkout() / "notebooks" / "06_transforms_many_frames.ipynb"
 FOUR = [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -303,11 +303,10 @@ def test_priors_beat_smoothness(chapter, head):
 
 
 def test_exercises_and_quiz_are_there():
-    names = {n for n in exercises.names() if n.startswith("06-")}
+    names = exercises_of("06")
     assert names == {"06-rigid-matrix", "06-find-shift", "06-adjoint"}
     assert 3 <= len(quizzes.questions("06")) <= 6
-    right = [a for q in quizzes.questions("06") for a in q["answers"] if a.get("correct")]
-    centres = [np.mean(a["range"]) for a in right if a.get("type") == "range"]
+    centres = quiz_numbers("06")
     assert centres == pytest.approx([6.02, 4], abs=0.01)
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import taught
+from conftest import exercises_of, quiz_numbers, taught
 from scipy import stats
 
 from medsr_course import resources, runtime
 from medsr_course.physics import acquisition, coils, grid, interpolation
 from medsr_course.tasks.sites import Site, moved, windowed
-from medsr_course.teaching import claims, exercises, quizzes
+from medsr_course.teaching import claims
 
 NOTEBOOK = resources.checkout() / "notebooks" / "14_does_it_generalise.ipynb"
 
@@ -166,10 +166,9 @@ def test_nobody_is_judged_by_a_network_that_met_them():
 
 
 def test_exercises_and_quiz_are_there():
-    names = {n for n in exercises.names() if n.startswith("14-")}
+    names = exercises_of("14")
     assert names == {"14-split", "14-worst-group", "14-nod"}
-    right = [a for q in quizzes.questions("14") for a in q["answers"] if a.get("correct")]
-    numbers = [np.mean(a["range"]) for a in right if a.get("type") == "range"]
+    numbers = quiz_numbers("14")
     assert numbers == pytest.approx([20, 18.5 / 21])
 
 

@@ -7,7 +7,7 @@ from http import client, server
 
 import numpy as np
 import pytest
-from conftest import taught
+from conftest import exercises_of, quiz_numbers, taught
 from PIL import Image
 
 from medsr_course import resources, runtime
@@ -17,7 +17,7 @@ from medsr_course.networks.framework import keras
 from medsr_course.networks.pretrained import engines, quantising
 from medsr_course.networks.training import distillation
 from medsr_course.physics import acquisition, grid, interpolation, metrics
-from medsr_course.teaching import claims, exercises, quizzes
+from medsr_course.teaching import claims, exercises
 from tools import small_and_fast
 
 NOTEBOOK = resources.checkout() / "notebooks" / "15_small_and_fast.ipynb"
@@ -267,10 +267,9 @@ def test_parts_are_written_one_by_one(tmp_path, monkeypatch):
 
 
 def test_exercises_and_quiz_are_there():
-    names = {name for name in exercises.names() if name.startswith("15-")}
+    names = exercises_of("15")
     assert names == {"15-quantise", "15-cost", "15-dropped"}
-    right = [a for q in quizzes.questions("15") for a in q["answers"] if a.get("correct")]
-    assert [np.mean(a["range"]) for a in right if a.get("type") == "range"] == pytest.approx([2.5, 7.5])
+    assert quiz_numbers("15") == pytest.approx([2.5, 7.5])
 
 
 def test_it_claims_what_the_syllabus_asks():
