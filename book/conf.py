@@ -7,6 +7,7 @@ page "not found".
 
 import os
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from sphinx.search import languages
@@ -50,7 +51,8 @@ html_title = "Medical super-resolution"
 html_logo = "_static/logo.svg"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
-html_extra_path = ["extra"]  # copied as it is: what pages run in the browser, see libraries.py
+# Copied as it is: what pages run in the browser, see libraries.py.
+html_extra_path = ["extra"] if (Path(__file__).parent / "extra").exists() else []
 html_css_files = ["custom.css", ("print.css", {"media": "print"})]
 html_js_files = [("reading.js", {"defer": "defer"})]
 html_show_sphinx = False

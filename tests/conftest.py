@@ -162,12 +162,14 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def visit(chromium, site):
-    """``visit("index.html")``: a page; afterwards fails on any foreign request or console error."""
+    """``visit("index.html")``: a page, ``before`` whose scripts ours runs; afterwards fails on any foreign request
+    or console error."""
     contexts, problems = [], []
 
-    def visit(name, theme="light", **options):
+    def visit(name, theme="light", before="", **options):
         context = chromium.new_context(color_scheme=theme, **options)
         contexts.append(context)
+        context.add_init_script(before)
         page = context.new_page()
         page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: problems.append(str(error)))

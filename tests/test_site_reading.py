@@ -60,16 +60,22 @@ def test_wide_things_can_be_reached_with_the_keyboard(visit):
     assert page.locator(".bd-article .output pre[tabindex]").count() >= 1
 
 
+# On a busy machine the five seconds after which all viewers come may be over before the test looks.
+NEVER_LATER = (
+    "const soon = setTimeout; window.setTimeout = (f, ms, ...more) => ms < 5000 || !ms ? soon(f, ms, ...more) : 0;"
+)
+
+
 def test_a_large_viewer_comes_when_the_reader_is_near_and_in_the_end_for_paper(visit):
-    page = visit(CHAPTER, viewport={"width": 1366, "height": 300})
-    place = page.locator(".medsr-later")
+    page = visit(CHAPTER, before=NEVER_LATER, viewport={"width": 1366, "height": 300})
+    place = page.locator(".medsr-later").last
     assert place.locator(".medsr-stage").count() == 0
     place.scroll_into_view_if_needed()
     place.locator(".medsr-stage").wait_for()
     assert place.locator("select").count() >= 2  # its controls live
-    page = visit(CHAPTER, viewport={"width": 1366, "height": 300})
+    page = visit(CHAPTER, before=NEVER_LATER, viewport={"width": 1366, "height": 300})
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    page.locator(".medsr-later .medsr-stage").wait_for(state="attached")
+    page.locator(".medsr-later .medsr-stage").last.wait_for(state="attached")
 
 
 @pytest.mark.parametrize("name", [CHAPTER, "leaderboard.html", "networks.html", "solutions.html"])
