@@ -57,8 +57,15 @@ def main(arguments):
 
 
 def lab(arguments):
-    """JupyterLab on the first chapter."""
+    """JupyterLab on the first chapter; with --cohort the simulated people are made first."""
     words = shlex.split(os.environ.get("LAB_ARGS", "")) + arguments
+    if "--cohort" in words:
+        words.remove("--cohort")
+        code = run_python("-m", "medsr_course", "data", "make", "cohort")
+        if code:
+            return code
+    else:
+        print("course: chapter 00 makes the simulated people while you read; `lab --cohort` makes them first")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.insert(0, "--allow-root")  # containers; Jupyter refuses to start otherwise
     first = os.path.join("notebooks", "00_start_here.ipynb")

@@ -38,6 +38,10 @@ class CourseError(RuntimeError):
         return [f"{type(self).__name__}: {self}"]
 
 
+class BusyError(CourseError):
+    """Another process is at it."""
+
+
 @dataclass
 class _State:
     profile: str = "lesson"
@@ -257,7 +261,7 @@ def locked(path: str | os.PathLike[str], busy: str = "") -> Iterator[None]:
 
     Raises
     ------
-    CourseError
+    BusyError
         If another process is inside and ``busy`` is given.
     OSError
         If the file cannot be made, or is a link.
@@ -276,7 +280,7 @@ def locked(path: str | os.PathLike[str], busy: str = "") -> Iterator[None]:
                     break
                 except OSError:  # LK_LOCK gives up after ten seconds
                     if busy:
-                        raise CourseError(busy) from None
+                        raise BusyError(busy) from None
             try:
                 yield
             finally:
@@ -288,7 +292,7 @@ def locked(path: str | os.PathLike[str], busy: str = "") -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
             except BlockingIOError:
-                raise CourseError(busy) from None
+                raise BusyError(busy) from None
             yield  # closing the file lets go
 
 

@@ -217,6 +217,19 @@ def test_lab_arguments_are_passed_on(course, monkeypatch):
     assert os.path.join("notebooks", "00_start_here.ipynb") in said
 
 
+def test_lab_makes_the_cohort_first_where_asked(course, monkeypatch, capsys):
+    monkeypatch.setattr(course, "run_python", lambda *words: said.append(words) or 0)
+    said = []
+    course.lab(["--cohort", "--no-browser"])
+    assert said[0][-2:] == ("make", "cohort")
+    assert said[1][-1] == "--no-browser"
+    assert "--cohort" not in said[1]
+    course.lab([])
+    assert "lab --cohort" in capsys.readouterr().out
+    monkeypatch.setattr(course, "run_python", lambda *words: 1)  # no room on the disk
+    assert course.lab(["--cohort"]) == 1
+
+
 def test_kernel_is_that_of_this_environment():
     """The kernel that notebooks start in has this environment's prefix."""
     from jupyter_client.manager import run_kernel

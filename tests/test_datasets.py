@@ -53,7 +53,7 @@ def generator(monkeypatch):
     """A quick stand-in for the phantom, and the list of what it was asked for."""
     calls = []
 
-    def make_cohort(folder, subjects, seed=0, workers=None):
+    def make_cohort(folder, subjects, seed=0, workers=None, told=None):
         for index in subjects:
             if not cohort.is_complete(folder, index):
                 shutil.rmtree(folder / f"sub-{index:04d}", ignore_errors=True)
@@ -211,6 +211,36 @@ def test_two_notebooks_make_each_subject_once(generator, monkeypatch):
     assert started.is_set()
     assert generator == [(0, 0), (1, 0), (2, 0)]
     assert [len(subjects) for subjects in found] == [3, 3, 3]
+
+
+def test_the_background_makes_and_the_foreground_waits(generator, monkeypatch):
+    make, go, said = phantom.make_cohort, threading.Event(), []
+
+    def slowly(folder, subjects, seed=0, told=None):
+        told(0, 2)
+        go.wait()
+        make(folder, subjects, seed)
+
+    monkeypatch.setattr(phantom, "make_cohort", slowly)
+    thread = datasets.make_in_background(2, told=lambda *numbers: said.append(numbers))
+    waiting = threading.Thread(target=datasets.cohort, args=(2,))
+    waiting.start()
+    waiting.join(0.4)
+    assert waiting.is_alive()
+    go.set()
+    waiting.join()
+    thread.join()
+    assert generator == [(0, 0), (1, 0)]
+    assert said == [(0, 2)]
+    assert datasets.make_in_background(2) is None
+
+
+def test_what_goes_wrong_in_the_background_is_said_by_the_foreground(generator, monkeypatch, caplog):
+    monkeypatch.setattr(phantom, "make_cohort", read_only)
+    datasets.make_in_background(2).join()
+    assert "Read-only" in caplog.text or "cannot be made" in caplog.text
+    with pytest.raises(CourseError, match="cannot be made"):
+        datasets.cohort(2)
 
 
 def _count(folder, start):

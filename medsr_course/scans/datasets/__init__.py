@@ -29,12 +29,19 @@ from medsr_course.scans.datasets.folders import bids
 from medsr_course.scans.datasets.kspace import LowFieldHead, low_field_heads, raw, repetitions
 from medsr_course.scans.datasets.real import clinical, ds002748, partners_3t, real_folder, real_scans
 from medsr_course.scans.datasets.subjects import CONTRASTS, SPLITS, Images, Subject, Subjects
-from medsr_course.scans.datasets.synthetic import cohort, cohort_folder, cohort_size, cohort_split, mni152
+from medsr_course.scans.datasets.synthetic import (
+    cohort,
+    cohort_folder,
+    cohort_size,
+    cohort_split,
+    make_in_background,
+    mni152,
+)  # fmt: skip
 
 __all__ = [
     "CONTRASTS", "SPLITS", "Images", "LowFieldHead", "Source", "Subject", "Subjects", "available", "bids", "check",
     "clinical", "cohort", "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "low_field_heads",
-    "mni152", "partners_3t", "raw", "real_folder", "real_scans", "repetitions",
+    "make_in_background", "mni152", "partners_3t", "raw", "real_folder", "real_scans", "repetitions",
 ]  # fmt: skip
 
 _LOADERS: dict[str, Callable[..., Subjects]] = {

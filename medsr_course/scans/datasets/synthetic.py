@@ -1,7 +1,12 @@
 """The synthetic cohort and the template that it is made from."""
 
+import contextlib
 import logging
 import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,28 +65,89 @@ def cohort(n_subjects: int = 24, seed: int = 0, split: str = "") -> Subjects:
         If ``n_subjects`` or ``split`` is none of these, or something must be made and the cache has no room or cannot
         be written.
     """
-    n_subjects, seed = _whole(n_subjects, "n_subjects", 1), _whole(seed, "seed", 0)
-    from medsr_course.scans import phantom
-
-    if split and split not in SPLITS:
-        raise CourseError(f"there is no split {split!r}: choose one of {', '.join(SPLITS)}")
-    folder = cohort_folder(seed)
-    wanted = [i for i in range(n_subjects) if split in ("", cohort_split(i))]
-    here = len(phantom.complete(folder, wanted))
-    if here < len(wanted):
-        try:
-            # A second notebook waits here, and finds the subjects made.
-            with runtime.locked(folder / ".lock"):
-                if len(phantom.complete(folder, wanted)) < len(wanted):
-                    _log.info("making %d subjects of the cohort in %s", len(wanted) - here, folder)
-                    phantom.make_cohort(folder, wanted, seed)
-        except OSError as error:
-            raise CourseError(
-                f"{here} of {len(wanted)} subjects of the cohort are here, and the others cannot be made: "
-                f"{runtime.disk_trouble(error, folder)}"
-            ) from None
+    wanted, folder = _wanted(n_subjects, seed, split), cohort_folder(seed)
+    _make(folder, wanted, int(seed))
     splits = {_cohort_id(i): cohort_split(i) for i in wanted}
     return Subjects(folders.subjects_in(folder, splits) if splits else [], "cohort")
+
+
+def make_in_background(
+    n_subjects: int = 24, seed: int = 0, told: Callable[[int, int], object] = lambda made, of: None
+) -> threading.Thread | None:
+    """Begins to make what the cohort lacks, beside whatever this process does; :func:`cohort` waits for it.
+
+    Parameters
+    ----------
+    n_subjects, seed : int
+        As for :func:`cohort`.
+    told : callable
+        Called from another thread with (made, of how many), at the start and after each subject.
+
+    Returns
+    -------
+    threading.Thread or None
+        Ends when all are made, and with this process; None where nothing is to be made. What goes wrong is logged:
+        :func:`cohort` meets it again, and says it.
+    """
+    wanted, folder = _wanted(n_subjects, seed, ""), cohort_folder(seed)
+    from medsr_course.scans import phantom
+
+    if len(phantom.complete(folder, wanted)) == len(wanted):
+        return None
+
+    def make() -> None:
+        try:
+            _make(folder, wanted, int(seed), told)
+        except CourseError as error:
+            _log.warning("the cohort is not being made: %s", error)
+
+    thread = threading.Thread(target=make, name="cohort", daemon=True)
+    thread.start()
+    return thread
+
+
+def _wanted(n_subjects: int, seed: int, split: str) -> list[int]:
+    n_subjects = _whole(n_subjects, "n_subjects", 1)
+    _whole(seed, "seed", 0)
+    if split and split not in SPLITS:
+        raise CourseError(f"there is no split {split!r}: choose one of {', '.join(SPLITS)}")
+    return [i for i in range(n_subjects) if split in ("", cohort_split(i))]
+
+
+def _make(folder: Path, wanted: list[int], seed: int, told: Callable[[int, int], object] | None = None) -> None:
+    """Makes what is missing, or waits while another does: the background, or another notebook."""
+    from medsr_course.scans import phantom
+
+    here = len(phantom.complete(folder, wanted))
+    try:
+        while len(phantom.complete(folder, wanted)) < len(wanted):
+            try:
+                with runtime.locked(folder / ".lock", busy="another is making the cohort"):
+                    _log.info("making %d subjects of the cohort in %s", len(wanted) - here, folder)
+                    phantom.make_cohort(folder, wanted, seed, told=told)
+                return
+            except runtime.BusyError:
+                made = _made_by_another(folder, wanted)
+                deque(runtime.progress(made, "Synthetic cohort", len(wanted) - here, "subject"), maxlen=0)
+    except OSError as error:
+        raise CourseError(
+            f"{here} of {len(wanted)} subjects of the cohort are here, and the others cannot be made: "
+            f"{runtime.disk_trouble(error, folder)}"
+        ) from None
+
+
+def _made_by_another(folder: Path, wanted: list[int]) -> Iterator[int]:
+    """Yields the number of each subject that appears; ends with the last one, or when nobody works on them."""
+    from medsr_course.scans import phantom
+
+    seen = len(phantom.complete(folder, wanted))
+    while seen < len(wanted):
+        time.sleep(0.3)
+        now = len(phantom.complete(folder, wanted))
+        yield from range(seen, now)
+        seen = now
+        with contextlib.suppress(runtime.BusyError), runtime.locked(folder / ".lock", busy="still"):
+            return
 
 
 def _whole(value: int, what: str, least: int) -> int:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,13 @@ BYTES_PER_SUBJECT = 40e6  # on disk, compressed, generous
 MAX_WORKERS = 3  # each needs up to 0.9 GiB
 
 
-def make_cohort(folder: PathLike, subjects: int | Iterable[int], seed: int = 0, workers: int | None = None) -> Path:
+def make_cohort(
+    folder: PathLike,
+    subjects: int | Iterable[int],
+    seed: int = 0,
+    workers: int | None = None,
+    told: Callable[[int, int], object] | None = None,
+) -> Path:
     """Make the subjects that ``folder`` lacks, or holds damaged.
 
     Parameters
@@ -48,6 +54,9 @@ def make_cohort(folder: PathLike, subjects: int | Iterable[int], seed: int = 0, 
         Subject *i* depends on (``seed``, *i*) only, whatever else is made.
     workers : int, optional
         Processes at a time; by default one per core, at most three (memory). 1 works in this process.
+    told : callable, optional
+        Called with (made, of how many) at the start and after each subject, in place of a progress bar. The work is
+        then always done by other processes: this one only waits, and may do so in a thread.
 
     Returns
     -------
@@ -67,11 +76,15 @@ def make_cohort(folder: PathLike, subjects: int | Iterable[int], seed: int = 0, 
             _check_space(folder, len(missing))
             workers = workers or min(runtime.cpu_count(), MAX_WORKERS)
             workers = max(1, min(workers, len(missing)))
-            make = _make_here if workers == 1 else _make_in_processes
-            for _ in runtime.progress(
-                make(folder, seed, missing, workers), "Synthetic cohort", len(missing), "subject"
-            ):
-                pass
+            make = _make_here if workers == 1 and told is None else _make_in_processes
+            made = make(folder, seed, missing, workers)
+            if told is None:
+                made = runtime.progress(made, "Synthetic cohort", len(missing), "subject")
+            else:
+                told(0, len(missing))
+            for count, _ in enumerate(made, 1):
+                if told is not None:
+                    told(count, len(missing))
         _write_participants(folder)
     except OSError as error:
         raise runtime.CourseError(
