@@ -75,15 +75,21 @@ def path(*parts: str) -> Path:
 
 
 def template(name: str) -> Path:
-    """Path of one of nilearn's ICBM 2009a files: ``"t1"``, ``"gm"`` or ``"wm"``.
+    """Path of one of nilearn's ICBM 2009a files: ``"t1"``, ``"gm"`` or ``"wm"``."""
+    return _inside("nilearn", f"datasets/data/mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
 
-    Found without importing nilearn, which takes seconds.
-    """
-    spec = find_spec("nilearn")
+
+def real_slice() -> Path:
+    """Path of DIPY's coronal slice of one real head, T1-weighted and stripped of its skull."""
+    return _inside("dipy", "data/files/t1_coronal_slice.npy")
+
+
+def _inside(package: str, name: str) -> Path:
+    """A file that another package carries, found without importing it, which may take seconds."""
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise CourseError("nilearn is not installed: run `make lab`, or `pip install medsr-course`")
-    folder = Path(spec.origin).parent / "datasets" / "data"
-    found = folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+        raise CourseError(f"{package} is not installed: run `make lab`, or `pip install medsr-course[course]`")
+    found = Path(spec.origin).parent / name
     if not found.exists():
-        raise CourseError(f"this nilearn has no {found.name}: install the version in requirements.lock")
+        raise CourseError(f"this {package} has no {found.name}: install the version in requirements.lock")
     return found

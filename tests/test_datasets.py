@@ -193,6 +193,16 @@ def test_each_source_is_a_function_and_load_its_facade(generator, tmp_path, monk
     assert repr(datasets.load("mni152")) == repr(datasets.mni152())
 
 
+def test_a_real_slice_is_on_every_machine(monkeypatch):
+    image = datasets.real_slice()
+    assert image.shape == (256, 256)
+    assert image.dtype == np.float32
+    assert 0.1 < (image > 0).mean() < 0.3  # a head without skull, in air
+    monkeypatch.setattr("medsr_course.resources.find_spec", lambda name: None)
+    with pytest.raises(CourseError, match="dipy is not installed"):
+        datasets.real_slice()
+
+
 def test_two_notebooks_make_each_subject_once(generator, monkeypatch):
     make = phantom.make_cohort
     started = threading.Event()

@@ -4,7 +4,7 @@
 :mod:`.subjects`        what every source gives: :class:`Subjects` of :class:`Subject` with :class:`Images`
 :mod:`.synthetic`       the synthetic cohort, and the template it is made from
 :mod:`.folders`         BIDS folders, one's own and others', with their :mod:`.tables`
-:mod:`.real`            real scans for development, and one brain from the network
+:mod:`.real`            real scans for development, one slice that is always here, one brain from the network
 :mod:`.kspace`          raw k-space: low-field heads with 3 T partners, several coils, repetitions
 :mod:`.downloads`       data sets of the catalogue, as their authors lay them out
 :mod:`.availability`    what there is, whether it is here, whether it is sound
@@ -27,7 +27,7 @@ from medsr_course.scans.datasets import downloads
 from medsr_course.scans.datasets.availability import Source, available, check
 from medsr_course.scans.datasets.folders import bids
 from medsr_course.scans.datasets.kspace import LowFieldHead, low_field_heads, raw, repetitions
-from medsr_course.scans.datasets.real import clinical, ds002748, partners_3t, real_folder, real_scans
+from medsr_course.scans.datasets.real import clinical, ds002748, partners_3t, real_folder, real_scans, real_slice
 from medsr_course.scans.datasets.subjects import CONTRASTS, SPLITS, Images, Subject, Subjects
 from medsr_course.scans.datasets.synthetic import (
     cohort,
@@ -41,7 +41,7 @@ from medsr_course.scans.datasets.synthetic import (
 __all__ = [
     "CONTRASTS", "SPLITS", "Images", "LowFieldHead", "Source", "Subject", "Subjects", "available", "bids", "check",
     "clinical", "cohort", "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "low_field_heads",
-    "make_in_background", "mni152", "partners_3t", "raw", "real_folder", "real_scans", "repetitions",
+    "make_in_background", "mni152", "partners_3t", "raw", "real_folder", "real_scans", "real_slice", "repetitions",
 ]  # fmt: skip
 
 _LOADERS: dict[str, Callable[..., Subjects]] = {

@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from medsr_course import resources, runtime
 from medsr_course.runtime import CourseError
 from medsr_course.scans import catalogue
 from medsr_course.scans.datasets import folders
 from medsr_course.scans.datasets.subjects import Reader, Subject, Subjects
+from medsr_course.types import Array
 
 
 def real_folder() -> Path | None:
@@ -26,6 +29,15 @@ def real_folder() -> Path | None:
     root = resources.checkout()
     folder = root.parent / "shared" / "data" / "real" if root else None
     return folder if folder and folder.is_dir() else None
+
+
+def real_slice() -> Array:
+    """Returns a slice of one real head, (256, 256), float32 in [0, 1], that every machine with the course has.
+
+    Coronal and T1-weighted, without skull, an example that DIPY's wheel carries (BSD-3); the size of its pixels is not
+    stated. No network of the course was trained on it, or chosen by it.
+    """
+    return np.load(resources.real_slice()).astype(np.float32)
 
 
 def ds002748() -> Subjects:
