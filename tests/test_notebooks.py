@@ -234,3 +234,12 @@ def test_an_executed_copy_belongs_to_the_data_it_saw(tmp_path, monkeypatch):
     keys.append(notebooks._key(source, "smoke"))
     assert len(set(keys)) == 3
     assert notebooks._key(source, "lesson") not in keys
+
+
+@pytest.mark.parametrize(
+    "changed, other", [("quizzes/ch05.py", False), ("quizzes/ch04.py", True), ("claims.py", False)]
+)
+def test_an_executed_copy_outlives_what_only_other_chapters_use(monkeypatch, changed, other):
+    before, read = notebooks._key(CHAPTERS["05"], "smoke"), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read(p) + b"#" * p.as_posix().endswith(f"teaching/{changed}"))
+    assert (notebooks._key(CHAPTERS["05"], "smoke") == before) == other

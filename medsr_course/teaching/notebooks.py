@@ -25,6 +25,7 @@ from medsr_course.runtime import CourseError
 from medsr_course.scans import catalogue, datasets
 from medsr_course.teaching import claims
 
+_OF_A_CHAPTER = re.compile(r"ch[0-9A]\d*b?\.py")
 _log = logging.getLogger(__name__)
 
 
@@ -250,14 +251,16 @@ def execute_file(source: Path, target: Path, profile: str, *, timeout: float | N
 
 
 def _key(source: Path, profile: str) -> str:
-    """Hash of everything that an executed copy depends on."""
+    """Hash of everything that an executed copy depends on: all but the exercises and quizzes of other chapters."""
     root = resources.checkout()
     digest = hashlib.sha256(f"{profile} null={runtime.is_null()}".encode())
     downloaded = [name for name, entry in catalogue.entries().items() if entry.present]
     digest.update(f"real={datasets.real_folder()} {downloaded}".encode())  # claims about real scans need them
     assert root is not None  # select found the chapter in it
     files = [source, root / "requirements.lock"]
-    files += sorted(p for p in (root / "medsr_course").rglob("*") if p.suffix in (".py", ".js", ".css"))
+    own = f"ch{source.name.split('_')[0]}.py"
+    package = (p for p in (root / "medsr_course").rglob("*") if p.suffix in (".py", ".js", ".css"))
+    files += sorted(p for p in package if p.name == own or not _OF_A_CHAPTER.fullmatch(p.name))
     files += sorted(p for p in (root / "data").rglob("*") if p.is_file())
     for path in files:
         digest.update(str(path.relative_to(root)).encode())
