@@ -238,7 +238,7 @@ def test_an_executed_copy_belongs_to_the_data_it_saw(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changed, other", [("quizzes/ch05.py", False), ("quizzes/ch04.py", True), ("claims.py", False)]
+    ("changed", "other"), [("quizzes/ch05.py", False), ("quizzes/ch04.py", True), ("claims.py", False)]
 )
 def test_an_executed_copy_outlives_what_only_other_chapters_use(monkeypatch, changed, other):
     before, read = notebooks._key(CHAPTERS["05"], "smoke"), Path.read_bytes
