@@ -18,11 +18,11 @@ QUESTIONS = [
     choice(
         "Why random lines rather than every fourth, with one coil?",
         (
-            "Their aliasing looks like noise, which a prior can tell from anatomy",
-            "Regular gaps make sharp copies of the head; no idea of what is simple separates a head from a head.",
+            "Their aliasing looks like noise",
+            "A prior separates noise from anatomy. Regular gaps make sharp copies, which look like anatomy.",
         ),
         {
-            "They hold more information": "As many numbers are measured either way.",
+            "They hold more information than regular ones": "As many numbers are measured either way.",
             "They are quicker to measure": "A line takes one repetition, wherever it lies.",
         },
     ),
@@ -40,7 +40,7 @@ QUESTIONS = [
     choice(
         "A cascade for R = 4 ends with hard data consistency. Which error is impossible?",
         (
-            "A measured sample that differs from the measurement",
+            "A changed measured sample",
             "That is all it promises. Three quarters of k-space were not measured.",
         ),
         {
