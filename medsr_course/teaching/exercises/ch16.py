@@ -55,20 +55,27 @@ def _detail_by_fitting(zipped, guide, soft):
 def _check_chosen(fn):
     rng = np.random.default_rng()
     for count, keep in ((8, 4), (24, 8), (8, 2)):
-        middle, around = rng.uniform(0.4, 0.6), rng.random(count)
+        middle, around, known = _told_apart(rng, count, keep)
         got = answer(fn, middle, around.copy(), keep)
         got = shaped(got, (count,), f"return {count} values, True or False, not an array of shape {{}}").astype(bool)
-        want = chosen(middle, around, keep)
-        if np.array_equal(got, want):
+        if np.array_equal(got, chosen(middle, around, keep)):
             continue
+        recognise(got, known)
+        raise Wrong(f"{keep} of the {count} should be True: those with the smallest |around - middle|")
+
+
+def _told_apart(rng, count, keep):
+    """A pixel, its neighbours and what mistakes return, drawn until no two of these are the same."""
+    while True:
+        middle, around = rng.uniform(0.4, 0.6), rng.random(count)
         known = [
             (np.argsort(np.argsort(-around)) < keep, "those are the brightest: chosen are those most like the middle"),
             (np.argsort(np.argsort(around)) < keep, "those are the darkest: take the absolute difference"),
             (~chosen(middle, around, count - keep), "those are the least alike: the prior ties a pixel to its likes"),
             (chosen(middle, around, keep + 1), f"that is one too many: exactly {keep} are kept"),
         ]
-        recognise(got, known)
-        raise Wrong(f"{keep} of the {count} should be True: those with the smallest |around - middle|")
+        if len({mask.tobytes() for mask, _ in known} | {chosen(middle, around, keep).tobytes()}) == 5:
+            return middle, around, known
 
 
 def chosen(middle, around, keep):
