@@ -128,7 +128,11 @@ def test_every_task_has_its_report(options, says, silent):
 
 @pytest.mark.parametrize(
     ("change", "absent"),
-    [(lambda x: 0 * x, "Spectrum"), (lambda x: x - 1000, "still agree"), (lambda x: x[:, :, :1], "Two more slices")],
+    [
+        (lambda x: 0 * x, "<h2>Spectrum<"),
+        (lambda x: x - 1000, "still agree"),
+        (lambda x: x[:, :, :1], "Two more slices"),
+    ],
     ids=["blank", "signed", "one slice"],
 )
 def test_odd_scans_have_a_report_without_what_makes_no_sense(change, absent):
