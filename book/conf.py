@@ -44,7 +44,12 @@ myst_heading_anchors = 3
 suppress_warnings = ["myst.mathjax", "mystnb.unknown_mime_type"]
 
 # sphinx-mathjax-offline brings MathJax 3, fonts included; Sphinx 9 would take 4 from a CDN.
-mathjax3_config = {"chtml": {"displayAlign": "left", "displayIndent": "1.5em"}, "options": {"enableMenu": False}}
+# jupyterquiz reads the first sign of MathJax.version, on a slow machine before MathJax has come and written it.
+mathjax3_config = {
+    "version": "",
+    "chtml": {"displayAlign": "left", "displayIndent": "1.5em"},
+    "options": {"enableMenu": False},
+}
 
 html_theme = "sphinx_book_theme"
 html_title = "Medical super-resolution"

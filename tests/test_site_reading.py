@@ -54,6 +54,17 @@ def test_the_field_of_a_quiz_is_named_by_its_question(visit):
     assert page.get_by_label("How many?").is_visible()
 
 
+def test_a_quiz_may_be_there_before_mathjax(site, chromium):
+    page, errors = chromium.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.route(lambda address: "mathjax" in address, lambda route: route.abort())
+    with page.expect_console_message(lambda message: message.text.startswith("After sleep")):
+        page.goto((site / CHAPTER).as_uri())
+    page.evaluate("1")  # what the message's function did next is over
+    page.close()
+    assert errors == []
+
+
 def test_wide_things_can_be_reached_with_the_keyboard(visit):
     page = visit(CHAPTER, viewport={"width": 360, "height": 740})
     page.wait_for_function("document.querySelector('.medsr-figure > div[tabindex]')")

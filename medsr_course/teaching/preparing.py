@@ -23,8 +23,10 @@ def cohort(n_subjects: int = 24, seed: int = 0) -> threading.Thread | None:
         Of :func:`datasets.make_in_background`. None, without a line, where the cohort is there, or nobody reads: then
         the cell that needs it makes it.
     """
+    if not knobs.attended():
+        return None
     missing = n_subjects - datasets.cohort_size(seed, n_subjects)
-    if not missing or not knobs.attended():
+    if not missing:
         return None
     line, began = display(Markdown(how_far(0, missing, 0)), display_id=True), time.perf_counter()
 

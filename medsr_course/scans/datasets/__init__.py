@@ -36,7 +36,7 @@ from medsr_course.scans.datasets.synthetic import (
     cohort_split,
     make_in_background,
     mni152,
-)  # fmt: skip
+)
 
 __all__ = [
     "CONTRASTS", "SPLITS", "Images", "LowFieldHead", "Source", "Subject", "Subjects", "available", "bids", "check",

@@ -5,7 +5,6 @@ import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,8 +64,8 @@ def cohort(n_subjects: int = 24, seed: int = 0, split: str = "") -> Subjects:
         If ``n_subjects`` or ``split`` is none of these, or something must be made and the cache has no room or cannot
         be written.
     """
-    wanted, folder = _wanted(n_subjects, seed, split), cohort_folder(seed)
-    _make(folder, wanted, int(seed))
+    wanted = _wanted(n_subjects, seed, split)
+    folder = _made(wanted, seed)
     splits = {_cohort_id(i): cohort_split(i) for i in wanted}
     return Subjects(folders.subjects_in(folder, splits) if splits else [], "cohort")
 
@@ -89,15 +88,13 @@ def make_in_background(
         Ends when all are made, and with this process; None where nothing is to be made. What goes wrong is logged:
         :func:`cohort` meets it again, and says it.
     """
-    wanted, folder = _wanted(n_subjects, seed, ""), cohort_folder(seed)
-    from medsr_course.scans import phantom
-
-    if len(phantom.complete(folder, wanted)) == len(wanted):
+    wanted = _wanted(n_subjects, seed, "")
+    if not _missing(cohort_folder(seed), wanted):
         return None
 
     def make() -> None:
         try:
-            _make(folder, wanted, int(seed), told)
+            _made(wanted, seed, told)
         except CourseError as error:
             _log.warning("the cohort is not being made: %s", error)
 
@@ -114,38 +111,43 @@ def _wanted(n_subjects: int, seed: int, split: str) -> list[int]:
     return [i for i in range(n_subjects) if split in ("", cohort_split(i))]
 
 
-def _make(folder: Path, wanted: list[int], seed: int, told: Callable[[int, int], object] | None = None) -> None:
-    """Makes what is missing, or waits while another does: the background, or another notebook."""
+def _missing(folder: Path, wanted: list[int]) -> int:
+    """How many of these subjects are not there, or not whole."""
     from medsr_course.scans import phantom
 
-    here = len(phantom.complete(folder, wanted))
+    return len(wanted) - len(phantom.complete(folder, wanted))
+
+
+def _made(wanted: list[int], seed: int, told: Callable[[int, int], object] | None = None) -> Path:
+    """The folder with all that is wanted: made here, or waited for while another makes it, in the background or not."""
+    from medsr_course.scans import phantom
+
+    folder, missing = cohort_folder(seed), len(wanted)
     try:
-        while len(phantom.complete(folder, wanted)) < len(wanted):
+        while missing := _missing(folder, wanted):
             try:
                 with runtime.locked(folder / ".lock", busy="another is making the cohort"):
-                    _log.info("making %d subjects of the cohort in %s", len(wanted) - here, folder)
-                    phantom.make_cohort(folder, wanted, seed, told=told)
-                return
+                    _log.info("making %d subjects of the cohort in %s", missing, folder)
+                    phantom.make_cohort(folder, wanted, int(seed), told=told)
+                break
             except runtime.BusyError:
-                made = _made_by_another(folder, wanted)
-                deque(runtime.progress(made, "Synthetic cohort", len(wanted) - here, "subject"), maxlen=0)
+                for _ in runtime.progress(_made_by_another(folder, wanted), "Synthetic cohort", missing, "subject"):
+                    pass
     except OSError as error:
         raise CourseError(
-            f"{here} of {len(wanted)} subjects of the cohort are here, and the others cannot be made: "
+            f"{len(wanted) - missing} of {len(wanted)} subjects of the cohort are here, and the others cannot be made: "
             f"{runtime.disk_trouble(error, folder)}"
         ) from None
+    return folder
 
 
-def _made_by_another(folder: Path, wanted: list[int]) -> Iterator[int]:
-    """Yields the number of each subject that appears; ends with the last one, or when nobody works on them."""
-    from medsr_course.scans import phantom
-
-    seen = len(phantom.complete(folder, wanted))
-    while seen < len(wanted):
+def _made_by_another(folder: Path, wanted: list[int]) -> Iterator[None]:
+    """Yields once for each subject that appears; ends with the last one, or when nobody works on them."""
+    missing = _missing(folder, wanted)
+    while missing:
         time.sleep(0.3)
-        now = len(phantom.complete(folder, wanted))
-        yield from range(seen, now)
-        seen = now
+        before, missing = missing, _missing(folder, wanted)
+        yield from [None] * (before - missing)
         with contextlib.suppress(runtime.BusyError), runtime.locked(folder / ".lock", busy="still"):
             return
 

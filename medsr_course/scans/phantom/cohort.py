@@ -79,11 +79,11 @@ def make_cohort(
             make = _make_here if workers == 1 and told is None else _make_in_processes
             made = make(folder, seed, missing, workers)
             if told is None:
-                made = runtime.progress(made, "Synthetic cohort", len(missing), "subject")
+                for _ in runtime.progress(made, "Synthetic cohort", len(missing), "subject"):
+                    pass
             else:
                 told(0, len(missing))
-            for count, _ in enumerate(made, 1):
-                if told is not None:
+                for count, _ in enumerate(made, 1):
                     told(count, len(missing))
         _write_participants(folder)
     except OSError as error:
