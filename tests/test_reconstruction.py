@@ -299,6 +299,58 @@ def test_networks_untrained_are_zero_filling_and_the_unrolling_is_theirs(name, s
     assert np.abs(acquisition.to_kspace(found) - kspace)[..., mask].max() > 1e-4 * np.abs(kspace).max()
 
 
+def test_a_network_for_several_coils_begins_with_least_squares_and_its_unrolling_is_its_own(rng):
+    from medsr_course.networks import models
+    from medsr_course.networks.models.reconstruction import block_of, trust_of
+    from medsr_course.networks.pretrained.reconstruction import LEAST_SQUARES
+
+    model = models.cascade(filters=6, levels=2, iterations=3, coils=True)
+    case = parallel.case(np.abs(noise(rng, 15, 22)), 2, coils=3, lines=True)
+    assert (case.mask == case.mask[:1]).all()  # whole lines
+
+    def found(case):
+        options = {"iterations": 3, "hidden": 0, "trust": trust_of(model)}
+        block = block_of(model).predict_on_batch
+        return pretrained.reconstruct_coils_with(block, case.kspace, case.maps, case.mask, **options)
+
+    start = parallel.least_squares(case.kspace, case.maps, case.mask, LEAST_SQUARES)
+    seen = parallel.combined(case.kspace, case.maps)
+    unit = np.percentile(np.abs(start), 99.5)
+
+    def channels(x):
+        return np.stack([x.real, x.imag], axis=-1).astype("f4")[None]
+
+    lines = np.fft.ifftshift(case.mask[:1]).astype("f4")[None]
+    inputs = [channels(start / unit), lines, channels(seen / unit), channels(case.maps)]
+    x = start  # the untrained block is 0: what is left are steps of gradient descent
+    for _ in range(2):
+        x = x + trust_of(model) * (seen - parallel.combined(parallel.heard(x, case.maps, case.mask), case.maps))
+    assert np.allclose(found(case), x, atol=1e-4 * unit)
+
+    model.set_weights([w if w.ndim == 0 else rng.normal(0, 0.2, w.shape) for w in model.get_weights()])
+    inside = model.predict_on_batch(inputs)[0]
+    assert np.abs(inside).max() > 1e-3
+    assert np.allclose(found(case), start + unit * (inside[..., 0] + 1j * inside[..., 1]), atol=1e-4 * unit)
+    # Sensitivities that are 0 outside the body leave 0 there.
+    body = np.arange(15)[:, None] > 3
+    masked = parallel.Case(case.target, case.maps * body, case.mask, case.kspace)
+    assert not found(masked)[:4].any()
+
+
+def test_one_coil_that_hears_everything_is_no_special_case(rng):
+    from medsr_course.networks import models
+
+    alone, several = (models.cascade(filters=6, iterations=2, coils=coils) for coils in (False, True))
+    weights = [w if w.ndim == 0 else rng.normal(0, 0.2, w.shape) for w in alone.get_weights()]
+    alone.set_weights(weights), several.set_weights(weights)
+    start = rng.normal(size=(1, 12, 20, 2)).astype("f4")
+    lines = (rng.random((1, 1, 20)) < 0.4).astype("f4")
+    maps = np.zeros((1, 1, 12, 20, 2), "f4")
+    maps[..., 0] = 1
+    expected = alone.predict_on_batch([start, lines])
+    assert np.allclose(several.predict_on_batch([start, lines, start, maps]), expected, atol=1e-4)
+
+
 def more(name):
     return {"kspace_unet": {}, "cascade": {"iterations": 2}, "crnn": {"iterations": 2, "hidden": 3}}[name]
 
@@ -335,6 +387,26 @@ def test_strips_are_a_function_of_their_number():
     assert set(np.round(lines.shape[-1] / lines.sum(axis=-1)).ravel().astype(int)) <= {4, 8}
     with pytest.raises(training.TrainingError, match="no slices"):
         Strips([])
+
+
+def test_strips_of_several_coils_hold_what_they_measured():
+    from medsr_course.networks.training.reconstruction import Strips
+
+    y, x = np.mgrid[:50, :60]
+    slices = [(np.hypot(y - 25, x - 30) < 20) * 0.8]
+    strips = Strips(slices, rows=16, batch=4, widths=(48,), factors=(3,), noise=(0.01, 0.02), coils=4, pool=3)
+    (start, lines, seen, maps), residual, weight = strips(3)
+    assert start.shape == seen.shape == residual.shape == (4, 16, 48, 2)
+    assert lines.shape == (4, 1, 48)
+    assert maps.shape == (4, 4, 16, 48, 2)
+    power = (maps**2).sum(axis=(1, -1))
+    assert np.allclose(np.minimum(np.abs(power), np.abs(power - 1)), 0, atol=1e-5)  # 1, or nothing is heard
+    truth = (start + residual)[..., 0] + 1j * (start + residual)[..., 1]
+    s = maps[..., 0] + 1j * maps[..., 1]
+    kspace = lines[:, None] * np.fft.fft(s * truth[:, None], axis=-1)
+    again = (s.conj() * np.fft.ifft(kspace, axis=-1)).sum(axis=1)
+    assert np.abs(again - (seen[..., 0] + 1j * seen[..., 1])).max() < 2e-3  # the noise
+    assert (weight > 0).all()
 
 
 def test_multiplications_are_counted_where_they_happen():
@@ -390,6 +462,10 @@ def test_what_goes_in_is_checked(name):
     assert np.isfinite(pretrained.reconstruct(name, np.where(mask, k, np.nan), mask)).all()  # never looked at
     with pytest.raises(pretrained.WeightError, match="no network for k-space"):
         pretrained.reconstruct("srcnn-x2", k, mask)
+    with pytest.raises(pretrained.WeightError, match="for one coil: use reconstruct"):
+        pretrained.reconstruct_coils("cascade-kspace", k, k, mask)
+    with pytest.raises(pretrained.WeightError, match="for several: use reconstruct_coils"):
+        pretrained.reconstruct("cascade-coils", k, mask)
 
 
 def test_the_board_tunes_without_the_scan_it_judges():

@@ -158,12 +158,15 @@ def _bicubic_matrix(size: int, scale: int, antialias: bool) -> Array:
 # ------------------------------------------------------------------------------ receive coils
 
 
-def coil_sensitivities(shape: tuple[int, int], coils: int) -> Array:
+def coil_sensitivities(
+    shape: tuple[int, int], coils: int, *, turn: float = 0.0, distance: float = 0.75, radius: float = 0.5
+) -> Array:
     r"""How strongly, and with which phase, each of several coils around a slice hears each pixel.
 
     A simple model: ``coils`` loops evenly spread on a circle around the slice; magnitude as on the axis of
     a loop, phase from the direction in which the loop lies (Roemer et al. 1990 treat the real thing):
-    :math:`c_k(r) \propto (1 + |r - r_k|^2/a^2)^{-3/2}\, e^{i \arg(r - r_k)}`.
+    :math:`c_k(r) \propto (1 + |r - r_k|^2/a^2)^{-3/2}\, e^{i \arg(r - r_k)}`. The circle has the radius ``distance``, a
+    loop the ``radius`` a, both in widths of the field of view; ``turn`` (radians) is where on it the first coil lies.
 
     Returns a complex128 array ``(coils, h, w)`` without unit, the root of its sum of squares 1 at most. That is not
     uniform: the middle is far from every coil.
@@ -174,10 +177,9 @@ def coil_sensitivities(shape: tuple[int, int], coils: int) -> Array:
     h, w = shape
     y, x = np.mgrid[:h, :w]
     position = (x - (w - 1) / 2) / w + 1j * (y - (h - 1) / 2) / h
-    places = 0.75 * np.exp(2j * np.pi * np.arange(coils) / coils)
+    places = distance * np.exp(2j * np.pi * np.arange(coils) / coils + 1j * turn)
     towards = position - places[:, None, None]
-    loop = 0.5  # radius of a coil, in widths of the field of view
-    heard = (1 + np.abs(towards / loop) ** 2) ** -1.5 * np.exp(1j * np.angle(towards))
+    heard = (1 + np.abs(towards / radius) ** 2) ** -1.5 * np.exp(1j * np.angle(towards))
     return heard / np.sqrt((np.abs(heard) ** 2).sum(axis=0)).max()
 
 

@@ -72,17 +72,22 @@ class Case:
     kspace: Array
 
 
-def case(target: Array, factor: float, *, coils: int = 8, noise: float = 1.0, key: int | str = 0) -> Case:
+def case(
+    target: Array, factor: float, *, coils: int = 8, noise: float = 1.0, key: int | str = 0, lines: bool = False
+) -> Case:
     """A magnitude slice ``(h, w)`` as several coils would measure it, with a smooth phase: both are **simulated**.
 
-    ``noise`` is in % of the 99.5th percentile, in each channel of each coil; the mask is :func:`scattered_mask`; the
-    same ``key`` gives the same phase, mask and noise.
+    ``noise`` is in % of the 99.5th percentile, in each channel of each coil; the mask is :func:`scattered_mask`, or
+    with ``lines`` :func:`reconstruction.cartesian_mask`; the same ``key`` gives the same phase, mask and noise.
     """
     rng = runtime.rng("coils", key, round(10 * factor), round(1000 * noise))
     image = target * reconstruction.smooth_phase(target.shape, rng)
     maps = acquisition.coil_sensitivities(target.shape, coils)
     maps = maps / acquisition.sum_of_squares(maps)
-    mask = scattered_mask(target.shape, factor, rng)
+    if lines:
+        mask = np.broadcast_to(reconstruction.cartesian_mask(target.shape[-1], factor, rng), target.shape)
+    else:
+        mask = scattered_mask(target.shape, factor, rng)
     sigma = noise_sigma(target, noise)
     whole = heard(image, maps) + sigma * complex_noise(maps.shape, rng)
     return Case(target, maps, mask, (mask * whole).astype(np.complex64))
@@ -192,6 +197,30 @@ def combined(kspace: Array, maps: Array) -> Array:
     return (np.conj(maps) * from_kspace(kspace)).sum(axis=0)
 
 
+def heard_again(maps: Array, mask: Mask) -> Callable[[Array], Array]:
+    r"""Returns :math:`A^H A`, from image to image ``(h, w)``: :func:`combined` of :func:`heard`, without their shifts.
+
+    A shift of the image commutes with leaving samples out, so k-space need not be centred; where all rows of the mask
+    are alike, the readout need not be transformed at all.
+
+    >>> maps, mask = np.full((2, 3, 4), np.sqrt(0.5)), np.array([False, True, True, False])
+    >>> image = np.arange(12.0).reshape(3, 4)
+    >>> bool(np.allclose(heard_again(maps, mask)(image), combined(heard(image, maps, mask), maps)))
+    True
+    """
+    kept = np.fft.ifftshift(np.broadcast_to(mask, np.shape(maps)[-2:]))
+    axes: tuple[int, ...] = (-2, -1)
+    if (kept == kept[:1]).all():
+        kept, axes = kept[:1], (-1,)
+    conjugated = np.conj(maps)
+
+    def again(x: Array) -> Array:
+        kspace = fft.fftn(maps * x, axes=axes, overwrite_x=True)
+        return (conjugated * fft.ifftn(kept * kspace, axes=axes, overwrite_x=True)).sum(axis=0)
+
+    return again
+
+
 def least_squares(
     kspace: Array,
     maps: Array,
@@ -211,11 +240,9 @@ def least_squares(
     array([[5., 0.]])
     """
     _check(kspace, maps)
-
-    def normal(x: Array) -> Array:
-        return combined(heard(x, maps, mask), maps) + damping * x
-
-    return reconstruction.conjugate_gradients(normal, combined(mask * kspace, maps), iterations, watch)
+    again = heard_again(maps, mask)
+    right = combined(mask * kspace, maps)
+    return reconstruction.conjugate_gradients(lambda x: again(x) + damping * x, right, iterations, watch)
 
 
 def sparse(
@@ -230,10 +257,10 @@ def sparse(
     start = combined(mask * kspace, maps)
     unit = float(np.percentile(np.abs(start), 99.5)) or 1.0
 
-    def gradient(x: Array) -> Array:
-        return combined(heard(x, maps, mask), maps) - start / unit
-
-    return unit * reconstruction.fista(start / unit, gradient, weight, prior=prior, iterations=iterations)
+    again = heard_again(maps, mask)
+    return unit * reconstruction.fista(
+        start / unit, lambda x: again(x) - start / unit, weight, prior=prior, iterations=iterations
+    )
 
 
 def sense(kspace: Array, sensitivities: Array, factor: int) -> tuple[Array, Array]:

@@ -3,7 +3,8 @@
 Every network maps ``[image, lines]`` to the **residual over zero-filling**, what to add to ``image``: two channels,
 real and imaginary part. ``image`` ``(n, h, w, 2)`` is the zero-filled one, divided by an intensity scale; ``lines``
 ``(n, 1, w)`` is 1 where a line of phase encoding (along w) was measured, frequency 0 first as in an FFT. Rows ``h`` may
-be a strip of the image: phase encoding mixes pixels along w only.
+be a strip of the image: phase encoding mixes pixels along w only. With several coils, ``image`` is that of least
+squares, and two more inputs tell what was measured, see :func:`cascade`.
 
 All are made of one **block**, a small U-Net from image (and hidden state) to a correction, shared by all iterations; it
 has no Fourier transform inside, so it exports: :func:`block_of` gives it, :mod:`~medsr_course.networks.pretrained`
@@ -22,12 +23,13 @@ LEAKY = "leaky_relu"  # haze has both signs; plain ReLUs began to learn later, o
 
 @keras.saving.register_keras_serializable("medsr_course")
 class DataConsistency(layers.Layer):
-    r"""Puts what was measured back into the k-space of an image, with a learned trust: ``[image, start, lines]``.
+    r"""Puts what was measured back, with a learned trust: ``[image, seen, lines]`` or ``[image, seen, lines, maps]``.
 
-    .. math:: \hat k = k + \tau\, m\, (y - k), \quad \tau = \sigma(\text{weight})
+    .. math:: x \leftarrow x + \tau\, (A^H y - A^H A\, x), \quad A = m F S, \quad \tau = \sigma(\text{weight})
 
-    ``start`` is the zero-filled image, whose k-space holds the measured samples y; m is ``lines``. The trust τ, between
-    0 and 1, weighs them against the k-space k of ``image``: it learns how noisy they are.
+    ``seen`` is :math:`A^H y`, the samples y as an image: with one coil (:math:`S = 1`) the zero-filled one, and the
+    measured samples of x become :math:`(1 - \tau)\,k + \tau\,y`. m is ``lines``, S the coils' ``maps``
+    ``(n, coils, h, w, 2)``, :math:`\sum|s|^2 = 1`. The trust τ, between 0 and 1, learns how noisy the samples are.
     """
 
     def build(self, input_shape: Any) -> None:
@@ -43,14 +45,29 @@ class DataConsistency(layers.Layer):
         return float(ops.convert_to_numpy(ops.sigmoid(self.logit)))
 
     def call(self, inputs: list[Tensor]) -> Tensor:
-        image, start, lines = inputs
-        difference = ops.cast(start - image, "float32")  # the transform is linear, so one will do
-        real, imaginary = ops.fft((difference[..., 0], difference[..., 1]))
-        real, imaginary = real * lines, imaginary * lines
-        # An inverse transform by a forward one: conjugate, transform, conjugate, divide by w.
-        real, imaginary = ops.fft((real, -imaginary))
-        width = ops.cast(ops.shape(image)[2], "float32")
-        return image + ops.sigmoid(self.logit) * ops.stack([real, -imaginary], axis=-1) / width
+        image, seen, lines, *maps = (ops.cast(tensor, "float32") for tensor in inputs)
+        if maps:
+            coil_images = _times(image[:, None], maps[0])
+            again = _times(maps[0] * ops.array([1.0, -1.0]), _measured(coil_images, lines[:, None]))
+            again = ops.sum(again, axis=1)
+        else:
+            again = _measured(image, lines)
+        return image + ops.sigmoid(self.logit) * (seen - again)
+
+
+def _times(a: Tensor, b: Tensor) -> Tensor:
+    """Complex product of real and imaginary parts, the last axis of both."""
+    real = a[..., 0] * b[..., 0] - a[..., 1] * b[..., 1]
+    return ops.stack([real, a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]], axis=-1)
+
+
+def _measured(image: Tensor, lines: Tensor) -> Tensor:
+    """The image ``(..., h, w, 2)`` with the other lines of its k-space set to 0."""
+    real, imaginary = ops.fft((image[..., 0], image[..., 1]))
+    real, imaginary = real * lines, imaginary * lines
+    # An inverse transform by a forward one: conjugate, transform, conjugate, divide by w.
+    real, imaginary = ops.fft((real, -imaginary))
+    return ops.stack([real, -imaginary], axis=-1) / ops.cast(ops.shape(image)[-2], "float32")
 
 
 def unet_block(filters: int, levels: int, hidden: int = 0, seed: int = 0) -> keras.Model:
@@ -100,27 +117,39 @@ def kspace_unet(*, filters: int = 48, levels: int = 3, seed: int = 0) -> keras.M
     return keras.Model([start, lines], unet_block(filters, levels, seed=seed)(start), name="kspace_unet")
 
 
-def cascade(*, filters: int = 32, levels: int = 2, iterations: int = 5, hidden: int = 0, seed: int = 0) -> keras.Model:
+def cascade(
+    *, filters: int = 32, levels: int = 2, iterations: int = 5, hidden: int = 0, coils: bool = False, seed: int = 0
+) -> keras.Model:
     """Returns an unrolled network: block and data consistency in turn, again and again, with one set of weights.
 
     Iterations of gradient descent with the prior learned (Schlemper et al. 2018; weights shared as in MoDL, Aggarwal,
-    Mani & Jacob 2019). With ``hidden`` channels the block also hands a state to its next iteration: recurrent over
-    iterations (Qin et al. 2019). It maps as :func:`kspace_unet`, whose ``filters`` and ``levels`` it shares.
+    Mani & Jacob 2019). The block has the last word, as in the variational network of Sriram et al. 2020: samples put
+    back at the very end would bring their noise, and haze, back with them. With ``hidden`` channels the block also
+    hands a state to its next iteration: recurrent over iterations (Qin et al. 2019). It maps as :func:`kspace_unet`,
+    whose ``filters`` and ``levels`` it shares; with ``coils``, it maps ``[image, lines, seen, maps]``: the image of
+    least squares, :math:`A^H y` ``(n, h, w, 2)`` and the sensitivities ``(n, coils, h, w, 2)`` besides.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, not {iterations}")
     start, lines = _inputs()
+    seen, maps = start, []
+    if coils:
+        seen = keras.Input((None, None, 2), name="seen")
+        maps = [keras.Input((None, None, None, 2), name="maps")]
     block = unet_block(filters, levels, hidden, seed)
     consistent = DataConsistency(name="consistency", dtype="float32")
     image, memory = start, None
     if hidden:
         memory = layers.Concatenate(dtype="float32")([0 * start] * (-(-hidden // 2)))[..., :hidden]
-    for _ in range(iterations):
+    for iteration in range(iterations):
+        if iteration:
+            image = consistent([image, seen, lines, *maps])
         out = block(layers.Concatenate(dtype="float32")([image, memory]) if hidden else image)
         if hidden:
             out, memory = out[..., :2], out[..., 2:]
-        image = consistent([image + out, start, lines])
-    return keras.Model([start, lines], image - start, name="crnn" if hidden else "cascade")
+        image = image + out
+    inputs = [start, lines, seen, *maps] if coils else [start, lines]
+    return keras.Model(inputs, image - start, name="crnn" if hidden else "cascade")
 
 
 def crnn(*, filters: int = 32, levels: int = 2, iterations: int = 5, hidden: int = 8, seed: int = 0) -> keras.Model:

@@ -9,7 +9,12 @@ from medsr_course.networks.pretrained.common import BATCH_PIXELS, EDGE, beyond_e
 from medsr_course.networks.pretrained.denoising import denoise, denoise_with
 from medsr_course.networks.pretrained.diffusion import sample, sample_with
 from medsr_course.networks.pretrained.engines import session
-from medsr_course.networks.pretrained.reconstruction import reconstruct, reconstruct_with
+from medsr_course.networks.pretrained.reconstruction import (
+    reconstruct,
+    reconstruct_coils,
+    reconstruct_coils_with,
+    reconstruct_with,
+)
 from medsr_course.networks.pretrained.segmentation import segment, segment_with
 from medsr_course.networks.pretrained.superresolution import OWN_ERROR, USE, super_resolve, super_resolve_with
 from medsr_course.networks.pretrained.thick_slices import thin_slices, thin_slices_with
@@ -35,6 +40,8 @@ __all__ = [
     "names",
     "network",
     "reconstruct",
+    "reconstruct_coils",
+    "reconstruct_coils_with",
     "reconstruct_with",
     "sample",
     "sample_with",

@@ -7,20 +7,26 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
-from medsr_course.networks.pretrained import reconstruct_with
+from medsr_course.networks.pretrained import reconstruct_coils_with, reconstruct_with
+from medsr_course.networks.pretrained.reconstruction import LEAST_SQUARES
 from medsr_course.networks.training import sources
 from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import Degradation, Pool, Slices, chosen, log_uniform, refuse_nothing, stacked
 from medsr_course.networks.training.recipe import Recipe, Task, summary
-from medsr_course.physics import metrics
+from medsr_course.physics import acquisition, metrics
+from medsr_course.physics.coils import complex_noise
 from medsr_course.physics.grid import IN_HEAD
+from medsr_course.scans import volumes
+from medsr_course.tasks import parallel
 from medsr_course.tasks import reconstruction as task
 from medsr_course.tasks.reconstruction import cartesian_mask, smooth_phase, zero_filled
 from medsr_course.types import Array, Image
 
 # What files have been through before (see Degradation); noise is added in k-space here.
 HISTORY = {"reference_noise": (0.05, 0.5), "shrink": 1.3, "window": 0.3, "unfilled": 0.2, "resliced": 0.2, "bits": 0.2}
+TINY = 1e-8  # below a square root, whose slope at 0 is infinite
 MARGIN = 4  # rows at the borders of a strip that the loss leaves out: there the network lacks surroundings
 
 
@@ -34,10 +40,11 @@ class Strips:
     Returns
     -------
     [zero_filled, lines] : float32 arrays (batch, rows, width, 2), (batch, 1, width)
+        With ``coils`` ``[least_squares, lines, seen, maps]``, as :func:`models.cascade` takes them.
     residual : float32 array (batch, rows, width, 2)
-        True image less zero-filled one.
+        True image less zero-filled one, or that of least squares.
     weight : float32 array (batch,)
-        1 / energy of the residual: the loss is the share of zero-filling's error that is left.
+        1 / energy of the residual: the loss is the share of this error that is left.
     """
 
     slices: Slices  # sequence of array (h, w): Magnitudes, divided by their scan's 99.5th percentile
@@ -48,6 +55,7 @@ class Strips:
     widths: tuple[int, ...] = (176, 208, 248)  # one of them per batch; images are cut or filled up with air to it
     factors: tuple[float, ...] = (4, 8)  # R, one of them per strip
     noise: tuple[float, float] = (0.3, 3.0)  # in %, drawn log-uniformly
+    coils: int | None = None  # None: one coil that hears everything
     history: dict[str, Any] = field(default_factory=lambda: dict(HISTORY))  # of the magnitudes, as Degradation's
     pool: int = 96  # this and ``renew``: as in :class:`Patches`
     renew: int = 2
@@ -62,8 +70,8 @@ class Strips:
         rng = np.random.default_rng([self.seed, 1, k])
         width = int(rng.choice(self.widths))
         drawn = self.stock.draw(k, self.batch, rng)
-        start, lines, residual, weight = stacked(self._strip(prepared, width, rng) for prepared in drawn)
-        return [start, lines], residual, weight
+        *inputs, residual, weight = stacked(self._strip(prepared, width, rng) for prepared in drawn)
+        return inputs, residual, weight
 
     def _slice(self, j):
         rng = np.random.default_rng([self.seed, 0, j])
@@ -75,17 +83,39 @@ class Strips:
         image, rows = prepared
         image = _fit_width(image, width)
         first = int(np.clip(rng.choice(rows) - self.rows // 2, 0, max(0, len(image) - self.rows)))
-        phase = smooth_phase(image.shape, rng)[first : first + self.rows]
-        strip = image[first : first + self.rows] * phase
-        if len(strip) < self.rows:
-            strip = np.pad(strip, [(0, self.rows - len(strip)), (0, 0)])
-        lines = np.fft.ifftshift(cartesian_mask(width, float(rng.choice(self.factors)), rng))
+        inside = np.s_[first : first + self.rows]
+        strip = self._filled(image[inside] * smooth_phase(image.shape, rng)[inside])
+        mask = cartesian_mask(width, float(rng.choice(self.factors)), rng)
+        maps = self._maps(image, inside, rng)
+        strip = strip * (np.abs(maps).max(axis=0) > 0)
         sigma = log_uniform(rng, self.noise) / 100
-        noise = sigma * (rng.standard_normal(strip.shape) + 1j * rng.standard_normal(strip.shape))
-        start = np.fft.ifft(np.fft.fft(strip + noise, axis=-1) * lines, axis=-1)
+        kspace = parallel.heard(strip, maps, mask) + mask * sigma * complex_noise(maps.shape, rng)
+        seen = parallel.combined(kspace, maps)
+        start = seen if len(maps) == 1 else parallel.least_squares(kspace, maps, mask, LEAST_SQUARES)
         residual = strip - start
-        weight = 1 / (np.mean(np.abs(residual) ** 2) / 2 + 1e-5)
-        return _channels(start), lines[None].astype(np.float32), _channels(residual), np.float32(weight)
+        weight = 1 / (np.mean(np.abs(residual) ** 2) + 1e-5)
+        lines = np.fft.ifftshift(mask)[None].astype(np.float32)
+        known = [] if self.coils is None else [_channels(seen), _channels(maps)]
+        return _channels(start), lines, *known, _channels(residual), np.float32(weight)
+
+    def _filled(self, strip):
+        return np.pad(strip, [*[(0, 0)] * (strip.ndim - 2), (0, self.rows - strip.shape[-2]), (0, 0)])
+
+    def _maps(self, image, inside, rng):
+        """Sensitivities on a strip: 1 for one coil; of several, they may be 0 in air, as ESPIRiT's are."""
+        if self.coils is None:
+            return np.ones((1, self.rows, image.shape[1]))
+        maps = acquisition.coil_sensitivities(
+            image.shape,
+            self.coils,
+            turn=rng.uniform(0, 2 * np.pi),
+            distance=rng.uniform(0.6, 0.9),
+            radius=rng.uniform(0.3, 0.6),
+        )
+        maps = maps / acquisition.sum_of_squares(maps)
+        if rng.random() < 0.5:
+            maps = maps * (ndimage.gaussian_filter(image, 2) > 0.03)
+        return self._filled(maps[:, inside])
 
 
 def _fit_width(image, width):
@@ -101,14 +131,27 @@ def _channels(image):
 
 
 def row_loss(target: Any, output: Any) -> Any:
-    """Returns the mean squared error without the outer rows of a strip, one value per sample."""
+    r"""Returns half the mean squared error and half the mean absolute one, one value per sample.
+
+    Of the complex residual, without the outer rows of a strip. The absolute error counts in the unit of the squared
+    one, :math:`\tfrac12 \overline{|e|^2} + \tfrac12 \overline{|e|}\;\overline{|t|^2} / \overline{|t|}`, so that an
+    untrained network, :math:`e = t`, begins with :math:`\overline{|t|^2}`. Squares alone leave a haze in air, too faint
+    to cost anything.
+    """
     from medsr_course.networks.models import keras
 
-    inner = np.s_[:, MARGIN:-MARGIN]
-    return keras.ops.mean(keras.ops.square(target[inner] - output[inner]), axis=(1, 2, 3))
+    ops, inner = keras.ops, np.s_[:, MARGIN:-MARGIN]
+    target, output = target[inner], output[inner]
+    squared = ops.sum(ops.square(target - output), axis=-1)
+    energy = ops.sum(ops.square(target), axis=-1)
+    mean = partial(ops.mean, axis=(1, 2))
+    absolute = mean(ops.sqrt(squared + TINY)) * mean(energy) / mean(ops.sqrt(energy + TINY))
+    return (mean(squared) + absolute) / 2
 
 
+UNROLLED = {"filters": 32, "levels": 3, "iterations": 6}
 _recipe = partial(Recipe, task="reconstruction", batch=2, size=24, margin=MARGIN)
+_long = partial(_recipe, size=32, steps=16000, learning_rate=1e-3, share=sources.BROAD, version="2.0")
 RECIPES = {
     "unet-kspace": _recipe(
         "U-Net on zero-filled images",
@@ -117,26 +160,25 @@ RECIPES = {
         steps=30000,
         learning_rate=1e-3,
     ),
-    "cascade-kspace": _recipe(
-        "Unrolled cascade",
+    "cascade-kspace": _long("Unrolled cascade", architecture="cascade", settings=UNROLLED),
+    "crnn-kspace": _long("Convolutional-recurrent unrolling", architecture="crnn", settings={**UNROLLED, "hidden": 8}),
+    "cascade-coils": _long(
+        "Unrolled cascade, several coils",
         architecture="cascade",
-        settings={"filters": 32, "levels": 2, "iterations": 5},
-        steps=5000,
-    ),
-    "crnn-kspace": _recipe(
-        "Convolutional-recurrent unrolling",
-        architecture="crnn",
-        settings={"filters": 32, "levels": 2, "iterations": 5, "hidden": 8},
-        steps=4500,
+        settings={**UNROLLED, "coils": True},
+        start="cascade-kspace",
+        steps=4000,
+        version="1.0",
+        options={"coils": 8},
     ),
 }
 
 
 class Reconstruction(Task):
-    """From zero-filled strips to true ones; the options ``factors``, ``noise``, ``history``: see :class:`Strips`."""
+    """From zero-filled strips to true ones; for the options see :class:`Strips`."""
 
     name, recipes = "reconstruction", RECIPES
-    defaults = {"factors": (4, 8), "noise": (0.3, 3.0), "history": HISTORY}
+    defaults = {"factors": (4, 8), "noise": (0.3, 3.0), "coils": None, "history": HISTORY}
 
     def batches(self, recipe: Recipe, samples: Slices, weights: Array | None) -> Strips:
         options = self.options(recipe)
@@ -150,13 +192,28 @@ class Reconstruction(Task):
         return value - base
 
     def _psnrs(self, model: Model, recipe: Recipe, image: Image, factors: tuple, **options: Any) -> dict[str, float]:
-        """Returns the PSNR of zero-filling and of the network at each R of ``factors``."""
+        """Returns the PSNR of zero-filling, or least squares, and of the network at each R of ``factors``."""
+        if recipe.settings.get("coils"):
+            return self._coil_psnrs(model, recipe, image, factors, **options)
         block, how, found = self.exported(model).predict_on_batch, self.how(recipe, model), {}
         for factor in factors:
             pair = task.pair(image, factor, **options)
             made = reconstruct_with(block, pair.given, pair.mask, **how)
             found[f"R = {factor}, zero-filled"] = metrics.psnr(pair.target, np.abs(zero_filled(pair.given)))
             found[f"R = {factor}"] = metrics.psnr(pair.target, np.abs(made))
+        return found
+
+    def _coil_psnrs(
+        self, model: Model, recipe: Recipe, image: Image, factors: tuple, key: str, slices: int
+    ) -> dict[str, float]:
+        block, how, found = self.exported(model).predict_on_batch, self.how(recipe, model), {}
+        for factor in factors:
+            targets = volumes.axial_slices(image, n=slices)
+            cases = [parallel.case(t, factor, key=f"{key} {i}", lines=True) for i, t in enumerate(targets)]
+            plain = [parallel.least_squares(c.kspace, c.maps, c.mask, LEAST_SQUARES) for c in cases]
+            made = [reconstruct_coils_with(block, c.kspace, c.maps, c.mask, **how) for c in cases]
+            found[f"R = {factor}, least squares"] = metrics.psnr(targets, np.abs(plain))
+            found[f"R = {factor}"] = metrics.psnr(targets, np.abs(made))
         return found
 
     def exported(self, model: Model) -> Model:
@@ -188,12 +245,16 @@ class Reconstruction(Task):
         return result
 
     def uses(self, recipe: Recipe) -> tuple[str, str]:
+        coils = self.options(recipe)["coils"]
+        heard = f"{coils} coils with known sensitivities" if coils else "one coil"
+        given = "sensitivities and a smooth phase, both simulated" if coils else "a simulated smooth phase"
+        lacking = "sensitivities that were estimated" if coils else "several coils"
         return (
-            "Teaching: images from k-space of one coil that lacks three of four or seven of eight lines of phase "
+            f"Teaching: images from k-space of {heard} that lacks three of four or seven of eight lines of phase "
             "encoding (random, denser in the middle, readout complete), with noise of 0.3 to 3 %. Trained on "
-            "magnitudes of brain MRI that were given a simulated smooth phase: not on measured k-space.",
+            f"magnitudes of brain MRI that were given {given}: not on measured k-space.",
             "Diagnosis, treatment, or any decision about a person. Measured k-space has what the training had not: "
-            "several coils, other phases, motion, off-resonance. Detail in what was not measured is a guess.",
+            f"{lacking}, other phases, motion, off-resonance. Detail in what was not measured is a guess.",
         )
 
 
