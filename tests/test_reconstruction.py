@@ -305,7 +305,7 @@ def test_a_network_for_several_coils_begins_with_least_squares_and_its_unrolling
     from medsr_course.networks.pretrained.reconstruction import LEAST_SQUARES
 
     model = models.cascade(filters=6, levels=2, iterations=3, coils=True)
-    case = parallel.case(np.abs(noise(rng, 15, 22)), 2, coils=3, lines=True)
+    case = parallel.case(np.abs(noise(rng, 15, 22)), 2, coils=3, pattern="lines")
     assert (case.mask == case.mask[:1]).all()  # whole lines
 
     def found(case):

@@ -6,6 +6,7 @@ Sensitivities may be 0 outside the body: there the image is 0, too.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -15,8 +16,9 @@ from medsr_course.physics import acquisition
 from medsr_course.physics.acquisition import from_kspace, to_kspace
 from medsr_course.physics.coils import complex_noise
 from medsr_course.physics.noise import noise_sigma
+from medsr_course.scans import volumes
 from medsr_course.tasks import reconstruction
-from medsr_course.types import Array, Mask, Rng
+from medsr_course.types import Array, Image, Mask, Rng
 
 
 def scattered_mask(
@@ -73,24 +75,36 @@ class Case:
 
 
 def case(
-    target: Array, factor: float, *, coils: int = 8, noise: float = 1.0, key: int | str = 0, lines: bool = False
+    target: Array, factor: float, *, coils: int = 8, noise: float = 1.0, key: int | str = 0, pattern: str = "scattered"
 ) -> Case:
     """A magnitude slice ``(h, w)`` as several coils would measure it, with a smooth phase: both are **simulated**.
 
-    ``noise`` is in % of the 99.5th percentile, in each channel of each coil; the mask is :func:`scattered_mask`, or
-    with ``lines`` :func:`reconstruction.cartesian_mask`; the same ``key`` gives the same phase, mask and noise.
+    ``noise`` is in % of the 99.5th percentile, in each channel of each coil; the same ``key`` gives the
+    same phase, mask and noise. ``pattern`` of the mask: "scattered" (:func:`scattered_mask`), "lines"
+    (:func:`reconstruction.cartesian_mask`), or as many lines all from the "middle".
     """
+    if pattern not in ("scattered", "lines", "middle"):
+        raise ValueError(f"pattern must be scattered, lines or middle, not {pattern!r}")
     rng = runtime.rng("coils", key, round(10 * factor), round(1000 * noise))
     image = target * reconstruction.smooth_phase(target.shape, rng)
     maps = acquisition.coil_sensitivities(target.shape, coils)
     maps = maps / acquisition.sum_of_squares(maps)
-    if lines:
-        mask = np.broadcast_to(reconstruction.cartesian_mask(target.shape[-1], factor, rng), target.shape)
-    else:
+    if pattern == "scattered":
         mask = scattered_mask(target.shape, factor, rng)
+    else:
+        lines = reconstruction.cartesian_mask(target.shape[-1], factor, rng)
+        if pattern == "middle":
+            lines = reconstruction.middle_mask(lines.size, int(lines.sum()))
+        mask = np.broadcast_to(lines, target.shape)
     sigma = noise_sigma(target, noise)
     whole = heard(image, maps) + sigma * complex_noise(maps.shape, rng)
     return Case(target, maps, mask, (mask * whole).astype(np.complex64))
+
+
+def cases(image: Image, factor: float, *, slices: int = 10, key: int | str = 0, **options: Any) -> list[Case]:
+    """A :func:`case` of each of some evenly spread axial slices of magnitudes; ``options`` are its."""
+    stack = volumes.axial_slices(image, n=slices)
+    return [case(slice_, factor, key=f"{key}, slice {k}", **options) for k, slice_ in enumerate(stack)]
 
 
 def put_aside(mask: Mask, rng: Rng, *, share: float = 0.1, calibration: int = 24) -> Mask:

@@ -127,9 +127,14 @@ class Pair(pairs.Pair):
     mask: Mask
 
     def scores(self, result: Array) -> dict[str, float]:
-        """Returns ``psnr`` (dB), ``ssim`` and ``hfen`` of a result's magnitudes."""
-        found = np.abs(result)
-        return {name: getattr(metrics, name)(self.target, found) for name in ("psnr", "ssim", "hfen")}
+        """Returns the :func:`scores` of a result."""
+        return scores(self.target, result)
+
+
+def scores(target: Array, result: Array) -> dict[str, float]:
+    """Returns ``psnr`` (dB), ``ssim`` and ``hfen`` of a result's magnitudes, both ``(n, h, w)``."""
+    found = np.abs(result)
+    return {name: getattr(metrics, name)(target, found) for name in ("psnr", "ssim", "hfen")}
 
 
 def pair(

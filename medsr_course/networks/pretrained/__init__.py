@@ -10,6 +10,7 @@ from medsr_course.networks.pretrained.denoising import denoise, denoise_with
 from medsr_course.networks.pretrained.diffusion import sample, sample_with
 from medsr_course.networks.pretrained.engines import session
 from medsr_course.networks.pretrained.reconstruction import (
+    LEAST_SQUARES,
     reconstruct,
     reconstruct_coils,
     reconstruct_coils_with,
@@ -26,6 +27,7 @@ __all__ = [
     "BATCH_PIXELS",
     "Card",
     "EDGE",
+    "LEAST_SQUARES",
     "OWN_ERROR",
     "USE",
     "Use",

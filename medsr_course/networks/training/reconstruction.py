@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from medsr_course.networks.pretrained import reconstruct_coils_with, reconstruct_with
-from medsr_course.networks.pretrained.reconstruction import LEAST_SQUARES
+from medsr_course.networks.pretrained import LEAST_SQUARES, reconstruct_coils_with, reconstruct_with
 from medsr_course.networks.training import sources
 from medsr_course.networks.training.loop import Model
 from medsr_course.networks.training.pairs import Degradation, Pool, Slices, chosen, log_uniform, refuse_nothing, stacked
@@ -18,7 +17,6 @@ from medsr_course.networks.training.recipe import Recipe, Task, summary
 from medsr_course.physics import acquisition, metrics
 from medsr_course.physics.coils import complex_noise
 from medsr_course.physics.grid import IN_HEAD
-from medsr_course.scans import volumes
 from medsr_course.tasks import parallel
 from medsr_course.tasks import reconstruction as task
 from medsr_course.tasks.reconstruction import cartesian_mask, smooth_phase, zero_filled
@@ -151,7 +149,7 @@ def row_loss(target: Any, output: Any) -> Any:
 
 UNROLLED = {"filters": 32, "levels": 3, "iterations": 6}
 _recipe = partial(Recipe, task="reconstruction", batch=2, size=24, margin=MARGIN)
-_long = partial(_recipe, size=32, steps=16000, learning_rate=1e-3, share=sources.BROAD, version="2.0")
+_long = partial(_recipe, size=32, steps=10000, learning_rate=1e-3, share=sources.BROAD, version="2.0")
 RECIPES = {
     "unet-kspace": _recipe(
         "U-Net on zero-filled images",
@@ -167,7 +165,7 @@ RECIPES = {
         architecture="cascade",
         settings={**UNROLLED, "coils": True},
         start="cascade-kspace",
-        steps=4000,
+        steps=3000,
         version="1.0",
         options={"coils": 8},
     ),
@@ -208,8 +206,8 @@ class Reconstruction(Task):
     ) -> dict[str, float]:
         block, how, found = self.exported(model).predict_on_batch, self.how(recipe, model), {}
         for factor in factors:
-            targets = volumes.axial_slices(image, n=slices)
-            cases = [parallel.case(t, factor, key=f"{key} {i}", lines=True) for i, t in enumerate(targets)]
+            cases = parallel.cases(image, factor, key=key, slices=slices, pattern="lines")
+            targets = np.stack([c.target for c in cases])
             plain = [parallel.least_squares(c.kspace, c.maps, c.mask, LEAST_SQUARES) for c in cases]
             made = [reconstruct_coils_with(block, c.kspace, c.maps, c.mask, **how) for c in cases]
             found[f"R = {factor}, least squares"] = metrics.psnr(targets, np.abs(plain))
