@@ -251,8 +251,10 @@ def reading(
     return Viewer(_html(config, pictures, caption), caption)
 
 
-def picture(image: npt.ArrayLike, window: tuple[float, float] | None = None) -> str:
-    """Returns a slice (h, w) as the address of a PNG (``data:image/png…``), row 0 at the bottom."""
+def picture(image: "npt.ArrayLike | Figure", window: tuple[float, float] | None = None) -> str:
+    """Returns a slice (h, w), row 0 at the bottom, or a figure, as the address of a PNG (``data:image/png…``)."""
+    if hasattr(image, "savefig"):
+        return _figure_png(image)[0]
     array = np.asarray(image)
     return _png(_to_bytes(array, _window(window, array), "gray"))
 
