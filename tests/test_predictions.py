@@ -1,9 +1,10 @@
 """Predictions in a real browser: asked, kept, compared with what was measured; and knobs with and without a kernel."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from medsr_course.teaching import knobs, predictions, viewers
+from medsr_course.teaching import figures, knobs, predictions, viewers
 
 IMAGE = np.linspace(0, 1, 600).reshape(20, 30)
 
@@ -137,4 +138,20 @@ def test_a_live_knob_computes_what_is_set(monkeypatch):
     control.value = 1.25
     assert made[-1] == pytest.approx(1.25)
     assert picture.value != before
-    assert len(made) == 3  # the window, the first picture, the one that was set
+    assert len(made) == 3  # the first picture, the window, the one that was set
+
+
+def test_a_live_knob_draws_figures_and_closes_them(monkeypatch):
+    monkeypatch.setattr(knobs, "attended", lambda: True)
+
+    def draw(value):
+        figure, ax = figures.subplots(size=(2, 1))
+        ax.set(title=f"{value:g}")
+        return figure
+
+    control, picture, _ = knobs.turn(draw, [1, 5], label="gain", caption="c").children
+    before = picture.value
+    control.value = 4
+    assert picture.value != before
+    assert "pixelated" not in picture.value
+    assert not plt.get_fignums()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,14 @@ import numpy.typing as npt
 from medsr_course.teaching import viewers
 from medsr_course.teaching.figures import default_window
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 UNATTENDED = "MEDSR_UNATTENDED"  # 1 where nobody turns the knob: `medsr run`, tests, the site
 
 
 def turn(
-    draw: Callable[[Any], npt.ArrayLike],
+    draw: "Callable[[Any], npt.ArrayLike | Figure]",
     values: Sequence[float],
     *,
     label: str,
@@ -30,7 +33,7 @@ def turn(
     Parameters
     ----------
     draw : callable
-        Value → slice (h, w).
+        Value → slice (h, w), or a figure, with fixed limits of its axes.
     values : sequence of numbers
         Rising; the first and the last are the ends of the live slider. Whole numbers give whole steps.
     label : str
@@ -56,7 +59,7 @@ def turn(
         return viewers.slider(
             frames, caption=caption, window=window, pixel_size=pixel_size, start=f"{first:g}", label=label
         )
-    return _live(draw, values, first, label, caption, window or default_window(np.asarray(draw(values[0]))))
+    return _live(draw, values, first, label, caption, window)
 
 
 def attended() -> bool:
@@ -81,10 +84,14 @@ def _live(draw, values, first, label, caption, window):
     )
 
     def show(_=None):
-        source = viewers.picture(draw(control.value), window)
-        picture.value = (
-            f'<img src="{source}" alt="{label} {control.value:g}" style="width:30em;image-rendering:pixelated">'
-        )
+        nonlocal window
+        drawn = draw(control.value)
+        figure = hasattr(drawn, "savefig")
+        if window is None and not figure:
+            window = default_window(np.asarray(draw(values[0])))
+        look = "max-width:100%" if figure else "width:30em;image-rendering:pixelated"
+        source = viewers.picture(drawn, window)
+        picture.value = f'<img src="{source}" alt="{label} {control.value:g}" style="{look}">'
 
     control.observe(show, "value")
     show()

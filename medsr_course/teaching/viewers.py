@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -251,8 +251,10 @@ def reading(
     return Viewer(_html(config, pictures, caption), caption)
 
 
-def picture(image: npt.ArrayLike, window: tuple[float, float] | None = None) -> str:
-    """Returns a slice (h, w) as the address of a PNG (``data:image/png…``), row 0 at the bottom."""
+def picture(image: "npt.ArrayLike | Figure", window: tuple[float, float] | None = None) -> str:
+    """Returns a slice (h, w), row 0 at the bottom, or a figure, as the address of a PNG (``data:image/png…``)."""
+    if hasattr(image, "savefig"):
+        return _figure_png(cast("Figure", image))[0]
     array = np.asarray(image)
     return _png(_to_bytes(array, _window(window, array), "gray"))
 

@@ -15,7 +15,7 @@ def _check_soft_volumes(fn):
 
 def _judge_soft_volumes(got, logits, voxel, large=False):
     want = soft_volumes(logits, voxel)
-    shaped(got, want.shape, f"{logits.shape[-1]} classes want {want.shape[0]} volumes, and yours have the shape {{}}")
+    shaped(got, want.shape, f"{logits.shape[-1]} classes need {want.shape[0]} volumes, and yours have the shape {{}}")
     if np.allclose(got, want, rtol=1e-3 if large else 1e-5):  # near 2000 a float32 steps by 1e-4
         return
     if large:
@@ -86,7 +86,7 @@ def _check_balanced_weights(fn):
 
 def _judge_balanced_weights(got, labels, classes):
     got, want = np.asarray(got, float), balanced_weights(labels, classes)
-    shaped(got, want.shape, f"{classes} classes want {classes} weights, and yours have the shape {{}}")
+    shaped(got, want.shape, f"{classes} classes need {classes} weights, and yours have the shape {{}}")
     if np.allclose(got, want):
         return
     missing = want == 0
@@ -97,7 +97,7 @@ def _judge_balanced_weights(got, labels, classes):
     if np.allclose(got, _with_ignored(labels, classes)):
         raise Wrong("pixels marked 255 do not count: neither for a class nor for the mean")
     if np.allclose(got, _as_common(labels, classes)):
-        raise Wrong("the other way round: the *rarer* a class, the larger its weight")
+        raise Wrong("the weights should be the inverse: the *rarer* a class, the larger its weight")
     if np.allclose(got / got[0], want / want[0]):
         raise Wrong("the proportions are right; scale them so that the mean over the pixels that count is 1")
     raise Wrong("weight times count should be the same for every class that occurs")
@@ -162,7 +162,7 @@ def _judge_limits(got, reference, measured):
         raise Wrong("the bias is the mean of the differences")
     half = got[2] - got[0]
     if np.isclose(half, 1.96 * difference.std()):
-        raise Wrong("few pairs: estimate the standard deviation with n − 1 below the line, ddof=1")
+        raise Wrong("few pairs: estimate the standard deviation divided by n − 1, ddof=1")
     if np.isclose(half, 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))):
         raise Wrong("that is an interval for the *bias*; the limits say where a single difference falls: no √n")
     if np.isclose(half, difference.std(ddof=1)):

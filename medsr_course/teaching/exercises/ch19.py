@@ -18,11 +18,11 @@ def _judge_flag(got, p, hit, alarm):
     if np.allclose(got, want, rtol=1e-6):
         return
     if np.allclose(got, want[::-1], rtol=1e-6):
-        raise Wrong("both are right and stand in the wrong order: the flagged come first")
+        raise Wrong("both numbers are right, but in the wrong order: the flagged come first")
     if np.isclose(got[0], hit):
         raise Wrong("that is the hit rate: the share of the ill who are flagged, not of the flagged who are ill")
     if np.isclose(got[0], hit / (hit + alarm)):
-        raise Wrong("you left the prevalence out: healthy people are more than ill ones, and so are their alarms")
+        raise Wrong("the prevalence is missing: healthy people are more than ill ones, and give most alarms")
     if not np.isclose(got[0], want[0], rtol=1e-6):
         raise Wrong(f"the share of the flagged who are ill is {want[0]:.4f} here, and yours is {got[0]:.4f}")
     if np.isclose(got[1], 1 - want[1]):
@@ -64,9 +64,9 @@ def _judge_auc(got, sick, healthy):
     if np.isclose(got, 1 - want):
         raise Wrong("that is the share in which the healthy one is rated higher")
     if np.isclose(got, (pairs > 0).mean()):
-        raise Wrong("right but for ties: a pair with equal ratings counts half, and yours counts nothing")
+        raise Wrong("right except for ties: a pair with equal ratings counts half, and yours counts nothing")
     if np.isclose(got, (pairs >= 0).mean()):
-        raise Wrong("right but for ties: a pair with equal ratings counts half, and yours counts as a success")
+        raise Wrong("right except for ties: a pair with equal ratings counts half, and yours counts as a success")
     middle = np.median(np.concatenate([sick, healthy]))
     if np.isclose(got, np.concatenate([sick > middle, healthy <= middle]).mean()):
         raise Wrong("that is the share of right answers at one threshold; the AUC has none: compare all pairs")
@@ -167,7 +167,7 @@ EXERCISES = [
         "19-missed",
         "Return (missed, extra): the mean wait of a patient whom triage missed, and how much longer that is.",
         _check_missed,
-        "She is one of the others in Cobham's formula. Without an AI nobody is flagged: put f = 0.",
+        "She is one of the others in Cobham's formula. Without an AI nobody is flagged: set f = 0.",
         missed_patient,
         alternatives=(_missed_by_conservation,),
         mistakes={

@@ -6,22 +6,24 @@ QUESTIONS = [
     choice(
         "A network for lesions is right about 99.8 % of all pixels. What do you know?",
         (
-            "Nothing: “no lesion” everywhere may score the same",
+            "Little: “no lesion” everywhere may score that",
             "Where two pixels in a thousand are lesion, a network that finds none is right about the other 998.",
         ),
         {
-            "It is nearly perfect": "Accuracy is ruled by the common class; ask for Dice, and lesion by lesion.",
-            "It finds most lesions": "It may find none at all and score 99.8 %.",
+            "It is nearly perfect: two pixels in a thousand fail": "Accuracy is decided by the common class; ask "
+            "for Dice, and count lesions one by one.",
+            "It finds most lesions, large and small ones alike": "It may find none at all and score 99.8 %.",
         },
     ),
     choice(
-        "Why does a U-Net hand its fine maps across from the way down to the way up?",
+        "Why does a U-Net give the fine maps of its way down to its way up?",
         (
-            "Pooling forgets where an edge was; the bridge brings that back",
-            "The deep levels know what is there, the bridges where exactly.",
+            "Pooling loses where an edge was; bridges keep it",
+            "The deep levels hold what is there, the bridges hold where exactly.",
         ),
         {
-            "To save weights": "Bridges make the layers that receive them wider: they cost weights.",
+            "To save weights, since the maps exist already": "Bridges make the layers that receive them wider: "
+            "they cost weights.",
             "Because a network without bridges cannot be trained": "It can; its borders are blurred.",
         },
     ),
@@ -39,11 +41,11 @@ QUESTIONS = [
     choice(
         "Soft Dice treats a class of 20 pixels and one of 20 000 alike. What does that cost?",
         (
-            "The loss jumps about: a few pixels decide the overlap of the small class",
+            "The loss is noisy: few pixels decide it",
             "Two pixels more or less move it by a lot; summing over the whole batch helps.",
         ),
         {
-            "Nothing": "Noise: with few pixels, chance decides the overlap.",
+            "Nothing: both classes are treated fairly": "Noise: with few pixels, chance decides the overlap.",
             "The large class is no longer learned": "Its overlap counts as much as that of the small one.",
         },
     ),
@@ -51,25 +53,26 @@ QUESTIONS = [
         "An HR-trained network does better on super-resolved images than on ZIP. Tuned on ZIP images, it rises on "
         "those to what it had on super-resolved ones; tuning on HR costs nothing. What did super-resolution bring?",
         (
-            "Images that look like the training set, but no knowledge",
-            "The coarse image held the same information; the network had only never seen its blur.",
+            "Images like those of the training set",
+            "The coarse image held the same information; the network had not been trained on its blur.",
         ),
         {
             "Information from beyond the measured frequencies": "Then tuning on ZIP could not have caught up.",
-            "Nothing, ever": "Where the segmentation program cannot be trained again, it helps in practice.",
+            "Nothing that could help anybody, ever": "Where the segmentation program cannot be trained again, it helps "
+            "in practice.",
         },
     ),
     choice(
         "On a real scan, labels of the super-resolved image and of the original agree at Dice 0.95. What is proved?",
         (
-            "That this network says nearly the same of both",
+            "That the network treats both alike",
             "It may be wrong about both in the same way; only labels drawn by somebody else could tell.",
         ),
         {
             "That the segmentation is right at 0.95": "The original's labels are the same network's opinion, not "
             "the truth.",
             "That super-resolution restored the anatomy": "Only as far as this network looks, and it may "
-            "look past what is wrong.",
+            "miss what is wrong.",
         },
     ),
 ]

@@ -4,9 +4,9 @@ from medsr_course.teaching.quizzes._core import choice, numeric
 
 QUESTIONS = [
     choice(
-        "A spot stands in the enhanced image and not in desc-zip. What do you know?",
+        "A spot is in the enhanced image and not in desc-zip. What do you know?",
         (
-            "It rests on what the network learnt",
+            "It rests on what the network learned",
             "desc-zip holds all that was measured; what is in the result only was added from other people's images.",
         ),
         {
@@ -20,10 +20,10 @@ QUESTIONS = [
         "medsr enhance ends with exit code 4. What has happened?",
         (
             "It refused, and wrote nothing",
-            "Code 4 is a refusal; the reason stands in the lines above it.",
+            "Code 4 is a refusal; the lines above it give the reason.",
         ),
         {
-            "It wrote the result and warns of it": "That is code 3, caution: the result is there, with reasons beside.",
+            "It wrote the result and warns of it": "That is code 3, caution: the result is there, with reasons.",
             "It crashed, and should be started again": "A refusal is a decision; the same file gives the same answer.",
         },
     ),
@@ -35,20 +35,20 @@ QUESTIONS = [
         ),
         {
             "Yes, because the fine image shows more detail": "The detail is computed from the same measurement and "
-            "from other people; it holds no news about this one.",
-            "Yes, if the network has learnt what lesions look like": "An ideal observer knows that already; the "
+            "from other people; it holds no new information about this one.",
+            "Yes, if the network has learned what lesions look like": "An ideal observer knows that already; the "
             "network can only help an observer who does not.",
         },
     ),
     choice(
-        "A triage AI with an AUC of 0.95 goes live. The mean wait of all cases …",
+        "A triage AI with an AUC of 0.95 is put into use. What happens to the mean wait of all cases?",
         (
-            "stays as it was",
-            "The reader reads no faster: whoever goes forward puts somebody else back.",
+            "It stays as it was",
+            "The reader does not read faster: when one case moves forward, others move back.",
         ),
         {
-            "falls, since the urgent ones no longer wait": "They wait less, and as much is added to the others.",
-            "rises, since sorting takes time": "Sorting takes no time of the reader; only the order changes.",
+            "It falls, since the urgent ones no longer wait": "They wait less, and as much is added to the others.",
+            "It rises, since sorting takes time": "Sorting takes no time of the reader; only the order changes.",
         },
     ),
     numeric(
@@ -65,13 +65,13 @@ QUESTIONS = [
     choice(
         "Your method wins the challenge after fifty submissions. What does its score mean?",
         (
-            "Less than it says: fifty looks chose it",
+            "Less than it says: it was chosen by fifty looks",
             "The best of many tries on the same people is partly luck; only new people can tell how much.",
         ),
         {
-            "What it says, since the people were held out": "They were held out of training, and then used fifty "
-            "times to choose: that is training, too.",
-            "Nothing, since every challenge can be cheated": "Honest choices on test people are no cheating; "
+            "Exactly what it says, since the people were held out": "They were held out of training, and then used "
+            "fifty times to choose: that is training, too.",
+            "Nothing, since every challenge can be cheated": "Honest choices on test people are not cheating; "
             "they make the score too high, not worthless.",
         },
     ),
