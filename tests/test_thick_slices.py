@@ -281,3 +281,27 @@ def test_shipped_networks_beat_back_projection_on_a_test_subject():
     assert gain["lstm-z4"] > 0.1
     for name in gain:
         assert resources.path("weights", f"{name}.onnx").stat().st_size < 2e6
+
+
+def test_total_variation_keeps_an_edge_that_back_projection_rings_at():
+    edge = np.repeat([0.0, 1.0], 16)[:, None, None] * np.ones((4, 4))
+    thick = thick_slices.thicken(edge)
+    base, found = thick_slices.back_project(thick), thick_slices.total_variation(thick, weight=1e-3)
+    assert np.abs(found - edge).mean() < 0.6 * np.abs(base - edge).mean()
+    assert np.abs(thick_slices.thicken(found) - thick).max() < 0.05
+    assert np.allclose(thick_slices.total_variation(900 * thick, weight=1e-3), 900 * found, atol=0.1)  # no unit
+
+
+def test_cross_talk_makes_slices_weaker_and_narrower():
+    alone, talking = thick_slices.Slab(4, 4.0), thick_slices.Slab(4, 4.0, crosstalk=0.5)
+    assert thick_slices.signal(alone) == 1
+    assert thick_slices.signal(thick_slices.Slab(8, 4.0, crosstalk=0.5)) > 0.98  # neighbours far away
+    assert thick_slices.signal(talking) < 0.85
+    widths = [thick_slices.width(thick_slices.profile(slab)) for slab in (alone, talking)]
+    assert widths[1] < widths[0] - 0.3
+    assert thick_slices.profile(talking).sum() == pytest.approx(1)
+    box = thick_slices.Slab(4, 4.0, "box", crosstalk=1)  # what does not overlap does not talk
+    assert thick_slices.signal(box) == pytest.approx(1, abs=5e-3)
+    with pytest.raises(ValueError, match="crosstalk"):
+        thick_slices.Slab(crosstalk=1.5)
+    assert "cross-talk 0.5" in str(talking)

@@ -6,7 +6,7 @@ where a line was measured, its middle at ``w // 2``. Noise of "p %" is that of :
 unitary transform leaves it the same in k-space and image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -226,13 +226,14 @@ def wavelet_shrink(
 
 
 def tv_prox(
-    image: Array, weight: float, *, iterations: int = 20, dual: Array | None = None
+    image: Array, weight: float, *, iterations: int = 20, dual: Array | None = None, axes: Sequence[int] = (-2, -1)
 ) -> tuple[Array, Array | None]:
     r"""Total-variation denoising of a complex image: the minimiser of ½‖x − y‖² + λ TV(x), λ being ``weight``.
 
     :math:`TV(x) = \sum \sqrt{|\partial_y x|^2 + |\partial_x x|^2}` with one magnitude for real and imaginary part, by
-    accelerated projected gradients on the dual (Beck & Teboulle 2009b; Chambolle 2004). Returns the image ``(..., h,
-    w)`` and the dual ``(2, ..., h, w)``, which another call may start from.
+    accelerated projected gradients on the dual (Beck & Teboulle 2009b; Chambolle 2004). Differences are taken along
+    ``axes``: three of a volume. Returns the image and the dual ``(len(axes), *shape)``, which another call may start
+    from.
 
     >>> tv_prox(np.array([[0.0, 0.0, 9.0, 9.0]]), 1.0, iterations=200)[0].round(2)  # λ per pixel of the plateau
     array([[0.5, 0.5, 8.5, 8.5]])
@@ -240,15 +241,15 @@ def tv_prox(
     image = np.asarray(image)
     if weight == 0:
         return image, dual
-    p = np.zeros((2, *image.shape), image.dtype) if dual is None else dual
+    p = np.zeros((len(axes), *image.shape), image.dtype) if dual is None else dual
     q, t = p, 1.0
     for _ in range(iterations):
-        # 8 bounds the squared norm of the gradient.
-        step = q + _gradient(image - weight * _gradient_adjoint(q)) / (8 * weight)
-        new = step / np.maximum(np.sqrt(np.abs(step[0]) ** 2 + np.abs(step[1]) ** 2), 1)
+        # 4 for each axis bounds the squared norm of the gradient.
+        step = q + _gradient(image - weight * _gradient_adjoint(q, axes), axes) / (4 * len(axes) * weight)
+        new = step / np.maximum(np.sqrt((np.abs(step) ** 2).sum(axis=0)), 1)
         after = (1 + np.sqrt(1 + 4 * t * t)) / 2
         q, p, t = new + float((t - 1) / after) * (new - p), new, after
-    return image - weight * _gradient_adjoint(p), p
+    return image - weight * _gradient_adjoint(p, axes), p
 
 
 def total_variation(image: Array) -> float:
@@ -257,23 +258,23 @@ def total_variation(image: Array) -> float:
     >>> total_variation(np.array([[0.0, 3.0], [4.0, 3.0]]))
     6.0
     """
-    d = _gradient(np.asarray(image))
+    d = _gradient(np.asarray(image), (-2, -1))
     return float(np.sqrt(np.abs(d[0]) ** 2 + np.abs(d[1]) ** 2).sum())
 
 
-def _gradient(x: Array) -> Array:
-    d = np.zeros((2, *x.shape), x.dtype)
-    d[0, ..., :-1, :] = x[..., 1:, :] - x[..., :-1, :]
-    d[1, ..., :, :-1] = x[..., :, 1:] - x[..., :, :-1]
+def _gradient(x: Array, axes: Sequence[int]) -> Array:
+    d = np.zeros((len(axes), *x.shape), x.dtype)
+    for part, axis in zip(d, axes, strict=True):
+        np.moveaxis(part, axis, 0)[:-1] = np.diff(np.moveaxis(x, axis, 0), axis=0)
     return d
 
 
-def _gradient_adjoint(p: Array) -> Array:
+def _gradient_adjoint(p: Array, axes: Sequence[int]) -> Array:
     out = np.zeros(p.shape[1:], p.dtype)
-    out[..., :-1, :] -= p[0, ..., :-1, :]
-    out[..., 1:, :] += p[0, ..., :-1, :]
-    out[..., :, :-1] -= p[1, ..., :, :-1]
-    out[..., :, 1:] += p[1, ..., :, :-1]
+    for part, axis in zip(p, axes, strict=True):
+        along, into = np.moveaxis(part, axis, 0)[:-1], np.moveaxis(out, axis, 0)
+        into[:-1] -= along
+        into[1:] += along
     return out
 
 
@@ -323,19 +324,25 @@ def compressed_sensing(kspace: Array, mask: Mask, weight: float, *, prior: str =
 
 
 def fista(
-    start: Array, gradient: Callable[[Array], Array], weight: float, *, prior: str = "tv", iterations: int = 100
+    start: Array,
+    gradient: Callable[[Array], Array],
+    weight: float,
+    *,
+    prior: str = "tv",
+    iterations: int = 100,
+    axes: Sequence[int] = (-2, -1),
 ) -> Array:
     r"""FISTA with step 1: :math:`x \leftarrow \mathrm{prox}_{\lambda\Phi}(z - \nabla f(z))`, z run on from two images.
 
     ``gradient`` is that of a data term whose curvature is 1 at most; ``start`` a complex image ``(h, w)``; λ and Φ are
-    ``weight`` and ``prior``, as in :func:`compressed_sensing`.
+    ``weight`` and ``prior``, as in :func:`compressed_sensing`; ``axes`` those of :func:`tv_prox`.
     """
     rng, dual = np.random.default_rng(0), None
     x, z, t = start, start, 1.0
     for _ in range(iterations):
         step = z - gradient(z)
         if prior == "tv":  # its own iteration goes on from where the last one ended
-            new, dual = tv_prox(step, weight, iterations=2, dual=dual)
+            new, dual = tv_prox(step, weight, iterations=2, dual=dual, axes=axes)
         else:
             down, right = rng.integers(0, 8, 2).tolist()
             new = wavelet_shrink(step, weight, shift=(down, right))
