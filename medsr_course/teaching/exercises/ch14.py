@@ -21,15 +21,17 @@ def _check_split(fn):
 def _judge_split(got, again, persons, wanted):
     there, here = set(persons[got]), set(persons[~got])
     if not there:
-        raise Wrong("nobody is in your test: the mask should be True for the slices of the test people")
+        raise Wrong("your test has no slices: the mask should be True for the slices of the test people")
     if there & here:
-        raise Wrong(f"{len(there & here)} people have slices on both sides: the network would meet them again")
+        raise Wrong(
+            f"{len(there & here)} people have slices in both parts: the network is tested on people of its training"
+        )
     if len(here) == wanted and len(there) != wanted:
-        raise Wrong("your mask is True for the people to train on; it should be True for those of the test")
+        raise Wrong("your mask is True for the training people; it should be True for the test people")
     if len(there) != wanted:
         raise Wrong(f"{len(there)} people are in your test; a share of the *people*, rounded, would be {wanted}")
     if all(np.array_equal(got, mask) for mask in again):
-        raise Wrong("another generator gives the same people: draw them with rng, or the order of the file decides")
+        raise Wrong("another generator gives the same people: draw them with rng, not by their order in the file")
 
 
 def split_by_person(persons, share, rng):
@@ -87,14 +89,16 @@ def _check_groups(fn):
 def _judge_groups(got, gains, groups):
     mean, name, worst = worst_group(gains, groups)
     if not np.isclose(float(got[0]), mean):
-        recognise(got[0], [(gains.mean(), "the first number is the mean over scans: the large group decides it alone")])
+        recognise(
+            got[0], [(gains.mean(), "the first number is the mean over scans, in which the large group counts most")]
+        )
         raise Wrong("the first number is not the mean of the groups' means, each group counting once")
     if str(got[1]) != name:
         best = max(set(groups.tolist()), key=lambda g: gains[groups == g].mean())
         if str(got[1]) == best:
-            raise Wrong("that is the best group; the worst one is asked for")
+            raise Wrong("that is the best group; return the worst one")
         if str(got[1]) == groups[np.argmin(gains)]:
-            raise Wrong("that is the group of the worst single scan; one bad scan does not make a bad group")
+            raise Wrong("that is the group of the worst single scan; compare the means of the groups")
         raise Wrong("that is not the group with the lowest mean")
     if not np.isclose(float(got[2]), worst):
         raise Wrong("the last number is not that group's own mean")
@@ -143,13 +147,13 @@ def _check_nod(fn):
     for shape, first, shift in (((12, 10), 8, 1.5), ((16, 9), 10, -0.75), ((10, 14), 7, 2.0)):
         image = rng.normal(1, 1, shape)
         got = np.asarray(answer(fn, image.copy(), first, shift))
-        shaped(got, shape, f"the result should be as large as the slice, {shape}, and yours is {{}}")
+        shaped(got, shape, f"the result should have the shape of the slice, {shape}, not {{}}")
         if np.allclose(got, np.abs(sites.moved(image, _nods(shape[0], first, shift))), atol=1e-6):
             continue
         known = {
             "nothing has moved: your result is the slice as it was": (shape[0], shift, 0),
             "the whole slice has moved: lines before number first were read before the movement": (0, shift, 0),
-            "the patient moved the other way: mind the sign of the phase": (first, -shift, 0),
+            "the patient moved the other way: check the sign of the phase": (first, -shift, 0),
             "that is a movement along the columns; the head moved along the rows": (first, 0.0, shift),
         }
         for why, (start, down, across) in known.items():

@@ -16,7 +16,9 @@ def _check_conformal(fn):
     few = rng.gamma(4, 1, 3)
     got = float(answer(fn, few.copy(), 0.8))
     if np.isclose(got, few.max()):
-        raise Wrong("three people cannot promise 80 %: the fourth smallest of three is infinite, not their largest")
+        raise Wrong(
+            "three people are too few for 80 %: there is no fourth smallest, so return infinity, not the largest"
+        )
     if not np.isinf(got):
         raise Wrong("with three people and a level of 80 % the only factor that keeps the promise is infinity")
 
@@ -25,13 +27,13 @@ def _judge_conformal(got, scores, level):
     ranked, n = np.sort(scores), len(scores)
     k = int(np.ceil((n + 1) * level - 1e-9))
     known = [
-        (np.quantile(scores, level), "that is the quantile of the people at hand; the next person is one more, n + 1"),
+        (np.quantile(scores, level), "that is the quantile of the n people at hand; count the next person too, n + 1"),
         (
             ranked[k - 2],
-            "one too small: the k-th smallest stands at index k − 1 of the sorted scores, k = ⌈(n + 1)·level⌉",
+            "one place too low: the k-th smallest is at index k − 1 of the sorted scores, k = ⌈(n + 1)·level⌉",
         ),
-        (ranked[::-1][k - 1], "that is the k-th largest; nearly everyone needs more"),
-        (ranked.max(), "the largest of all covers more than was asked for: take the k-th smallest"),
+        (ranked[::-1][k - 1], "that is the k-th largest, too small for most people; take the k-th smallest"),
+        (ranked.max(), "the largest score covers more people than needed: take the k-th smallest"),
         (scores[k - 1], "sort the scores first: they come in any order"),
     ]
     recognise(got, known)
@@ -71,14 +73,14 @@ def _judge_dropout(got, features, weights, masks, rate):
     if np.allclose(got, want * [[1], [sample]], rtol=1e-6):
         return  # the divisor passes − 1 is as good
     recognise(got[0], [
-        (want[0] * (1 - rate), "the features kept should be divided by 1 − rate, or the mean is too small"),
+        (want[0] * (1 - rate), "divide the features that are kept by 1 − rate; without that the mean is too small"),
         (want[0] * (1 - rate) / rate, "divide by the share that is kept, 1 − rate, not by the share that is dropped"),
         (features @ weights, "dropout is off in your mean: average over the passes, each with its mask"),
-        (mc_dropout(features, weights, ~masks, rate)[0], "True in a mask means kept, and you drop those features"),
+        (mc_dropout(features, weights, ~masks, rate)[0], "True in a mask means kept, but you drop those features"),
     ], rtol=1e-6)  # fmt: skip
     if np.allclose(got[0], want[0], rtol=1e-6):
         if np.allclose(got[1], want[1] ** 2, rtol=1e-6) or np.allclose(got[1], (want[1] * sample) ** 2, rtol=1e-6):
-            raise Wrong("the mean is right; you return the variance, and asked for is its root")
+            raise Wrong("the mean is right; you return the variance: take its square root")
         raise Wrong("the mean is right; the standard deviation should be taken over passes, one number per voxel")
     raise Wrong("the mean over passes is (features · mask / (1 − rate)) @ weights, averaged over the masks")
 
@@ -114,13 +116,13 @@ def _judge_floor(got, first, second):
     if np.isclose(got, want):
         return
     recognise(got, [
-        (4 * want, "both results may err, in opposite directions: the truth half-way has a quarter of that"),
-        (2 * want, "that is the noise variance if all error were noise; a floor that always holds is half of it"),
-        (np.sqrt(want), "that is a root-mean-square error; asked for is the mean squared error"),
-        (abs(np.mean(first - second)) ** 2 / 4, "square first, then average: the mean difference is near 0 by itself"),
-        (0.0, "0 is a floor, too, but two results that differ cannot both be right"),
+        (4 * want, "both results may be wrong: if the truth is half-way between them, the error is a quarter"),
+        (2 * want, "that is right only if all error is independent noise; the bound that always holds is half of it"),
+        (np.sqrt(want), "that is a root-mean-square error; return the mean squared error"),
+        (abs(np.mean(first - second)) ** 2 / 4, "square first, then average: differences of both signs cancel"),
+        (0.0, "0 is also a lower bound, but not the largest: two results that differ cannot both be right"),
     ])  # fmt: skip
-    raise Wrong(f"where is the truth that lies nearest to both? Its mean squared error is {want:.4f} here")
+    raise Wrong(f"which truth lies nearest to both results? The mean squared error to it is {want:.4f} here")
 
 
 def error_floor(first, second):
@@ -167,7 +169,7 @@ EXERCISES = [
         name="14b-floor",
         task="Return a floor under the mean squared error of two results of one head.",
         check=_check_floor,
-        hint="Of all possible truths, which one is nearest to both results? How far from it is each?",
+        hint="Which of all possible truths is nearest to both results? How far is each result from it?",
         reference=error_floor,
         alternatives=(_floor_by_the_middle,),
         mistakes={
