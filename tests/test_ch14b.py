@@ -123,6 +123,15 @@ def test_a_fruit_has_no_detail_and_a_head_has():
     assert np.abs(interpolation.hidden(head(), 4)).max() > 0.02  # wrong: something with edges
 
 
+def test_quiet_is_what_is_smooth_whatever_its_brightness():
+    y, x = np.mgrid[:80, :80]
+    inside = np.hypot(y - 40, x - 40) < 36
+    rough = 0.1 * np.sin(x / 1.5) * np.sin(y / 1.5) * (x < 40)  # on the dark half
+    fine = np.where(inside, np.where(x < 40, 0.4, 1.0) + rough, 0)[None].astype(np.float32)
+    where = trust.quiet(fine)[0]
+    assert where[:, 46:].sum() > 0.9 * where.sum()  # the bright half is the smooth one
+
+
 def test_the_floor_lies_below_the_error_and_is_reached():
     rng = np.random.default_rng(0)
     truth, first, second = rng.normal(size=(3, 2, 9, 9))
