@@ -15,7 +15,7 @@ def _check_quantise(fn):
     weights[..., 1] = 0
     numbers, step = _parts(answer(fn, weights.copy()), weights)
     if not np.isfinite(step).all() or step.ravel()[1] != 1:
-        raise Wrong("a channel of nothing but zeros has no largest weight to divide by: give it the step 1")
+        raise Wrong("in a channel of zeros only, the step would be 0, and you would divide by it: give it the step 1")
     if np.any(numbers[..., 1]):
         raise Wrong("a channel of zeros should stay a channel of zeros")
 
@@ -50,13 +50,13 @@ def _judge_quantised(got, weights):
                 (right * 127 / 255, "you divide by 255; whole numbers on each side of zero reach from −127 to 127"),
                 (
                     weights.max(axis=AXES, keepdims=True) / 127,
-                    "take the largest *absolute* weight: negative ones count, too",
+                    "take the largest *absolute* weight, because negative weights count, too",
                 ),
             ],
         )
         raise Wrong("the step should be the largest absolute weight of its channel, divided by 127")
     if np.array_equal(numbers, np.trunc(weights / right).astype(np.int8)) and not np.array_equal(numbers, want):
-        raise Wrong("you cut off the decimals: rounding to the nearest halves the largest error")
+        raise Wrong("you cut off the decimals; round to the nearest whole number, which halves the largest error")
     if np.abs(numbers.astype(int) - want.astype(int)).max() > 0:
         raise Wrong("the steps are right, the numbers are not: weights / step, rounded to the nearest")
 
@@ -204,12 +204,12 @@ def _dropped_work(service, interval):
 
 
 _DROPPED_WRONG = [
-    (_share_slow, "that is the share of slow frames; dropped are those that *arrive* while the engine is busy"),
-    (_share_waiting, "in your engine frames wait in a queue; here a frame that finds it busy is gone"),
+    (_share_slow, "that is the share of slow frames; a frame is dropped if it *arrives* while the engine is busy"),
+    (_share_waiting, "in your solution frames wait in a queue; here a frame that finds the engine busy is dropped"),
     (_share_taken, "that is the share of frames that are shown, not of those dropped"),
     (
         _by_the_mean,
-        "the mean time does not tell it: what counts is when each frame arrives, and when the engine is free",
+        "the mean time is not enough: compare when each frame arrives with when the engine is free",
     ),
     (_dropped_work, "the engine does not work on a frame that is dropped: such a frame must not keep it busy"),
 ]

@@ -14,22 +14,22 @@ QUESTIONS = [
     choice(
         "Why may a student learn faster from a teacher's answers than from the truth?",
         (
-            "The answers are near the mean of what is possible: less noise in the target",
+            "They are near the mean of what is possible: less noise",
             "What cannot be predicted from the input is noise to any student.",
         ),
         {
-            "The teacher knows details that the truth does not hold": "The truth holds all; the teacher knows less.",
+            "The teacher knows details that the truth does not hold": "The truth has every detail, the teacher fewer.",
             "The teacher's answers are sharper than the true images": "They are smoother: a mean of what is possible.",
         },
     ),
     choice(
         'After `model.quantize("int8")` an image-to-image network gives exactly the same output. What do you conclude?',
         (
-            "Nothing was quantised: rounding would have changed some digits",
+            "Nothing was quantised: rounding changes digits",
             "Compare size, output and time after every compression.",
         ),
         {
-            "The quantisation lost nothing, so it is a good one": "Rounding always leaves a trace in some digits.",
+            "The quantisation lost nothing, so it is a good one": "Rounding always changes some digits.",
             "The weights were whole numbers before": "Trained weights are not.",
         },
     ),
@@ -37,18 +37,18 @@ QUESTIONS = [
         "An int8 network was calibrated on images with tissue near 1. It is fed an image with tissue near 10. What "
         "comes out?",
         (
-            "Something cut off: values beyond the range all become the largest",
-            "Its steps were fixed when it was calibrated.",
+            "An image whose bright values are cut off",
+            "Its steps were fixed when it was calibrated: values beyond the range all become the largest.",
         ),
         {
             "Ten times the right answer, as in float32": "That needs f(ax) = a f(x), which fixed ranges break.",
-            "An error message about the range": "Saturation is silent: the result is an image like any other.",
+            "An error message about the range": "There is no error: the result is an image like any other.",
         },
     ),
     choice(
         "90 % of a convolution's weights are zero. Why is it not ten times as fast?",
         (
-            "A dense convolution multiplies by the zeros as well",
+            "A dense convolution multiplies by zeros, too",
             "Only smaller matrices, or formats made for zeros, save time.",
         ),
         {
