@@ -112,7 +112,7 @@ def run(
     """Execute chapters; exit 1 when one fails, or a claim fails or is missing."""
     from rich import progress
 
-    from medsr_course.teaching import notebooks
+    from medsr_course.teaching import durations, notebooks
 
     failed, bad = False, []
     console = _console()
@@ -127,6 +127,8 @@ def run(
         task = bar.add_task("", total=None)
         for at in notebooks.run(chapter or (), profile, output, fresh=fresh):
             if at.done is None:
+                if profile == "full":
+                    console.print(durations.at_most(at.chapter), soft_wrap=True)
                 bar.update(task, description=at.source.stem, total=at.total)
                 continue
             failed |= bool(at.done.error)

@@ -164,3 +164,17 @@ def test_claim_of_the_noise_estimate_fails_for_an_estimator_of_one_coil(hr):
         assert abs(found.sigma / sigma.mean() - 1) < 0.1
         if kind == "chi":
             assert abs(background_noise(file) / sigma.mean() - 1) > 0.1
+
+
+def test_piesno_agrees_where_it_is_told_the_coils():
+    from dipy.denoise.noise_estimate import piesno
+
+    y, x = np.mgrid[:96, :96] - 48
+    head = np.where(np.hypot(x, y) < 34, 100 + 20 * np.sin(x / 3), 0.0)[None]
+    for kind, count in {"rician": 1, "chi": coils.COILS}.items():
+        seen = coils.object_of(head, "again")
+        again = np.concatenate([coils.magnitude(seen, 3.0, np.random.default_rng(n), kind) for n in range(12)])
+        ours = estimate(again).sigma
+        told = [float(np.mean(piesno(np.moveaxis(again, 0, -1), N=n))) for n in (count, 1)]
+        assert abs(told[0] / ours - 1) < 0.1
+        assert kind == "rician" or told[1] / ours > 1.5  # wrong: one coil, where there are eight

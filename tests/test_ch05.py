@@ -172,3 +172,22 @@ def test_it_claims_what_the_syllabus_asks():
     text = " ".join(claims.declared(NOTEBOOK))
     for words in ("ZIP beats cubic", "Cubic beats linear", "Linear beats nearest", "Half a pixel", "filter bank"):
         assert words in text
+
+
+def test_sub_voxel_shifts_calm_an_edge_and_keep_it_sharp():
+    from dipy.denoise.gibbs import gibbs_removal
+
+    row, column = np.mgrid[:1024, :1024] - 512
+    disc = acquisition.kspace_crop((np.hypot(row, column) < 300).astype(float), 8)
+
+    def overshoot_and_width(image):
+        line = interpolation.zero_fill(image, 8)[512, 700:860][::-1]
+        start, end = np.interp((0.1, 0.9), np.maximum.accumulate(line), np.arange(len(line)))
+        return 100 * (image.max() - 1), end - start
+
+    _, sharp = overshoot_and_width(disc)
+    over, width = overshoot_and_width(gibbs_removal(disc.copy(), num_processes=1))
+    assert over < 4
+    assert width < 1.2 * sharp
+    assert overshoot_and_width(disc)[0] > 6  # wrong: nothing done
+    assert overshoot_and_width(interpolation.apply_window(disc, "hamming", 1.0))[1] > 1.6 * sharp  # wrong: blurred

@@ -784,3 +784,35 @@ def test_the_first_real_scan_is_the_one_in_the_catalogue():
     assert path.stat().st_size == item.size
     assert runtime.checksum(path) == item.sha256
     assert json.loads((real / "ds002748/dataset_description.json").read_text())["License"] == item.licence
+
+
+# The case that the chapters follow
+
+
+def test_the_case_is_there_or_is_told_as_it_was(tmp_path, monkeypatch):
+    from medsr_course.leaderboard import case
+
+    monkeypatch.setenv("MEDSR_REAL_DATA", str(tmp_path))
+    assert datasets.case() is None
+    for part in case.PARTS:
+        rows, note = case.numbers(part, None)
+        assert rows
+        assert all(what and value for what, value in rows)
+        assert note.startswith("Measured before: ")
+    put(tmp_path / "a-head_T2w.nii.gz")
+    assert datasets.case() is None
+    for contrast in ("T1w", "T2w", "FLAIR"):
+        put(tmp_path / f"stroke-brain_{contrast}.nii.gz")
+    assert sorted(datasets.case().contrasts) == ["FLAIR", "T1w", "T2w"]
+    assert datasets.case().split == "validation"  # for development: never what weights learn from, never a report
+
+
+@pytest.mark.real
+def test_the_case_measured_now_is_the_case_as_it_was():
+    from medsr_course.leaderboard import case
+
+    subject = datasets.case()
+    if subject is None:
+        pytest.skip("the case is not here")
+    for part in ("file", "interpolation"):
+        assert case.numbers(part, subject)[0] == case.numbers(part, None)[0]

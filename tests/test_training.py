@@ -598,3 +598,16 @@ def test_a_full_disk_costs_no_shipped_weight(monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "train_weight", _full)
     with pytest.raises(SystemExit, match="error: no space left on the disk of .* free some space"):
         weights.main(["espcn-x2"])
+
+
+def test_a_training_frees_the_networks_before_it(slices):
+    """A chapter that trains fifteen small networks must not hold them all."""
+    import weakref
+
+    gone = models.build("espcn", scale=2, **SMALL)
+    training.fit(gone, training.Patches(slices, training.Degradation(2, **PLAIN), size=8, batch=2, pool=2), 2)
+    seen = weakref.ref(gone)
+    del gone
+    other = models.build("espcn", scale=2, **SMALL)
+    training.fit(other, training.Patches(slices, training.Degradation(2, **PLAIN), size=8, batch=2, pool=2), 1)
+    assert seen() is None

@@ -5,6 +5,7 @@ Only ``train_on_batch`` talks to the backend, so the same loop runs on TensorFlo
 
 from __future__ import annotations
 
+import gc
 import time
 import warnings
 import zipfile
@@ -158,6 +159,8 @@ def fit(
     if steps == 0:
         return []
     from medsr_course.networks.models import keras
+
+    gc.collect()  # networks refer to themselves: what an earlier one held, its compiled graph too, goes only now
 
     ops, inner = keras.ops, inside(margin)
 

@@ -27,7 +27,7 @@ from medsr_course.scans.datasets import downloads
 from medsr_course.scans.datasets.availability import Source, available, check
 from medsr_course.scans.datasets.folders import bids
 from medsr_course.scans.datasets.kspace import LowFieldHead, low_field_heads, raw, repetitions
-from medsr_course.scans.datasets.real import clinical, ds002748, partners_3t, real_folder, real_scans, real_slice
+from medsr_course.scans.datasets.real import case, clinical, ds002748, partners_3t, real_folder, real_scans, real_slice
 from medsr_course.scans.datasets.subjects import CONTRASTS, SPLITS, Images, Subject, Subjects
 from medsr_course.scans.datasets.synthetic import (
     cohort,
@@ -39,9 +39,10 @@ from medsr_course.scans.datasets.synthetic import (
 )
 
 __all__ = [
-    "CONTRASTS", "SPLITS", "Images", "LowFieldHead", "Source", "Subject", "Subjects", "available", "bids", "check",
-    "clinical", "cohort", "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load", "low_field_heads",
-    "make_in_background", "mni152", "partners_3t", "raw", "real_folder", "real_scans", "real_slice", "repetitions",
+    "CONTRASTS", "SPLITS", "Images", "LowFieldHead", "Source", "Subject", "Subjects", "available", "bids", "case",
+    "check", "clinical", "cohort", "cohort_folder", "cohort_size", "cohort_split", "ds002748", "load",
+    "low_field_heads", "make_in_background", "mni152", "partners_3t", "raw", "real_folder", "real_scans",
+    "real_slice", "repetitions",
 ]  # fmt: skip
 
 _LOADERS: dict[str, Callable[..., Subjects]] = {

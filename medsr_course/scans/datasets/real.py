@@ -12,6 +12,8 @@ from medsr_course.scans.datasets import folders
 from medsr_course.scans.datasets.subjects import Reader, Subject, Subjects
 from medsr_course.types import Array
 
+CASE = "stroke-brain"
+
 
 def real_folder() -> Path | None:
     """Returns the folder of real scans: ``MEDSR_REAL_DATA``, else ``../shared/data/real``; or None.
@@ -69,8 +71,19 @@ def real_scans() -> Subjects:
         raise CourseError(
             "there are no real scans here: put NAME_T1w.nii.gz … into a folder and name it in MEDSR_REAL_DATA"
         )
-    splits = dict.fromkeys(("stroke-brain", "stroke-head"), "validation")
+    splits = dict.fromkeys((CASE, "stroke-head"), "validation")
     return Subjects([Subject(p, c, split=splits.get(p, "test")) for p, c in _people(files).items()], "real-scans")
+
+
+def case() -> Subject | None:
+    """Returns the real case that the chapters follow, or None where this machine has not its scans.
+
+    It is ``stroke-brain``: one brain in three contrasts (T1w, T2w, FLAIR) on one grid of 1 mm, for development. Of all
+    scans here it carries furthest: it has a position in the world, contrasts that show different things, and every
+    board has it. Its files are public (VolumeRenderingData, MIT); they name no person, no scanner and no age.
+    """
+    real = real_folder()
+    return real_scans()[CASE] if real and any(real.glob(f"{CASE}_*.nii.gz")) else None
 
 
 def _people(files: Iterable[Path], between: str = "_") -> dict[str, dict[str, Reader]]:
