@@ -441,7 +441,9 @@ def assembled(page, files):
 
 def series(stack, turned=((1, 0, 0), (0, 1, 0)), step=(0, 0, 3), **tags):
     """Files of a stack (k, h, w), the last slice first."""
-    make = functools.partial(dicom, ImageOrientationPatient=[*turned[0], *turned[1]], SeriesInstanceUID="2.25.1", **tags)
+    make = functools.partial(
+        dicom, ImageOrientationPatient=[*turned[0], *turned[1]], SeriesInstanceUID="2.25.1", **tags
+    )
     places = [[10.0 + k * v for v in step] for k in range(len(stack))]
     return [make(image, ImagePositionPatient=place) for image, place in zip(stack, places, strict=True)][::-1]
 
