@@ -139,6 +139,23 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path):
     assert site_report.links(tmp_path) == (4, ["a.html → #y", "a.html → b.html"])
 
 
+def test_the_report_counts_faults_and_requests_to_other_servers(chromium, tmp_path):
+    head = "<!doctype html><html lang='en'><title>t</title><link rel='icon' href='data:,'><main><h1>t</h1>"
+    (tmp_path / "good.html").write_text(f"{head}<p>All is well.</p></main>")
+    (tmp_path / "bad.html").write_text(f"{head}<input><img alt='x' src='http://127.0.0.1:9/x.png'></main>")
+    found = []
+    rows = {row["page"]: row for row in site_report.measure(chromium, tmp_path, found)}
+    assert rows["good.html"]["foreign requests"] == rows["good.html"]["faults, phone, dark"] == 0
+    assert rows["bad.html"]["foreign requests"] == 4  # one in each look
+    assert rows["bad.html"]["faults, desktop, light"] == 1
+    assert "bad.html asks http://127.0.0.1:9/x.png" in found
+    assert "bad.html, phone, dark: label: input" in found
+    page = site_report.report(list(rows.values()), tmp_path, found)
+    assert "Faults in all four looks together: 4." in page
+    assert "Requests to other servers: 4." in page
+    assert "over 1,000 kB: 0." in page
+
+
 def test_the_first_view_of_a_page_is_under_a_megabyte(site, chromium):
     with site_report.served(site) as server:
         for name in ("index.html", CHAPTER, "leaderboard.html"):
