@@ -101,6 +101,35 @@ def test_nothing_is_cut_on_paper(visit, name):
     assert page.evaluate("[...document.images].filter((i) => i.loading === 'lazy' && !i.complete).length") == 0
 
 
+@pytest.mark.parametrize(("media", "size"), [("print", A4), ("screen", {"width": 360, "height": 740})])
+def test_no_number_and_no_name_of_a_file_is_broken_over_lines(visit, media, size):
+    page = visit("leaderboard.html", viewport=size)
+    page.emulate_media(media=media)
+    broken = page.evaluate(
+        """() => [...document.querySelectorAll('.bd-article td')].flatMap((cell) => {
+            const whole = /^[+−-]?[\\d.,]+$/.test(cell.innerText.trim()) ? [cell] : [];
+            return [...whole, ...cell.querySelectorAll('a.download .pre')];
+        }).filter((node) => {
+            const range = document.createRange();
+            range.selectNodeContents(node);
+            return new Set([...range.getClientRects()].map((line) => Math.round(line.top / 4))).size > 1;
+        }).map((node) => node.innerText)"""
+    )
+    if media == "print":
+        broken = [text for text in broken if not text.endswith(".csv")]  # long names of files may break on paper
+    assert broken == []
+
+
+def test_the_landing_page_begins_with_the_picture_on_a_phone(visit):
+    page = visit("index.html", viewport={"width": 360, "height": 740})
+    stage = page.locator(".medsr-hero .medsr-stage[data-drawn]").first
+    stage.wait_for()
+    box, lead = stage.bounding_box(), page.locator(".bd-article p").first.bounding_box()
+    assert box["y"] + box["height"] < 740  # seen without scrolling
+    assert abs(box["x"] - lead["x"]) < 3  # in line with the text
+    assert page.locator(".medsr-hero .medsr-bar").first.bounding_box()["y"] > box["y"]
+
+
 # Boxes of the text that hide a part of what they hold, or whose text runs out of the page.
 CUT = """() => [...document.querySelectorAll('.bd-article, .bd-article *')].filter((box) => {
     const style = getComputedStyle(box);

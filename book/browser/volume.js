@@ -29,12 +29,12 @@
       { type: "file", webkitdirectory: true });
     const view = element("select", element("label", row, "Show ", { hidden: true }), "");
     VIEWS.forEach(([name, value]) => element("option", view, name, { value }));
-    element("p", place, "This page decodes DICOM of one slice a file, without compression. What is compressed, dcm2niix " +
-      "converts to NIfTI, and medsr enhance reads.", { className: "medsr-volume-note" });
     const status = element("p", place, "", { className: "medsr-volume-status" });
     status.setAttribute("role", "status");
     const stage = element("div", place, "", { className: "medsr-volume-stage", hidden: true });
     const canvas = element("canvas", stage, "", { tabIndex: 0 });
+    element("p", place, "This page decodes DICOM of one slice a file, without compression. What is compressed, dcm2niix " +
+      "converts to NIfTI, and medsr enhance reads.", { className: "medsr-volume-note" });
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", "The volume. Arrow keys move the crosshair to the right, left, front " +
       "and back, Page Up and Page Down move it up and down.");
