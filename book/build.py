@@ -119,7 +119,7 @@ def _assemble(source: Path, profile: str, execute: bool, quiet: bool) -> dict[st
     to_chapters = appendix.links(listed)
     _fill(source / "article-corrected.md", {"{{ARTICLE}}": appendix.article(listed), **to_chapters})
     _fill(source / "law.md", to_chapters)
-    chinese.fill(source, listed)
+    chinese.fill(source, listed, size)
     if "teach" in pages.contents():  # the edition without solutions has no pages for teachers
         from classroom import site
 

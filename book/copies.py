@@ -19,6 +19,7 @@ DOES_MORE = {"claims", "print"}
 LATER_FROM = 40_000  # characters of a viewer that comes when the reader is near
 FOLDED_FROM = 8  # lines: a shorter cell is read at a glance
 PICTURE = re.compile(r"data:image/(?:png|webp);base64,([A-Za-z0-9+/=]+)")
+RULE = re.compile(r"(\n\n|\A) {0,3}([-*_])(?: *\2){2,} *$", re.M)  # a line across, in Markdown
 IN_A_FIGURE = re.compile(rf'src="{PICTURE.pattern}"')
 
 
@@ -42,7 +43,8 @@ def shown(text: str, figures: Path, loaded: Mapping[str, int]) -> str:
 
     After a cell tagged ``volume`` comes a place for whole volumes; ``loaded`` from :func:`libraries.place`. Figures and
     large viewers are files in the folder ``figures``, loaded when the reader comes near. The pictures of viewers stay
-    inside them, where a script may read their values. Code that mostly draws is folded.
+    inside them, where a script may read their values. Code that mostly draws is folded. A line across in Markdown that
+    a cell displays is HTML, since Sphinx refuses one inside an output.
     """
     notebook = json.loads(text)
     for cell in notebook["cells"]:
@@ -51,9 +53,12 @@ def shown(text: str, figures: Path, loaded: Mapping[str, int]) -> str:
         if cell["cell_type"] != "code":
             continue
         for output in cell.get("outputs", []):
-            html = "".join(output.get("data", {}).get("text/html", ""))
+            data = output.get("data", {})
+            if "text/markdown" in data:
+                data["text/markdown"] = RULE.sub(r"\1<hr>", "".join(data["text/markdown"]))
+            html = "".join(data.get("text/html", ""))
             if "data:image/" in html:
-                output["data"]["text/html"] = _lighter(html, figures)
+                data["text/html"] = _lighter(html, figures)
         if mostly_draws("".join(cell["source"])):
             cell["metadata"]["tags"] = [*cell["metadata"].get("tags", []), "hide-input"]
     return json.dumps(notebook, indent=1, ensure_ascii=False)

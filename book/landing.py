@@ -82,14 +82,22 @@ def facts(listed: list[Path], size: int) -> dict[str, str]:
         Of the archive ``course.zip`` in bytes; 0 where there is none.
     """
     start = f"notebooks/{listed[0].stem}" if listed else "how-to-use"
-    hours = sum(words(notebook) for notebook in listed) / WORDS_A_MINUTE / 60
+    chapters, hours = length(listed)
+    number = honest_number()
     return {
         "{{START}}": start,
-        "{{CHAPTERS}}": str(len(listed)),
-        "{{HOURS}}": f"{hours:.0f}",
-        "{{NUMBER}}": honest_number(),
+        "{{CHAPTERS}}": chapters,
+        "{{HOURS}}": hours,
+        "{{NUMBER}}": f"What to expect\n: {number}" if number else "",
         "{{GET}}": _get(size),
+        "{{PLANNED}}": "A chapter marked *planned* is not written yet." if len(listed) < len(rows("course")) else "",
     }
+
+
+def length(listed: list[Path]) -> tuple[str, str]:
+    """How many chapters there are, and how many hours it takes to read them."""
+    hours = sum(words(notebook) for notebook in listed) / WORDS_A_MINUTE / 60
+    return str(len(listed)), f"{hours:.0f}"
 
 
 def words(notebook: Path) -> int:
@@ -117,12 +125,16 @@ def honest_number() -> str:
     )
 
 
+def repository() -> str:
+    """The address of the course's repository; empty where it has none yet."""
+    return os.environ.get("MEDSR_REPO_URL", "").rstrip("/")
+
+
 def _get(size: int) -> str:
     """How to get the course: the archive where there is one, the repository where its address is known."""
-    repository = os.environ.get("MEDSR_REPO_URL", "").rstrip("/")
     ways = []
     if size:
         ways.append(f'Download <a href="course.zip">course.zip</a> ({size / 1e6:.0f} MB) and unpack it.')
-    if repository:
-        ways.append(f"{'Or' if size else 'With git:'} `git clone {repository}`.")
+    if repository():
+        ways.append(f"{'Or' if size else 'With git:'} `git clone {repository()}`.")
     return " ".join(ways) or "Ask whoever gave you this site for the course's folder."

@@ -9,6 +9,7 @@ import base64
 import gzip
 import hashlib
 import html
+import io
 import json
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from book.pages import BOOK
 from medsr_course import resources, runtime
@@ -26,6 +27,9 @@ from medsr_course.runtime import CourseError
 from medsr_course.scans.domain import header, pixels
 from medsr_course.scans.domain.verdict import WORDS
 from medsr_course.teaching import viewers
+
+if TYPE_CHECKING:
+    import nibabel
 
 BROWSER = BOOK / "browser"
 NETWORK = "srresnet-x2"
@@ -42,7 +46,8 @@ OWN_SCRIPTS = (
     "viewers",
     "own-image",
 )
-VOLUME = ("niivue", "template")  # what a click on a whole volume loads
+VOLUME = ("niivue", "template")  # what a click on a whole volume loads; "series" instead of "template" on another
+VOLUME_SCRIPTS = ("packed", "files", "series", "volume")
 ENGINE = ("fourier.js", "measuring.js", "superresolution.js", "worker.js")
 
 
@@ -81,7 +86,8 @@ def scripts() -> list[Path]:
 @lru_cache(maxsize=1)
 def contents() -> dict[str, bytes]:
     """What is packed: name → content."""
-    found = {"template": _template()}
+    template = _template()
+    found = {"template": template.to_bytes(), "series": _series(template)}
     network = resources.path(f"weights/{NETWORK}.onnx")
     try:
         onnx, niivue = library("onnxruntime-web"), library("@niivue/niivue")
@@ -146,9 +152,12 @@ def whole_volume(sizes: Mapping[str, int], root: str) -> str:
     loaded = weight(sizes, VOLUME)
     if not loaded:
         return "*This copy of the site was built without it.*"
-    parts = "".join(f'<script src="{root}browser/{name}.js"></script>' for name in ("packed", "volume"))
+    parts = "".join(f'<script src="{root}browser/{name}.js"></script>' for name in VOLUME_SCRIPTS)
     style = f'<link rel="stylesheet" href="{root}browser/volume.css">'
-    return f'{style}<div class="medsr-volume" data-weight="{loaded}"></div>{parts}'
+    return (
+        f'{style}<div class="medsr-volume" data-weight="{loaded}" data-series="{weight(sizes, ("niivue", "series"))}">'
+        f"</div>{parts}"
+    )
 
 
 def library(name: str) -> dict[str, bytes]:
@@ -193,7 +202,7 @@ def _verify(path: Path, integrity: str) -> None:
         raise CourseError(f"{path.name} has not the checksum that book/browser/libraries.json holds: delete it")
 
 
-def _template() -> bytes:
+def _template() -> "nibabel.Nifti1Image":
     """The brain template at 2 mm, as if measured so, in 8 bits: small enough for a click."""
     import nibabel
     import numpy as np
@@ -206,7 +215,39 @@ def _template() -> bytes:
     for axis in range(3):
         data = grid.crop_axis(np.take(data, range(data.shape[axis] // 2 * 2), axis), data.shape[axis] // 2, axis)
     grey = np.clip(data / np.percentile(data[data > 0], 99.5) * 240, 0, 255).round().astype(np.uint8)
-    return nibabel.Nifti1Image(grey, volumes.scaled_affine(image.affine, 0.5)).to_bytes()
+    return nibabel.Nifti1Image(grey, volumes.scaled_affine(image.affine, 0.5))
+
+
+def _series(image: "nibabel.Nifti1Image") -> bytes:
+    """A volume (RAS+) as a DICOM series, in an order that means nothing; before each file its length in four bytes."""
+    import numpy as np
+    import pydicom
+    from nibabel.affines import apply_affine
+
+    voxels, affine = np.asarray(image.dataobj), image.affine
+    last = [n - 1 for n in voxels.shape[:2]]
+    files = []
+    for k in range(voxels.shape[2]):
+        item = pydicom.Dataset()
+        item.SOPClassUID, item.SOPInstanceUID = pydicom.uid.MRImageStorage, f"2.25.1{k:03d}"
+        item.StudyInstanceUID, item.SeriesInstanceUID, item.FrameOfReferenceUID = "2.25.2", "2.25.3", "2.25.4"
+        item.Modality, item.PatientName, item.PatientID = "MR", "Template^ICBM", "152"
+        right, front, top = apply_affine(affine, [*last, k])
+        item.ImagePositionPatient = [-float(right), -float(front), float(top)]
+        item.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        item.PixelSpacing = [float(affine[1, 1]), float(affine[0, 0])]
+        pixels = voxels[::-1, ::-1, k].T
+        item.Rows, item.Columns = pixels.shape
+        item.SamplesPerPixel, item.PhotometricInterpretation = 1, "MONOCHROME2"
+        item.BitsAllocated, item.BitsStored, item.HighBit, item.PixelRepresentation = 8, 8, 7, 0
+        item.PixelData = pixels.tobytes()
+        item.file_meta = pydicom.dataset.FileMetaDataset()
+        item.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        buffer = io.BytesIO()
+        item.save_as(buffer, enforce_file_format=True)
+        files.append(buffer.getvalue())
+    shuffled = (files[k] for k in np.random.default_rng(0).permutation(len(files)))
+    return b"".join(len(file).to_bytes(4, "little") + file for file in shuffled)
 
 
 def _pack(path: Path, name: str, content: bytes) -> int:

@@ -18,8 +18,9 @@ from book import libraries
 from medsr_course.networks import pretrained
 from medsr_course.physics import coils, grid, interpolation, likeness, noise
 from medsr_course.runtime import CourseError
-from medsr_course.scans import datasets, volumes
+from medsr_course.scans import datasets, scanfiles, volumes
 from medsr_course.scans.domain import pixels
+from tools import site_report
 
 pytestmark = pytest.mark.xdist_group("site")
 
@@ -221,14 +222,14 @@ def dicom(image, **tags):
     meta.TransferSyntaxUID = tags.pop("syntax", ExplicitVRLittleEndian)
     data = FileDataset("x", {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    data.Modality, data.Rows, data.Columns = "MR", *image.shape
+    data.Modality, (data.Rows, data.Columns) = "MR", image.shape[-2:]
     data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
     data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
     data.PixelSpacing, data.RescaleSlope, data.RescaleIntercept = [1.5, 2], "0.5", "3"
     code = pydicom.Dataset()
     code.CodeValue = "1"
     data.ProcedureCodeSequence = [code]  # a sequence before the pixels
-    for name, value in tags.items():
+    for name, value in ({"SeriesInstanceUID": "2.25.1"} | tags).items():
         setattr(data, name, value)
     data.PixelData = image.astype("<u2").tobytes()
     if meta.TransferSyntaxUID.is_compressed:
@@ -407,8 +408,88 @@ def test_a_whole_volume_is_shown_and_the_wheel_stays_with_the_page(visit):
     page.wait_for_function("scrollY > 100")
     data = np.random.default_rng(0).integers(0, 99, (20, 20, 20)).astype(np.int16)
     nifti = nibabel.Nifti1Image(data, np.eye(4)).to_bytes()
-    page.get_by_label("or a NIfTI file").set_input_files({"name": "mine.nii", "mimeType": "", "buffer": nifti})
+    page.get_by_label("a NIfTI file").set_input_files({"name": "mine.nii", "mimeType": "", "buffer": nifti})
     page.locator(".medsr-volume-stage[data-shown='mine.nii']").wait_for()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("by", ["folder on a disk", "server"])
+def test_a_dicom_series_of_the_course_is_shown(folder, visit, by):
+    with site_report.served(folder) as server:
+        page = visit(server.address.rstrip("/") if by == "server" else None, name="chapters/volume.html")
+        page.get_by_role("button", name="Show a DICOM series").click()
+        shown = page.locator(".medsr-volume-stage[data-shown='series.nii']")
+        shown.wait_for(timeout=60_000)
+        picture = np.asarray(Image.open(io.BytesIO(shown.screenshot())).convert("L"), float)
+        assert picture.std() > 20
+        page.get_by_text("94 slices, 98 × 116, put in order by their places.").wait_for()
+
+
+def assembled(page, files):
+    """NIfTI that the page makes of files, and what it says; or the error in words."""
+    run = """async (files) => {
+        const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        try {
+            const made = await medsrSeries.read(files.map((text) => new Blob([bytes(text)])));
+            let out = "";
+            for (const byte of new Uint8Array(made.bytes)) out += String.fromCharCode(byte);
+            return [btoa(out), made.said];
+        } catch (error) { return [null, error.message]; } }"""
+    made, said = page.evaluate(run, [base64.b64encode(file).decode() for file in files])
+    return made and nibabel.Nifti1Image.from_bytes(base64.b64decode(made)), said
+
+
+def series(stack, turned=((1, 0, 0), (0, 1, 0)), step=(0, 0, 3), **tags):
+    """Files of a stack (k, h, w), the last slice first."""
+    make = functools.partial(
+        dicom, ImageOrientationPatient=[*turned[0], *turned[1]], SeriesInstanceUID="2.25.1", **tags
+    )
+    places = [[10.0 + k * v for v in step] for k in range(len(stack))]
+    return [make(image, ImagePositionPatient=place) for image, place in zip(stack, places, strict=True)][::-1]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("turned", [((1, 0, 0), (0, 1, 0)), ((0, 1, 0), (0, 0, -1)), ((0.6, 0.8, 0), (0, 0, -1))])
+def test_a_series_equals_what_python_reads(visit, tmp_path, turned):
+    page = visit(name="chapters/volume.html")
+    step = 3 * np.cross(*turned) + (np.array([0, 0.5, 0]) if turned[0][0] == 1 else 0)  # the first as a tilted gantry's
+    files = series(np.random.default_rng(0).integers(0, 4096, (7, 20, 24)), turned, np.round(step, 6))
+    for k, file in enumerate(files):
+        (tmp_path / f"{k}.dcm").write_bytes(file)
+    expected = volumes.to_ras(scanfiles.read_dicom(tmp_path))
+    made, said = assembled(page, files)
+    assert said == "7 slices, 24 × 20, put in order by their places."
+    made = volumes.to_ras(made)
+    np.testing.assert_allclose(np.asarray(made.dataobj), np.asarray(expected.dataobj))
+    np.testing.assert_allclose(made.affine, expected.affine, atol=1e-4)
+
+
+@pytest.mark.browser
+def test_of_a_folder_the_largest_series_is_taken_and_the_rest_is_counted(visit):
+    from pydicom.uid import JPEG2000Lossless
+
+    page = visit(name="chapters/volume.html")
+    stack = np.random.default_rng(0).integers(0, 4096, (6, 20, 24))
+    whole, other = series(stack), series(stack[:2], EchoTime=80)
+    small = dicom(stack[0], SeriesInstanceUID="2.25.9")
+    _, said = assembled(page, [*whole, small, b"a letter", b""])
+    assert said.endswith("by their places; 3 files were left out.")
+    _, said = assembled(page, [*whole[:2], *whole[3:]])
+    assert "5 slices" in said
+    assert "distances differ" in said
+    _, said = assembled(page, [*whole, *other])
+    assert "of 8 images, the first at each place" in said
+    for files, why in (
+        ([dicom(stack[0], syntax=JPEG2000Lossless)], "are compressed"),
+        ([b"a letter", b"x"], "no DICOM file"),
+        (whole[:1], "one slice is no volume"),
+        ([whole[0], whole[0]], "all slices lie in one place"),
+        ([dicom(stack[0]), dicom(stack[1])], "does not say where"),
+        ([dicom(stack, NumberOfFrames=6)], "several slices"),
+    ):
+        made, said = assembled(page, files)
+        assert made is None
+        assert why in said
 
 
 @pytest.mark.browser

@@ -132,6 +132,14 @@ def test_a_large_viewer_is_a_script_of_its_own_that_holds_all_of_it(tmp_path):
     assert "<noscript><p>Here is a viewer, which needs JavaScript.</p><figcaption>Drag.</figcaption></noscript>" in html
 
 
+def test_a_line_across_in_what_a_cell_displays_is_no_transition(tmp_path):
+    said = ["**Document 1**\n", "\n", "---\n", "\n", "Heading\n", "---\n", "| a |\n", "|---|\n"]
+    cell = {"cell_type": "code", "metadata": {}, "source": "", "outputs": [{"data": {"text/markdown": said}}]}
+    made = json.loads(copies.shown(json.dumps({"cells": [cell], "metadata": {}}), tmp_path, {}))["cells"][0]
+    text = "".join(made["outputs"][0]["data"]["text/markdown"])
+    assert text == "**Document 1**\n\n<hr>\n\nHeading\n---\n| a |\n|---|\n"
+
+
 DRAWS = """fig, ax = figures.subplots()
 for k in range(3):
     ax.plot(x, k * x)

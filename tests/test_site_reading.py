@@ -101,6 +101,35 @@ def test_nothing_is_cut_on_paper(visit, name):
     assert page.evaluate("[...document.images].filter((i) => i.loading === 'lazy' && !i.complete).length") == 0
 
 
+@pytest.mark.parametrize(("media", "size"), [("print", A4), ("screen", {"width": 360, "height": 740})])
+def test_no_number_and_no_name_of_a_file_is_broken_over_lines(visit, media, size):
+    page = visit("leaderboard.html", viewport=size)
+    page.emulate_media(media=media)
+    broken = page.evaluate(
+        """() => [...document.querySelectorAll('.bd-article td')].flatMap((cell) => {
+            const whole = /^[+−-]?[\\d.,]+$/.test(cell.innerText.trim()) ? [cell] : [];
+            return [...whole, ...cell.querySelectorAll('a.download .pre')];
+        }).filter((node) => {
+            const range = document.createRange();
+            range.selectNodeContents(node.querySelector('p') || node);  // of text alone: its lines
+            return new Set([...range.getClientRects()].map((line) => Math.round(line.top / 4))).size > 1;
+        }).map((node) => node.innerText)"""
+    )
+    if media == "print":
+        broken = [text for text in broken if not text.endswith(".csv")]  # long names of files may break on paper
+    assert broken == []
+
+
+def test_the_landing_page_begins_with_the_picture_on_a_phone(visit):
+    page = visit("index.html", viewport={"width": 360, "height": 740})
+    stage = page.locator(".medsr-hero .medsr-stage[data-drawn]").first
+    stage.wait_for()
+    box, lead = stage.bounding_box(), page.locator(".bd-article p").first.bounding_box()
+    assert box["y"] + box["height"] / 2 < 740  # seen without scrolling
+    assert abs(box["x"] - lead["x"]) < 3  # in line with the text
+    assert page.locator(".medsr-hero .medsr-bar").first.bounding_box()["y"] > box["y"]
+
+
 # Boxes of the text that hide a part of what they hold, or whose text runs out of the page.
 CUT = """() => [...document.querySelectorAll('.bd-article, .bd-article *')].filter((box) => {
     const style = getComputedStyle(box);
@@ -137,6 +166,23 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path):
         '<p id="x"><a href="#x">1</a><a href="#y">2</a><a href="b.html">3</a><a href="?">4</a>'
     )
     assert site_report.links(tmp_path) == (4, ["a.html → #y", "a.html → b.html"])
+
+
+def test_the_report_counts_faults_and_requests_to_other_servers(chromium, tmp_path):
+    head = "<!doctype html><html lang='en'><title>t</title><link rel='icon' href='data:,'><main><h1>t</h1>"
+    (tmp_path / "good.html").write_text(f"{head}<p>All is well.</p></main>")
+    (tmp_path / "bad.html").write_text(f"{head}<input><img alt='x' src='http://127.0.0.1:9/x.png'></main>")
+    found = []
+    rows = {row["page"]: row for row in site_report.measure(chromium, tmp_path, found)}
+    assert rows["good.html"]["foreign requests"] == rows["good.html"]["faults, phone, dark"] == 0
+    assert rows["bad.html"]["foreign requests"] == 4  # one in each look
+    assert rows["bad.html"]["faults, desktop, light"] == 1
+    assert "bad.html asks http://127.0.0.1:9/x.png" in found
+    assert "bad.html, phone, dark: label: input" in found
+    page = site_report.report(list(rows.values()), tmp_path, found)
+    assert "Faults in all four looks together: 4." in page
+    assert "Requests to other servers: 4." in page
+    assert "over 1,000 kB: 0." in page
 
 
 def test_the_first_view_of_a_page_is_under_a_megabyte(site, chromium):

@@ -3,7 +3,8 @@
 Serves ``book/_build/html`` (or FOLDER) under a sub-path, compressed as hosts do, opens every page in Chromium and
 writes ``results/site.md`` and ``results/site.csv``. *First view* is what a browser without a cache receives until the
 page rests, at 1366 × 768 and unscrolled. *Faults* are those that axe calls serious or critical, on a desktop and at 360
-pixels, light and dark. Links are those inside the site; ``python -m book.build --links`` asks the others.
+pixels, light and dark. *Foreign requests* are those to any other server. Links are those inside the site;
+``python -m book.build --links`` asks the others.
 """
 
 import argparse
@@ -147,26 +148,36 @@ def faults(page: Any) -> list[str]:
     return [f"{rule['id']}: {node['target'][0]}" for rule in grave for node in rule["nodes"]]
 
 
-def measure(browser: Any, site: Path) -> list[dict[str, Any]]:
-    """A row for every page: kilobytes, width on a phone, faults."""
+def measure(browser: Any, site: Path, found: list[str]) -> list[dict[str, Any]]:
+    """A row for every page: kilobytes, width on a phone, faults, foreign requests.
+
+    ``found`` gets a line for each fault and each foreign address.
+    """
     rows = []
     with served(site) as server:
+        own = (server.address, "data:", "blob:")
         for name in page_names(site):
             row: dict[str, Any] = {"page": name}
+            foreign: list[str] = []
             for screen, (width, height) in SCREENS.items():
                 for theme in THEMES:
                     size = {"width": width, "height": height}
                     context = browser.new_context(viewport=size, color_scheme=theme, has_touch=screen == "phone")
                     page = context.new_page()
+                    page.on("request", functools.partial(_note, own, foreign))
                     server.sent.clear()
                     page.goto(server.address + name)
                     rest(page)
                     if (screen, theme) == ("desktop", "light"):
                         row["html (kB)"] = round(server.sent[".html"] / 1000)
                         row["first view (kB)"] = round(sum(server.sent.values()) / 1000)
-                    row[f"faults, {screen}, {theme}"] = len(faults(page))
+                    grave = faults(page)
+                    found += [f"{name}, {screen}, {theme}: {fault}" for fault in grave]
+                    row[f"faults, {screen}, {theme}"] = len(grave)
                     row[f"width, {screen}"] = page.evaluate("document.documentElement.scrollWidth")
                     context.close()
+            row["foreign requests"] = len(foreign)
+            found += [f"{name} asks {address}" for address in sorted(set(foreign))]
             print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
             rows.append(row)
         if server.lost:
@@ -174,10 +185,20 @@ def measure(browser: Any, site: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def report(rows: list[dict[str, Any]], site: Path) -> str:
-    """The page of results."""
+def _note(own: tuple[str, ...], foreign: list[str], request: Any) -> None:
+    if not request.url.startswith(own):
+        foreign.append(request.url)
+
+
+def report(rows: list[dict[str, Any]], site: Path, found: list[str]) -> str:
+    """The page of results; ``found`` from :func:`measure`."""
     count, broken = links(site)
     total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) / 1e6
+    heaviest = max(rows, key=lambda row: row["first view (kB)"])
+    heavy = sum(row["first view (kB)"] > 1000 for row in rows)
+    most = f"{heaviest['first view (kB)']} kB ({heaviest['page']})"
+    wide = sum(row["width, phone"] > SCREENS["phone"][0] for row in rows)
+    grave = sum(number for row in rows for key, number in row.items() if key.startswith("faults"))
     columns = list(rows[0])
     body = [f"| {' | '.join(str(row[key]) for key in columns)} |" for row in rows]
     lines = [
@@ -186,11 +207,16 @@ def report(rows: list[dict[str, Any]], site: Path) -> str:
         f"{len(rows)} pages, {total:.0f} MB in all. {count} links inside the site, {len(broken)} of them broken. First",
         "view: what a browser receives, compressed, until the page rests. Faults: serious or critical to axe.",
         "",
+        f"- Heaviest first view: {most}; pages over 1,000 kB: {heavy}.",
+        f"- Faults in all four looks together: {grave}.",
+        f"- Requests to other servers: {sum(row['foreign requests'] for row in rows)}.",
+        f"- Pages wider than a phone of 360 pixels: {wide}.",
+        "",
         f"| {' | '.join(columns)} |",
         f"|---|{'---:|' * (len(columns) - 1)}",
         *body,
         "",
-        *(f"- {entry}" for entry in broken),
+        *(f"- {entry}" for entry in [*broken, *found]),
         resources.made_by("python -m tools.site_report"),
     ]
     return "\n".join(lines) + "\n"
@@ -208,10 +234,11 @@ def main() -> None:
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        rows = measure(browser, options.site)
+        found: list[str] = []
+        rows = measure(browser, options.site, found)
         browser.close()
     rows.sort(key=lambda row: -row["first view (kB)"])
-    command.write(options.output, "site", rows, report(rows, options.site))
+    command.write(options.output, "site", rows, report(rows, options.site, found))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,10 @@
   );
   places.forEach((place) => near.observe(place));
   window.addEventListener("load", () => setTimeout(() => places.forEach(bring), 5000));
-  window.addEventListener("beforeprint", () => places.forEach(bring));
+  window.addEventListener("beforeprint", () => {
+    places.forEach(bring);
+    document.querySelectorAll("img[loading=lazy]").forEach((image) => { image.loading = "eager"; });
+  });
 
   const both = () => (reachable(), named());
   window.addEventListener("load", both);

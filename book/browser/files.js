@@ -1,6 +1,7 @@
 // Images read in the page: PNG and JPEG by the browser, NIfTI and DICOM here. Nothing is sent anywhere.
 // A file becomes {format, w, h, count, slice(k), pixel, notes, about}: slice(k) is a Float32Array, its row 0 at the
-// bottom of the picture; pixel: mm along columns' and rows' axes, or null; notes: codes of what is to be said.
+// bottom of the picture; pixel: mm along columns' and rows' axes, or null; notes: codes of what is to be said. DICOM has
+// a place besides: {series, number, position, directions}, as the standard means them.
 const medsrFiles = (function () {
   "use strict";
   class Unreadable extends Error {}
@@ -207,22 +208,25 @@ const medsrFiles = (function () {
     if (about.part && !head.test(about.part)) notes.push("body-part");
     if (words(found, 0x00080008).startsWith("DERIVED")) notes.push("derived");
     const pixel = spacing.length > 1 ? [spacing[1], spacing[0]] : null;
-    return { format: "DICOM", w, h, count, slice, pixel, notes, about };
+    const place = { series: words(found, 0x0020000e), number: Number(words(found, 0x00200013)) || 0,
+      position: decimals(0x00200032), directions: decimals(0x00200037) };
+    return { format: "DICOM", w, h, count, slice, pixel, notes, about, place };
   }
 
-  // A slice as a NIfTI file: float32, its pixels' edges in mm.
-  function asNifti(values, w, h, pixel) {
-    const bytes = new ArrayBuffer(352 + 4 * w * h), view = new DataView(bytes), [dx, dy] = pixel || [1, 1];
+  // A slice or a volume as a NIfTI file: float32; sides [w, h] or [w, h, n]; matrix: the affine's first three rows in mm.
+  function asNifti(values, sides, matrix) {
+    const bytes = new ArrayBuffer(352 + 4 * values.length), view = new DataView(bytes);
+    const edges = [0, 1, 2].map((k) => Math.hypot(matrix[k], matrix[4 + k], matrix[8 + k]));
     view.setInt32(0, 348, true);
-    [2, w, h, 1, 1, 1, 1, 1].forEach((v, k) => view.setInt16(40 + 2 * k, v, true));
+    [sides.length, ...sides, 1, 1, 1, 1, 1].slice(0, 8).forEach((v, k) => view.setInt16(40 + 2 * k, v, true));
     view.setInt16(70, 16, true);
     view.setInt16(72, 32, true);
-    [1, dx, dy, 1].forEach((v, k) => view.setFloat32(76 + 4 * k, v, true));
+    [1, ...edges].forEach((v, k) => view.setFloat32(76 + 4 * k, v, true));
     view.setFloat32(108, 352, true);
     view.setFloat32(112, 1, true);
     view.setUint8(123, 2); // mm
     view.setInt16(254, 1, true);
-    [dx, 0, 0, 0, 0, dy, 0, 0, 0, 0, 1, 0].forEach((v, k) => view.setFloat32(280 + 4 * k, v, true));
+    matrix.forEach((v, k) => view.setFloat32(280 + 4 * k, v, true));
     [110, 43, 49].forEach((v, k) => view.setUint8(344 + k, v)); // "n+1"
     values.forEach((v, k) => view.setFloat32(352 + 4 * k, v, true));
     return new Blob([bytes], { type: "application/octet-stream" });

@@ -129,9 +129,9 @@
       "All that the network added: grey is nothing, white more than ZIP, black less. Is there a structure in it that you " +
       "would call a finding? Then look for it in ZIP. What is here only comes from other people's scans.");
     list(element("ul", result, "", { className: "medsr-own-findings" }), judgedAfter(made.seen));
-    const links = element("p", result, "Keep it, as NIfTI: ");
+    const links = element("p", result, "Keep it, as NIfTI: "), [dx, dy] = pixel || [1, 1];
     Object.entries({ result: made.result, zip: made.zip, added }).forEach(([name, image]) => {
-      const address = URL.createObjectURL(medsrFiles.asNifti(image, w, h, pixel));
+      const address = URL.createObjectURL(medsrFiles.asNifti(image, [w, h], [dx, 0, 0, 0, 0, dy, 0, 0, 0, 0, 1, 0]));
       element("a", links, name, { href: address, download: `medsr_desc-${name}.nii` });
       links.append(" ");
     });

@@ -1,4 +1,5 @@
-// Whole volumes in the chapters: NiiVue, loaded on a click, shows a brain template, or a file of the reader's.
+// Whole volumes in the chapters: NiiVue, loaded on a click, shows a brain template, or the reader's files. NiiVue decodes
+// no DICOM: files.js and series.js do.
 (function () {
   "use strict";
   const VIEWS = [["three planes and 3-D", 3], ["axial", 0], ["coronal", 1], ["sagittal", 2], ["3-D", 4]]; // NiiVue's numbers
@@ -9,18 +10,31 @@
     parent.append(node);
     return node;
   }
+  // The files of one packed together: each with its length in four bytes before it.
+  function apart(bytes) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), found = [];
+    for (let at = 0; at < bytes.length; at += 4 + view.getUint32(at, true)) {
+      found.push(new Blob([bytes.subarray(at + 4, at + 4 + view.getUint32(at, true))]));
+    }
+    return found;
+  }
   function build(place) {
     place.dataset.ready = "true";
     const row = element("div", place, "", { className: "medsr-volume-row" });
     const show = element("button", row, `Show the whole volume (${place.dataset.weight})`, { type: "button" });
-    const label = element("label", row, "or a NIfTI file of yours, which is sent nowhere ");
-    const input = element("input", label, "", { type: "file", accept: ".nii,.gz" });
+    const series = element("button", row, `Show a DICOM series (${place.dataset.series})`, { type: "button" });
+    const files = element("input", element("label", row, "or yours, sent nowhere: a NIfTI file, or DICOM files "), "",
+      { type: "file", multiple: true });
+    const folder = element("input", element("label", row, "or a folder of DICOM files "), "",
+      { type: "file", webkitdirectory: true });
     const view = element("select", element("label", row, "Show ", { hidden: true }), "");
     VIEWS.forEach(([name, value]) => element("option", view, name, { value }));
     const status = element("p", place, "", { className: "medsr-volume-status" });
     status.setAttribute("role", "status");
     const stage = element("div", place, "", { className: "medsr-volume-stage", hidden: true });
     const canvas = element("canvas", stage, "", { tabIndex: 0 });
+    element("p", place, "This page decodes DICOM of one slice a file, without compression. What is compressed, dcm2niix " +
+      "converts to NIfTI, and medsr enhance reads.", { className: "medsr-volume-note" });
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", "The volume. Arrow keys move the crosshair to the right, left, front " +
       "and back, Page Up and Page Down move it up and down.");
@@ -40,31 +54,39 @@
       };
       await viewer.attachToCanvas(canvas);
     }
-    async function open(name, bytes) {
-      show.disabled = true;
+    async function open(name, content) { // content: a promise of {bytes, said}
+      show.disabled = series.disabled = true;
       status.textContent = "Loading …";
       try {
         if (!document.createElement("canvas").getContext("webgl2")) throw new Error("this browser has no WebGL 2");
-        const content = await bytes();
+        const { bytes, said } = await content();
         if (!viewer) await start();
         viewer.volumes.slice().forEach((volume) => viewer.removeVolume(volume));
-        await viewer.loadFromArrayBuffer(content, name);
+        await viewer.loadFromArrayBuffer(bytes, name);
         viewer.setSliceType(Number(view.value));
         view.parentNode.hidden = false;
         stage.dataset.shown = name;
-        status.textContent = `${name === "template.nii" ? "Brain template at 2 mm" : name}: click into a plane to move ` +
-          "the crosshair; drag the 3-D view to turn it.";
+        status.textContent = `${said} Click into a plane to move the crosshair; drag the 3-D view to turn it.`;
       } catch (error) {
         stage.hidden = !viewer || !viewer.volumes.length;
         status.textContent = `The volume cannot be shown: ${error.message || error}. Its slices are above.`;
       }
-      show.disabled = false;
+      show.disabled = series.disabled = false;
     }
-    show.addEventListener("click", () => open("template.nii", async () => (await medsrPacked.get("template")).buffer));
-    input.addEventListener("change", () => {
-      const [file] = input.files;
-      if (file) open(file.name, () => file.arrayBuffer());
-    });
+    async function chosen(list) {
+      const [file] = list;
+      if (list.length > 1 || await medsrSeries.isDicom(file)) return medsrSeries.read(list);
+      return { bytes: await file.arrayBuffer(), said: `${file.name}.` };
+    }
+    show.addEventListener("click", () => open("template.nii", async () => (
+      { bytes: (await medsrPacked.get("template")).buffer, said: "Brain template at 2 mm." })));
+    series.addEventListener("click", () => open("series.nii", async () => (
+      medsrSeries.read(apart(await medsrPacked.get("series"))))));
+    [files, folder].forEach((input) => input.addEventListener("change", () => {
+      const list = Array.from(input.files);
+      if (list.length) open(list.length > 1 || input === folder ? "series.nii" : list[0].name, () => chosen(list));
+      input.value = ""; // the same files may be chosen again
+    }));
     view.addEventListener("change", () => { if (viewer) viewer.setSliceType(Number(view.value)); });
     const steps = { ArrowRight: [1, 0, 0], ArrowLeft: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0],
       PageUp: [0, 0, 1], PageDown: [0, 0, -1] };
