@@ -322,9 +322,9 @@ def test_a_network_for_several_coils_begins_with_least_squares_and_its_unrolling
 
     lines = np.fft.ifftshift(case.mask[:1]).astype("f4")[None]
     inputs = [channels(start / unit), lines, channels(seen / unit), channels(case.maps)]
-    x = start  # the untrained block is 0: what is left are steps of gradient descent
+    x, again = start, parallel.heard_again(case.maps, case.mask)  # the untrained block is 0: data consistency is left
     for _ in range(2):
-        x = x + trust_of(model) * (seen - parallel.combined(parallel.heard(x, case.maps, case.mask), case.maps))
+        x = parallel.consistent(x, seen, again, trust_of(model))
     assert np.allclose(found(case), x, atol=1e-4 * unit)
 
     model.set_weights([w if w.ndim == 0 else rng.normal(0, 0.2, w.shape) for w in model.get_weights()])
@@ -337,14 +337,36 @@ def test_a_network_for_several_coils_begins_with_least_squares_and_its_unrolling
     assert not found(masked)[:4].any()
 
 
+def test_data_consistency_of_several_coils_is_the_minimiser(rng):
+    case = parallel.case(np.abs(noise(rng, 12, 16)), 2, coils=4, pattern="lines")
+    seen, again = parallel.combined(case.kspace, case.maps), parallel.heard_again(case.maps, case.mask)
+    image, trust = noise(rng, 12, 16), 0.6
+    damping = (1 - trust) / trust
+
+    def cost(x):
+        gap = parallel.heard(x, case.maps, case.mask) - case.kspace
+        return (np.abs(gap) ** 2).sum() + damping * (np.abs(x - image) ** 2).sum()
+
+    found = parallel.consistent(image, seen, again, trust)
+    for _ in range(5):
+        assert cost(found) < cost(found + 0.05 * noise(rng, 12, 16))
+    assert cost(found) < cost(image + trust * (seen - again(image)))  # one step of gradient descent
+    exact = np.linalg.solve(
+        np.stack([(again(e) + damping * e).ravel() for e in np.eye(192).reshape(192, 12, 16)], axis=1),
+        (seen + damping * image).ravel(),
+    )
+    assert np.abs(found.ravel() - exact).max() < 0.05 * np.abs(exact).max()
+
+
 def test_one_coil_that_hears_everything_is_no_special_case(rng):
     from medsr_course.networks import models
 
     alone, several = (models.cascade(filters=6, iterations=2, coils=coils) for coils in (False, True))
     weights = [w if w.ndim == 0 else rng.normal(0, 0.2, w.shape) for w in alone.get_weights()]
     alone.set_weights(weights), several.set_weights(weights)
-    start = rng.normal(size=(1, 12, 20, 2)).astype("f4")
     lines = (rng.random((1, 1, 20)) < 0.4).astype("f4")
+    start = np.fft.ifft(lines * np.fft.fft(noise(rng, 1, 12, 20)))  # what the lines tell, and nothing else
+    start = np.stack([start.real, start.imag], axis=-1).astype("f4")
     maps = np.zeros((1, 1, 12, 20, 2), "f4")
     maps[..., 0] = 1
     expected = alone.predict_on_batch([start, lines])

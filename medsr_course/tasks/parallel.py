@@ -20,6 +20,8 @@ from medsr_course.scans import volumes
 from medsr_course.tasks import reconstruction
 from medsr_course.types import Array, Image, Mask, Rng
 
+CONSISTENT = 4  # steps of conjugate gradients in :func:`consistent`
+
 
 def scattered_mask(
     shape: tuple[int, int], factor: float, rng: Rng, *, calibration: int = 24, power: float = 2.0
@@ -233,6 +235,24 @@ def heard_again(maps: Array, mask: Mask) -> Callable[[Array], Array]:
         return (conjugated * fft.ifftn(kept * kspace, axes=axes, overwrite_x=True)).sum(axis=0)
 
     return again
+
+
+def consistent(image: Array, seen: Array, again: Callable[[Array], Array], trust: float) -> Array:
+    r"""Data consistency with several coils: :math:`\arg\min_u \|A u - y\|^2 + \lambda \|u - x\|^2`, x ``image`` (h, w).
+
+    ``seen`` is :math:`A^H y` (:func:`combined`), ``again`` :func:`heard_again`, and λ = (1 − trust) / trust, as for one
+    coil in :func:`reconstruction.keep_measured`. :data:`CONSISTENT` steps of conjugate gradients from the image on,
+    which is close (MoDL, Aggarwal, Mani & Jacob 2019).
+
+    >>> maps, mask = np.ones((1, 1, 4)), np.array([True, False, True, True])
+    >>> kspace, again = mask * to_kspace(np.array([[1.0, 2, 3, 4]])), heard_again(maps, mask)
+    >>> one = reconstruction.keep_measured(np.zeros((1, 4), complex), kspace, mask, 0.8)
+    >>> bool(np.allclose(one, consistent(np.zeros((1, 4)), combined(kspace[None], maps), again, 0.8)))
+    True
+    """
+    damping = (1 - trust) / trust
+    right = seen - again(image)
+    return image + reconstruction.conjugate_gradients(lambda x: again(x) + damping * x, right, CONSISTENT)
 
 
 def least_squares(

@@ -16,8 +16,10 @@ from typing import Any
 
 from medsr_course.networks.layers import CropLike, DepthToSpace
 from medsr_course.networks.models.common import Tensor, convolution, keras, last_convolution, layers, residual_tail
+from medsr_course.tasks.parallel import CONSISTENT
 
 ops = keras.ops
+TINY = 1e-12  # an empty strip would divide 0 by 0
 LEAKY = "leaky_relu"  # haze has both signs; plain ReLUs began to learn later, or never
 
 
@@ -25,11 +27,13 @@ LEAKY = "leaky_relu"  # haze has both signs; plain ReLUs began to learn later, o
 class DataConsistency(layers.Layer):
     r"""Puts what was measured back, with a learned trust: ``[image, seen, lines]`` or ``[image, seen, lines, maps]``.
 
-    .. math:: x \leftarrow x + \tau\, (A^H y - A^H A\, x), \quad A = m F S, \quad \tau = \sigma(\text{weight})
+    .. math:: x = \arg\min_u \|A u - y\|^2 + \lambda\, \|u - z\|^2, \quad A = m F S,
+        \quad \tau = 1 / (1 + \lambda) = \sigma(\text{weight})
 
-    ``seen`` is :math:`A^H y`, the samples y as an image: with one coil (:math:`S = 1`) the zero-filled one, and the
-    measured samples of x become :math:`(1 - \tau)\,k + \tau\,y`. m is ``lines``, S the coils' ``maps``
-    ``(n, coils, h, w, 2)``, :math:`\sum|s|^2 = 1`. The trust τ, between 0 and 1, learns how noisy the samples are.
+    z is ``image``, ``seen`` is :math:`A^H y`, the samples y as an image; m is ``lines``. With one coil (:math:`S = 1`)
+    the measured samples of z become :math:`(1 - \tau)\,k + \tau\,y`. With several, S are their ``maps`` ``(n, coils, h,
+    w, 2)``, :math:`\sum|s|^2 = 1`, and :data:`parallel.CONSISTENT` steps of conjugate gradients come close (MoDL). The
+    trust τ, between 0 and 1, learns how noisy the samples are.
     """
 
     def build(self, input_shape: Any) -> None:
@@ -46,13 +50,32 @@ class DataConsistency(layers.Layer):
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         image, seen, lines, *maps = (ops.cast(tensor, "float32") for tensor in inputs)
-        if maps:
-            coil_images = _times(image[:, None], maps[0])
-            again = _times(maps[0] * ops.array([1.0, -1.0]), _measured(coil_images, lines[:, None]))
-            again = ops.sum(again, axis=1)
-        else:
-            again = _measured(image, lines)
-        return image + ops.sigmoid(self.logit) * (seen - again)
+        trust = ops.sigmoid(self.logit)
+        if not maps:
+            return image + trust * (seen - _measured(image, lines))
+        return image + _solved(maps[0], lines, (1 - trust) / trust, seen - _again(image, maps[0], lines))
+
+
+def _again(image: Tensor, maps: Tensor, lines: Tensor) -> Tensor:
+    """What several coils measure of an image ``(n, h, w, 2)``, as an image."""
+    coil_images = _measured(_times(image[:, None], maps), lines[:, None])
+    return ops.sum(_times(maps * ops.array([1.0, -1.0]), coil_images), axis=1)
+
+
+def _solved(maps: Tensor, lines: Tensor, damping: Tensor, right: Tensor) -> Tensor:
+    """Conjugate gradients as :func:`reconstruction.conjugate_gradients`, for each sample of a batch."""
+
+    def inner(a: Tensor, b: Tensor) -> Tensor:
+        return ops.sum(a * b, axis=(1, 2, 3), keepdims=True) + TINY
+
+    x, r, p, energy = ops.zeros_like(right), right, right, inner(right, right)
+    for _ in range(CONSISTENT):
+        ap = _again(p, maps, lines) + damping * p
+        a = energy / inner(p, ap)
+        x, r = x + a * p, r - a * ap
+        before, energy = energy, inner(r, r)
+        p = r + energy / before * p
+    return x
 
 
 def _times(a: Tensor, b: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ them::
 
     x ← zero-filled, or least squares;   x ← x + block(x);   repeat: x ← D(x);  x ← x + block(x)
 
-    D: x ← x + τ (Aᴴy − AᴴA x), with one coil k ← k + τ · mask · (measured − k)
+    D: x ← argmin ‖A u − y‖² + λ ‖u − x‖², τ = 1 / (1 + λ); with one coil k ← k + τ · mask · (measured − k)
 """
 
 from collections.abc import Callable, Iterator
@@ -168,10 +168,13 @@ def reconstruct_coils_with(
     seen, again = parallel.combined(mask * kspace, maps), parallel.heard_again(maps, mask)
     unit = _unit(start)
 
-    def consistent(x: Array) -> Array:
-        return x + trust * (seen / unit - again(x[0]))
-
-    *_, x = _unrolled(block, start[None] / unit, consistent, iterations, hidden)
+    *_, x = _unrolled(
+        block,
+        start[None] / unit,
+        lambda x: parallel.consistent(x[0], seen / unit, again, trust)[None],
+        iterations,
+        hidden,
+    )
     return (unit * x[0] * (np.abs(maps).max(axis=0) > 0)).astype(np.complex64)
 
 
