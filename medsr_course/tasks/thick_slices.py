@@ -298,7 +298,7 @@ def total_variation(thick: ArrayLike, slab: Slab = STANDARD, weight: float = 1e-
         return along(forward.T, along(forward, x) - thick / unit) / np.float32(curvature)
 
     start = back_project(thick / unit, slab)
-    result = reconstruction.fista(start, gradient, weight / curvature, iterations=iterations, axes=(0, 1, 2))
+    result = reconstruction.fista(start, gradient, weight / curvature, iterations=iterations, axes=(0, 1, 2), inner=2)
     return (unit * result).astype(np.float32)
 
 

@@ -24,7 +24,7 @@ ROWS = 48
 AXES = {"cohort": (0, 1, 2), "ds002748": (1, 2)}  # of (z, y, x): ds002748's z is interpolated, nothing is lost there
 VARIED = {"noise": (0.1, 2.0), "soft": 0.4, "gamma": 1.3, "inverted": 0.1}  # see :class:`Blocks`
 SHARE = {"cohort": 0.5, "ds002748": 0.5}
-_recipe = partial(Recipe, task="slices", settings={"scale": 4, "steps": 8}, steps=6000, share=SHARE, batch=4)
+_recipe = partial(Recipe, task="slices", settings={"scale": 4, "steps": 8}, steps=1800, share=SHARE, batch=4)
 RECIPES = {
     "lstm-z4": _recipe(
         "LSTM on profiles, slices ×4",
@@ -32,8 +32,8 @@ RECIPES = {
         settings={"scale": 4, "steps": 8, "filters": 24, "width": 32},
         steps=900,
     ),
-    "cnn25d-z4": _recipe("2.5-D network, slices ×4", architecture="cnn25d", version="2.0"),
-    "convlstm-z4": _recipe("ConvLSTM over slices, ×4", architecture="convlstm", version="2.0"),
+    "cnn25d-z4": _recipe("2.5-D network, slices ×4", architecture="cnn25d"),
+    "convlstm-z4": _recipe("ConvLSTM over slices, ×4", architecture="convlstm"),
 }
 
 
