@@ -5,6 +5,7 @@ from pathlib import Path
 
 from medsr_course import resources
 from medsr_course.leaderboard import engine, tables
+from medsr_course.leaderboard.board import Row
 from medsr_course.runtime import CourseError
 
 Gains = dict[tuple[str, str], dict[str, float]]
@@ -54,6 +55,18 @@ def gains(method: str, scale: int, split: str = "", data: str = "", setting: str
         for k, row in found.items()
     }
     return differences, note.split(". ")[0]
+
+
+def of_subject(task: str, subject: str) -> tuple[list[Row], str]:
+    """Returns the rows of a board, ``results/leaderboard-TASK.csv``, of one subject, and where and when.
+
+    ``CourseError`` without ``results/``.
+
+    >>> of_subject("segmentation", "stroke-brain")[0][0]["title"]
+    'U-Net on LR, pixels as blocks'
+    """
+    rows, note = tables.read(_file(f"leaderboard-{task}"), engine.board(task))
+    return [row for row in rows if row["subject"] == subject], note.split(". ")[0]
 
 
 def table(name: str) -> tuple[list[dict[str, str]], str]:

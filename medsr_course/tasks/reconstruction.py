@@ -337,7 +337,8 @@ def fista(
     r"""FISTA with step 1: :math:`x \leftarrow \mathrm{prox}_{\lambda\Phi}(z - \nabla f(z))`, z run on from two images.
 
     ``gradient`` is that of a data term whose curvature is 1 at most; ``start`` a complex image ``(h, w)``; λ and Φ are
-    ``weight`` and ``prior``, as in :func:`compressed_sensing`; ``axes`` those of :func:`tv_prox`, ``inner`` its iterations.
+    ``weight`` and ``prior``, as in :func:`compressed_sensing`; ``axes`` those of
+    :func:`tv_prox`, ``inner`` its iterations.
     """
     rng, dual = np.random.default_rng(0), None
     x, z, t = start, start, 1.0
