@@ -165,7 +165,7 @@ RECIPES = {
         architecture="cascade",
         settings={**UNROLLED, "coils": True},
         start="cascade-kspace",
-        steps=3000,
+        steps=1500,
         version="1.0",
         options={"coils": 8},
     ),
