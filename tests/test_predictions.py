@@ -143,6 +143,7 @@ def test_a_live_knob_computes_what_is_set(monkeypatch):
 
 def test_a_live_knob_draws_figures_and_closes_them(monkeypatch):
     monkeypatch.setattr(knobs, "attended", lambda: True)
+    plt.close("all")  # what other tests left open
 
     def draw(value):
         figure, ax = figures.subplots(size=(2, 1))

@@ -138,7 +138,7 @@ def test_a_place_for_whole_volumes_comes_after_a_cell_that_asks_for_it(tmp_path)
     text = json.dumps({"cells": cells, "metadata": {}})
     page = json.loads(copies.shown(text, tmp_path, {"niivue": 1_000_000, "template": 300_000}))
     made = [cell["source"] for cell in page["cells"]]
-    assert '<div class="medsr-volume" data-weight="1.3 MB">' in made[0]
+    assert '<div class="medsr-volume" data-weight="1.3 MB"' in made[0]
     assert made[1] == "x"
     assert "div" not in copies.shown(text, tmp_path, {})
 

@@ -8,11 +8,12 @@ import numpy.typing as npt
 from medsr_course import runtime
 from medsr_course.leaderboard import scans
 from medsr_course.leaderboard.board import Board, Entry, Row
-from medsr_course.leaderboard.scans import CT, Request
+from medsr_course.leaderboard.scans import CT, Request, Scan
 from medsr_course.networks import pretrained
 from medsr_course.physics import metrics
 from medsr_course.scans import volumes
 from medsr_course.tasks import superresolution, thick_slices
+from medsr_course.types import Image
 
 SLAB, ROWS = thick_slices.STANDARD, 64
 BACK_PROJECT = partial(thick_slices.back_project, slab=SLAB, iterations=16)
@@ -21,12 +22,14 @@ CLASSICAL = (
     Entry("back-projection", "Cubic + back-projection", BACK_PROJECT),
     Entry("smoothest", "Smoothest explanation", partial(thick_slices.smooth, slab=SLAB)),
 )
+WEIGHTS = (1e-4, 3e-4, 1e-3, 3e-3)  # λ of total variation, what is tried
 
 
 def measure(request: Request) -> list[Row]:
     """Rows of all methods on all MR scans; the middle :data:`ROWS` rows of each axial slice."""
-    measured, _ = scans.find(request, tuning=0, real=("real-scans",))
-    entries = list(CLASSICAL)
+    measured, tuning = scans.find(request, tuning=1, real=("real-scans",))
+    chosen = {scan: _curve(scan) for scan in runtime.progress(tuning, "choosing λ", unit="scan")}
+    entries = []
     for name in pretrained.names("slices"):
         card = pretrained.card(name)
         apply = partial(pretrained.thin_slices, name)
@@ -34,14 +37,25 @@ def measure(request: Request) -> list[Row]:
     rows = []
     for scan in runtime.progress([scan for scan in measured if scan.group != CT], "thin slices", unit="scan"):
         image = scan.read()
-        thin = thick_slices.trim(volumes.to_stack(image).astype(np.float32), SLAB.spacing)
-        thin = thin[:, max(0, (thin.shape[1] - ROWS) // 2) :][:, :ROWS]
-        thick = thick_slices.thicken(thin, SLAB)
+        thin, thick = _pair(image, ROWS)
         scores = partial(_scores, thin, volumes.pixel_size(image))
-        for entry in entries:
+        varied = partial(thick_slices.total_variation, slab=SLAB, weight=scans.choose(scan, chosen))
+        for entry in (*CLASSICAL, Entry("cs-tv", "Total variation", varied, parameters=1), *entries):
             entry.apply(thick[:8])  # a session is made at the first call
             rows.append(entry.row(scan, "×4", thick, scores, thin.size))
     return rows
+
+
+def _pair(image: Image, rows: int) -> tuple[npt.NDArray, npt.NDArray]:
+    """Thin slices, their middle rows, and thick ones of them."""
+    thin = thick_slices.trim(volumes.to_stack(image).astype(np.float32), SLAB.spacing)
+    thin = thin[:, max(0, (thin.shape[1] - rows) // 2) :][:, :rows]
+    return thin, thick_slices.thicken(thin, SLAB)
+
+
+def _curve(scan: Scan) -> dict[float, float]:
+    thin, thick = _pair(scan.read(), 16)
+    return {weight: metrics.psnr(thin, thick_slices.total_variation(thick, SLAB, weight)) for weight in WEIGHTS}
 
 
 def _scores(thin: npt.NDArray, pixel_size: float, result: npt.NDArray) -> Row:
@@ -56,8 +70,8 @@ BOARD = Board(
     intro=(
         f"Axial slices are made thick ({SLAB}, in slices of the scan) and restored. All slices count, and the middle "
         f"{ROWS} rows of each. PSNR over the whole of one scan, all voxels and inside the head; SSIM of coronal "
-        "sections. Iterations of back-projection and the smoothness were chosen on validation scans. Networks were "
-        "trained for just this profile."
+        "sections. Iterations of back-projection, the smoothness and (for each kind of scan) λ of total variation were "
+        "chosen on validation scans. Networks were trained for just this profile."
     ),
     metrics={
         "psnr": ("PSNR (dB)", ".2f", "up"),
