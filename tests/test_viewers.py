@@ -37,7 +37,8 @@ def open_page(chromium):
     yield open_
     for context in contexts:
         context.close()
-    assert problems == []
+    # A test that waits for a pixel reads the canvas again and again, and Chromium remarks on that.
+    assert [text for text in problems if "willReadFrequently" not in text] == []
 
 
 def grey(page, selector=".medsr-stage"):

@@ -1,6 +1,10 @@
 """Reconstruction from k-space: classical methods tuned on validation scans against the shipped networks."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +14,7 @@ from medsr_course.leaderboard.board import Board, Entry, Row
 from medsr_course.leaderboard.scans import CT, Request, Scan
 from medsr_course.networks import pretrained
 from medsr_course.physics import metrics
-from medsr_course.tasks import reconstruction
+from medsr_course.tasks import parallel, reconstruction
 from medsr_course.types import Array, Image
 
 FACTORS = (4, 8)
@@ -24,60 +28,107 @@ TUNING = ("T1w", "T2w", "FLAIR")  # contrasts
 
 
 def measure(request: Request) -> list[Row]:
-    """Rows of all methods on the cohort's test subjects and the real MR scans, R = 4 and 8, 1 % noise."""
+    """Rows of all methods on the cohort's test subjects and the real MR scans, one coil and eight, 1 % noise."""
     measured, tuning = scans.find(request)
     chosen = _choose([scan for scan in tuning if scan.contrast in TUNING])
     rows = []
     for scan in runtime.progress([scan for scan in measured if scan.group != CT], "reconstruction", unit="scan"):
         image = scan.read()
         for factor in FACTORS:
-            pair = _case(scan, image, factor)
-            other = _case(scan, image, factor, pattern="middle").given
-            weights = {prior: scans.choose(scan, chosen[factor, prior]) for prior in WEIGHTS}
-            entries = _entries(other, weights)
-            rows += [entry.row(scan, f"R = {factor}", pair, pair.scores, pair.target.size) for entry in entries]
+            for kind in KINDS:
+                weights = {prior: scans.choose(scan, chosen[factor, kind, prior]) for prior in WEIGHTS}
+                rows += kind.rows(scan, image, factor, weights)
     return rows
 
 
-def _case(scan: Scan, image: Image, factor: int, slices: int = SLICES, pattern: str = "random") -> reconstruction.Pair:
-    return reconstruction.pair(image, factor, key=scan.key, slices=slices, pattern=pattern)
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """One coil, or several: what is measured of a scan, and the methods."""
+
+    prefix: str  # of the setting
+    network: str  # what the names of its networks end with
+    case: Callable[..., Any]  # (image, factor, key=, slices=, pattern=) → what methods are given
+    target: Callable[[Any], Array]
+    methods: dict[str, tuple[str, Callable[[Any], Array]]]  # without a weight: name → title, method
+    sensed: Callable[[str, float, Any], Array]
+    applied: Callable[[str, Any], Array]
+
+    def rows(self, scan: Scan, image: Image, factor: int, weights: dict[str, float]) -> list[Row]:
+        """The rows of all methods on a scan."""
+        given, middle = (
+            self.case(image, factor, key=scan.key, slices=SLICES, pattern=pattern) for pattern in ("lines", "middle")
+        )
+        target = self.target(given)
+        found = [Entry(name, title, method) for name, (title, method) in self.methods.items()]
+        last = found[-1].apply
+        found.append(Entry("middle", "As many lines, all from the middle", lambda _: last(middle)))
+        for prior, title in TITLES.items():
+            found.append(Entry(f"cs-{prior}", title, partial(self.sensed, prior, weights[prior]), parameters=1))
+        for name in pretrained.names("reconstruction"):
+            if name.endswith(self.network):
+                card = pretrained.card(name)
+                found.append(Entry(name, card.title, partial(self.applied, name), card.parameters))
+        setting, scores = f"{self.prefix}R = {factor}", partial(reconstruction.scores, target)
+        return [entry.row(scan, setting, given, scores, target.size) for entry in found]
 
 
-def _entries(other: Array, weights: dict[str, float]) -> list[Entry]:
-    """The methods, from a pair to images; ``other`` is k-space with as many lines, all from the middle."""
-    entries = [
-        Entry("zero-filled", "Zero-filled", lambda pair: reconstruction.zero_filled(pair.given)),
-        Entry("middle", "As many lines, all from the middle", lambda pair: reconstruction.zero_filled(other)),
-    ]
-    for prior, title in TITLES.items():
-        entries.append(Entry(f"cs-{prior}", title, partial(_sensed, prior, weights[prior]), parameters=1))
-    for name in pretrained.names("reconstruction"):
-        card = pretrained.card(name)
-        if card.settings.get("coils"):
-            continue  # k-space of one coil here
-        entries.append(Entry(name, card.title, partial(_network, name), card.parameters))
-    return entries
+def _each(method: Callable[..., Array], *before: Any) -> Callable[[Any], Array]:
+    """A method for one slice, for a list of them."""
+    return lambda cases: np.stack([method(*before, case) for case in cases])
 
 
-def _sensed(prior: str, weight: float, pair: reconstruction.Pair) -> Array:
-    return reconstruction.compressed_sensing(pair.given, pair.mask, weight, prior=prior)
+def _sparse(prior: str, weight: float, case: parallel.Case) -> Array:
+    return parallel.sparse(case.kspace, case.maps, case.mask, weight, prior=prior)
 
 
-def _network(name: str, pair: reconstruction.Pair) -> Array:
-    return pretrained.reconstruct(name, pair.given, pair.mask)
+def _network(name: str, case: parallel.Case) -> Array:
+    return pretrained.reconstruct_coils(name, case.kspace, case.maps, case.mask)
 
 
-def _choose(tuning: list[Scan]) -> dict[tuple[int, str], dict[Scan, dict[float, float]]]:
-    """(factor, prior) → validation scan → weight → PSNR, on one slice each."""
-    found: dict[tuple[int, str], dict[Scan, dict[float, float]]] = {}
+def _one_coil(image: Image, factor: int, *, pattern: str, **options: Any) -> reconstruction.Pair:
+    return reconstruction.pair(image, factor, pattern={"lines": "random"}.get(pattern, pattern), **options)
+
+
+KINDS = (
+    Kind(
+        "",
+        "-kspace",
+        _one_coil,
+        lambda pair: pair.target,
+        {"zero-filled": ("Zero-filled", lambda pair: reconstruction.zero_filled(pair.given))},
+        lambda prior, weight, pair: reconstruction.compressed_sensing(pair.given, pair.mask, weight, prior=prior),
+        lambda name, pair: pretrained.reconstruct(name, pair.given, pair.mask),
+    ),
+    Kind(
+        "eight coils, ",
+        "-coils",
+        parallel.cases,
+        lambda cases: np.stack([case.target for case in cases]),
+        {
+            "zero-filled": ("Zero-filled", _each(lambda c: parallel.combined(c.kspace, c.maps))),
+            "least-squares": (
+                "Least squares",
+                _each(lambda c: parallel.least_squares(c.kspace, c.maps, c.mask, pretrained.LEAST_SQUARES)),
+            ),
+        },
+        lambda prior, weight, cases: _each(_sparse, prior, weight)(cases),
+        lambda name, cases: _each(_network, name)(cases),
+    ),
+)
+
+
+def _choose(tuning: list[Scan]) -> dict[tuple[int, Kind, str], dict[Scan, dict[float, float]]]:
+    """(factor, kind, prior) → validation scan → weight → PSNR, on one slice each."""
+    found: dict[tuple[int, Kind, str], dict[Scan, dict[float, float]]] = {}
     for scan in runtime.progress(tuning, "choosing λ", unit="scan"):
         image = scan.read()
-        for factor in FACTORS:
-            pair = _case(scan, image, factor, slices=1)
-            for prior, weights in WEIGHTS.items():
-                results = {weight: np.abs(_sensed(prior, weight, pair)) for weight in weights}
-                curve = {weight: metrics.psnr(pair.target, result) for weight, result in results.items()}
-                found.setdefault((factor, prior), {})[scan] = curve
+        for factor, kind, prior in product(FACTORS, KINDS, WEIGHTS):
+            given = kind.case(image, factor, key=scan.key, slices=1, pattern="lines")
+            curve = {
+                weight: metrics.psnr(kind.target(given), np.abs(kind.sensed(prior, weight, given)))
+                for weight in WEIGHTS[prior]
+            }
+            found.setdefault((factor, kind, prior), {})[scan] = curve
     return found
 
 
@@ -85,13 +136,15 @@ BOARD = Board(
     task="reconstruction",
     title="Reconstruction from k-space",
     intro=(
-        "One coil, Cartesian lines of phase encoding left out at random, denser in the middle; R = 4 and 8; 1 % noise. "
+        "One coil or eight, Cartesian lines of phase encoding left out at random, denser in the middle; R = 4 and 8; "
+        "1 % noise in each channel of each coil. The eight coils are simulated, and every method is told their "
+        f"sensitivities; least squares stops after {pretrained.LEAST_SQUARES} steps. "
         f"{SLICES} axial slices of each scan, PSNR of the magnitudes over their stack. **Magnitude images that were "
         "given a simulated smooth phase, not measured k-space**: what a scanner adds (several coils, motion, "
         "off-resonance) is missing, and scans that were interpolated before they were published flatter everybody. "
         "Compare methods within a table, not with numbers from elsewhere. *As many lines, all from the middle* is what "
         "the same minutes give without any method: a coarser image. Compressed sensing: λ chosen among six on "
-        "validation scans of the same kind, for each R. One network for both R."
+        "validation scans of the same kind, for each R and number of coils. One network for both R."
     ),
     metrics={"psnr": ("PSNR (dB)", ".2f", "up"), "ssim": ("SSIM", ".3f", "up"), "hfen": ("HFEN", ".3f", "down")},
     reference="zero-filled",
