@@ -305,7 +305,7 @@ def test_a_network_for_several_coils_begins_with_least_squares_and_its_unrolling
     from medsr_course.networks.pretrained.reconstruction import LEAST_SQUARES
 
     model = models.cascade(filters=6, levels=2, iterations=3, coils=True)
-    case = parallel.case(np.abs(noise(rng, 15, 22)), 2, coils=3, pattern="lines")
+    case = parallel.case(np.abs(noise(rng, 15, 22)), 2, coils=3, pattern="random")
     assert (case.mask == case.mask[:1]).all()  # whole lines
 
     def found(case):
@@ -338,7 +338,7 @@ def test_a_network_for_several_coils_begins_with_least_squares_and_its_unrolling
 
 
 def test_data_consistency_of_several_coils_is_the_minimiser(rng):
-    case = parallel.case(np.abs(noise(rng, 12, 16)), 2, coils=4, pattern="lines")
+    case = parallel.case(np.abs(noise(rng, 12, 16)), 2, coils=4, pattern="random")
     seen, again = parallel.combined(case.kspace, case.maps), parallel.heard_again(case.maps, case.mask)
     image, trust = noise(rng, 12, 16), 0.6
     damping = (1 - trust) / trust

@@ -25,11 +25,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from medsr_course import resources, runtime
+from medsr_course import runtime
 from medsr_course.leaderboard import methods
 from medsr_course.physics import acquisition
 from medsr_course.scans import datasets, phantom, volumes
 from medsr_course.types import Array
+from tools import command
 
 Rows: TypeAlias = Iterator[tuple[str, float, str]]  # what, value, unit
 Found: TypeAlias = dict[tuple[str, str], float]  # framework and precision → seconds
@@ -289,13 +290,6 @@ def page(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def provenance() -> dict[str, str]:
-    """Machine, commit and date of a row."""
-    where = resources.provenance()
-    machine = "{system} {machine}, {cores} cores, Python {python}".format(**where)
-    return {"machine": machine, "commit": where["commit"], "date": where["date"]}
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="PART", choices=[*PARTS, *TOGETHER], default=list(PARTS))
@@ -310,7 +304,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = [part for name in options.only for part in TOGETHER.get(name, (name,))]
     if torch_python() is None and {"training", "inference"} & set(wanted):
         print("no PyTorch here: install it, or name a Python that has it in MEDSR_TORCH_PYTHON; going on without")
-    where = provenance()
+    where = command.provenance()
     failed = []
     try:
         for part in dict.fromkeys(wanted):

@@ -1,31 +1,19 @@
 """Measure the real case that the chapters follow: ``python -m tools.case``, to ``results/case.csv`` and ``case.md``."""
 
-import argparse
-from pathlib import Path
-
 from medsr_course import resources, runtime
 from medsr_course.leaderboard import case, markdown
 from medsr_course.scans import datasets
 from tools import command
 
-ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = {"file": "03", "interpolation": "05", "noise": "07", "super-resolution": "09"}
 
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=ROOT / "results")
-    options = parser.parse_args()
-    subject = datasets.case()
+    output, subject = command.output(__doc__), datasets.case()
     if subject is None:
         raise runtime.CourseError("the case is not here: name the folder of real scans in MEDSR_REAL_DATA")
-    made = resources.provenance()
-    where = {
-        "machine": f"{made['system']} {made['machine']}, {made['cores']} cores, Python {made['python']}",
-        "commit": made["commit"],
-        "date": made["date"],
-    }
+    where = command.provenance()
     rows = [
         {"part": part, "what": what, "value": value, **where}
         for part in case.PARTS
@@ -38,7 +26,7 @@ def main() -> None:
         lines += [f"## {part.capitalize()} (chapter {chapter})", ""]
         lines += markdown.table(["what", "value"], [[r["what"], r["value"]] for r in rows if r["part"] == part])
         lines.append("")
-    command.write(options.output, "case", rows, "\n".join([*lines, resources.made_by("python -m tools.case"), ""]))
+    command.write(output, "case", rows, "\n".join([*lines, resources.made_by("python -m tools.case"), ""]))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import websocket
 from medsr_course import runtime
 from medsr_course.runtime import CourseError
 from medsr_course.teaching import notebooks
-from tools import bench, command
+from tools import command
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 18_000
@@ -230,7 +230,7 @@ def main() -> None:
     for student in students:
         if student.error:
             print(f"{student.name}: {student.error}")
-    where = bench.provenance()
+    where = command.provenance()
     rows = [{"what": what, "value": round(float(value), 1)} | where for what, value in found.items()]
     command.write(options.output, "hub", rows, page(found, where, options.beside))
     print(json.dumps(found, indent=1))

@@ -14,7 +14,7 @@ from classroom import lessons, pages
 from medsr_course import runtime
 from medsr_course.runtime import CourseError
 from medsr_course.teaching import notebooks
-from tools import bench, command
+from tools import command
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,7 +29,7 @@ def measure(number: int, profile: str, beside: str) -> dict[str, Any]:
     if done["error"]:
         raise CourseError(f"lesson {number}: {done['error']}")
     facts = {"lesson": str(number), "profile": profile, "seconds": done["seconds"], "peak_mib": done["peak_mib"]}
-    return facts | {"words": lessons.words(lesson), "beside": beside} | bench.provenance()
+    return facts | {"words": lessons.words(lesson), "beside": beside} | command.provenance()
 
 
 def page(rows: list[dict[str, Any]]) -> str:

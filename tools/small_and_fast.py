@@ -28,7 +28,7 @@ from medsr_course.physics import grid, interpolation, metrics
 from medsr_course.scans import datasets, volumes
 from medsr_course.tasks import superresolution
 from medsr_course.types import Array, Image
-from tools import bench
+from tools import bench, command
 
 TABLE = Path(__file__).resolve().parent.parent / "results" / "small-and-fast.csv"
 NAME, SCALE, CONTRASTS = "srresnet-x2", 2, ("T1w", "FLAIR")
@@ -264,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=TABLE, help="the table (%(default)s)")
     options = parser.parse_args(arguments)
     runtime.start("lesson", 0)
-    where = bench.provenance()
+    where = command.provenance()
     for part in options.only:
         made = []
         for what, value, unit in PARTS[part](options):

@@ -4,7 +4,6 @@ Three questions of chapter 14b, with the shipped networks: a fruit (a report sca
 repetitions of a low-field head, and two visits of one patient (both development scans).
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from medsr_course.tasks import trust
 from medsr_course.types import Array, Image, Stack, Upscale
 from tools import command
 
-ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("zip", "espcn", "srresnet", "srgan")
 LOOKS = {"fruit": 2}  # of report scans; the second because "quiet" had been partly "dark"
 Row = dict[str, Any]
@@ -167,16 +165,13 @@ def report(rows: list[Row]) -> str:
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=ROOT / "results")
-    options = parser.parse_args()
-    real = datasets.real_folder()
+    output, real = command.output(__doc__), datasets.real_folder()
     if real is None:
         raise runtime.CourseError("there are no real scans here: name their folder in MEDSR_REAL_DATA")
     rows = [*repetitions(), *visits(real.parent / "clinical")]
     fine = trust.real_fruit(4)
     rows += [] if fine is None else fruit(fine)
-    command.write(options.output, "trust", rows, report(rows))
+    command.write(output, "trust", rows, report(rows))
 
 
 if __name__ == "__main__":

@@ -81,12 +81,10 @@ def case(
 ) -> Case:
     """A magnitude slice ``(h, w)`` as several coils would measure it, with a smooth phase: both are **simulated**.
 
-    ``noise`` is in % of the 99.5th percentile, in each channel of each coil; the same ``key`` gives the
-    same phase, mask and noise. ``pattern`` of the mask: "scattered" (:func:`scattered_mask`), "lines"
-    (:func:`reconstruction.cartesian_mask`), or as many lines all from the "middle".
+    ``noise`` is in % of the 99.5th percentile, in each channel of each coil; the same ``key`` gives the same phase,
+    mask and noise. ``pattern`` of the mask: "scattered" (:func:`scattered_mask`), or whole lines, "random" or "middle"
+    (:func:`reconstruction.lines_mask`).
     """
-    if pattern not in ("scattered", "lines", "middle"):
-        raise ValueError(f"pattern must be scattered, lines or middle, not {pattern!r}")
     rng = runtime.rng("coils", key, round(10 * factor), round(1000 * noise))
     image = target * reconstruction.smooth_phase(target.shape, rng)
     maps = acquisition.coil_sensitivities(target.shape, coils)
@@ -94,10 +92,7 @@ def case(
     if pattern == "scattered":
         mask = scattered_mask(target.shape, factor, rng)
     else:
-        lines = reconstruction.cartesian_mask(target.shape[-1], factor, rng)
-        if pattern == "middle":
-            lines = reconstruction.middle_mask(lines.size, int(lines.sum()))
-        mask = np.broadcast_to(lines, target.shape)
+        mask = np.broadcast_to(reconstruction.lines_mask(target.shape[-1], factor, rng, pattern), target.shape)
     sigma = noise_sigma(target, noise)
     whole = heard(image, maps) + sigma * complex_noise(maps.shape, rng)
     return Case(target, maps, mask, (mask * whole).astype(np.complex64))
@@ -291,10 +286,8 @@ def sparse(
     start = combined(mask * kspace, maps)
     unit = float(np.percentile(np.abs(start), 99.5)) or 1.0
 
-    again = heard_again(maps, mask)
-    return unit * reconstruction.fista(
-        start / unit, lambda x: again(x) - start / unit, weight, prior=prior, iterations=iterations
-    )
+    start, again = start / unit, heard_again(maps, mask)
+    return unit * reconstruction.fista(start, lambda x: again(x) - start, weight, prior=prior, iterations=iterations)
 
 
 def sense(kspace: Array, sensitivities: Array, factor: int) -> tuple[Array, Array]:

@@ -77,6 +77,17 @@ def cartesian_mask(
     return mask
 
 
+def lines_mask(width: int, factor: float, rng: Rng, pattern: str) -> Mask:
+    """The mask that comparisons are made with: "random" (:func:`cartesian_mask`), or as many lines from the "middle".
+
+    Both draw the same random numbers, so that what is drawn after them is the same, too.
+    """
+    if pattern not in ("random", "middle"):
+        raise ValueError(f"pattern must be random or middle, not {pattern!r}")
+    mask = cartesian_mask(width, factor, rng)
+    return mask if pattern == "random" else middle_mask(width, int(mask.sum()))
+
+
 def middle_mask(width: int, lines: int) -> Mask:
     """So many lines side by side in the middle: an honest coarser image, the plainest way to spend the same minutes.
 
@@ -165,15 +176,11 @@ def pair(
     slices : int
         Evenly spread axial slices.
     pattern : {"random", "middle"}
-        :func:`cartesian_mask`, or as many lines of :func:`middle_mask`: of the same k-space, with the same noise.
+        Of :func:`lines_mask`: of the same k-space, with the same noise.
     """
-    if pattern not in ("random", "middle"):
-        raise ValueError(f"pattern must be random or middle, not {pattern!r}")
     target = volumes.axial_slices(image, n=slices)
     rng = runtime.rng("kspace", key, round(10 * factor), round(1000 * noise))
-    mask = cartesian_mask(target.shape[-1], factor, rng)
-    if pattern == "middle":
-        mask = middle_mask(mask.size, int(mask.sum()))
+    mask = lines_mask(target.shape[-1], factor, rng, pattern)
     phase = np.stack([smooth_phase(target.shape[1:], rng) for _ in target])
     kspace = measure(target * phase, mask, noise=noise, rng=rng)
     return Pair(target, kspace, mask, pixel_size=volumes.pixel_size(image))
@@ -337,8 +344,8 @@ def fista(
     r"""FISTA with step 1: :math:`x \leftarrow \mathrm{prox}_{\lambda\Phi}(z - \nabla f(z))`, z run on from two images.
 
     ``gradient`` is that of a data term whose curvature is 1 at most; ``start`` a complex image ``(h, w)``; λ and Φ are
-    ``weight`` and ``prior``, as in :func:`compressed_sensing`; ``axes`` those of
-    :func:`tv_prox`, ``inner`` its iterations.
+    ``weight`` and ``prior``, as in :func:`compressed_sensing`; ``axes`` are those of :func:`tv_prox`, ``inner`` its
+    iterations.
     """
     rng, dual = np.random.default_rng(0), None
     x, z, t = start, start, 1.0

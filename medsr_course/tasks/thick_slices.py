@@ -291,13 +291,13 @@ def total_variation(thick: ArrayLike, slab: Slab = STANDARD, weight: float = 1e-
     """
     thick = np.asarray(thick, np.float32)
     unit = float(np.percentile(np.abs(thick), 99.5)) or 1.0
-    forward = matrix(len(thick), slab)
+    thick, forward = thick / unit, matrix(len(thick), slab)
     curvature = float(np.linalg.norm(forward, 2) ** 2)  # FISTA wants 1: λ is divided by it, too
 
     def gradient(x: Array) -> Array:
-        return along(forward.T, along(forward, x) - thick / unit) / np.float32(curvature)
+        return along(forward.T, along(forward, x) - thick) / np.float32(curvature)
 
-    start = back_project(thick / unit, slab)
+    start = back_project(thick, slab)
     result = reconstruction.fista(start, gradient, weight / curvature, iterations=iterations, axes=(0, 1, 2), inner=2)
     return (unit * result).astype(np.float32)
 

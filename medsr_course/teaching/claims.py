@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.teaching import durations, predictions  # noqa: F401 (durations: told by runtime.start)
+from medsr_course.teaching import durations, predictions
 from medsr_course.types import PathLike
 
 KINDS = ("learned", "physics", "invariant", "safety")
@@ -129,7 +129,7 @@ def reset() -> None:
     _made.clear()
 
 
-runtime.at_start.append(reset)
+runtime.at_start += [reset, durations.announce]
 
 
 def declared(notebook: PathLike) -> list[str]:

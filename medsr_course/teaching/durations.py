@@ -80,6 +80,3 @@ def announce() -> None:
     name = re.match(r"([0-9A]\d[a-z]?)_", Path(os.environ.get("JPY_SESSION_NAME", "")).name)
     if runtime.profile() == "full" and name and (sentence := at_most(name[1])):
         print(sentence)
-
-
-runtime.at_start.append(announce)

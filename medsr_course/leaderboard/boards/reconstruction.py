@@ -46,7 +46,7 @@ class Kind:
     """One coil, or several: what is measured of a scan, and the methods."""
 
     prefix: str  # of the setting
-    network: str  # what the names of its networks end with
+    coils: bool  # whether its networks are those for several coils
     case: Callable[..., Any]  # (image, factor, key=, slices=, pattern=) → what methods are given
     target: Callable[[Any], Array]
     methods: dict[str, tuple[str, Callable[[Any], Array]]]  # without a weight: name → title, method
@@ -56,7 +56,7 @@ class Kind:
     def rows(self, scan: Scan, image: Image, factor: int, weights: dict[str, float]) -> list[Row]:
         """The rows of all methods on a scan."""
         given, middle = (
-            self.case(image, factor, key=scan.key, slices=SLICES, pattern=pattern) for pattern in ("lines", "middle")
+            self.case(image, factor, key=scan.key, slices=SLICES, pattern=pattern) for pattern in ("random", "middle")
         )
         target = self.target(given)
         found = [Entry(name, title, method) for name, (title, method) in self.methods.items()]
@@ -65,54 +65,44 @@ class Kind:
         for prior, title in TITLES.items():
             found.append(Entry(f"cs-{prior}", title, partial(self.sensed, prior, weights[prior]), parameters=1))
         for name in pretrained.names("reconstruction"):
-            if name.endswith(self.network):
-                card = pretrained.card(name)
+            card = pretrained.card(name)
+            if bool(card.settings.get("coils")) == self.coils:
                 found.append(Entry(name, card.title, partial(self.applied, name), card.parameters))
         setting, scores = f"{self.prefix}R = {factor}", partial(reconstruction.scores, target)
         return [entry.row(scan, setting, given, scores, target.size) for entry in found]
 
 
-def _each(method: Callable[..., Array], *before: Any) -> Callable[[Any], Array]:
-    """A method for one slice, for a list of them."""
-    return lambda cases: np.stack([method(*before, case) for case in cases])
-
-
-def _sparse(prior: str, weight: float, case: parallel.Case) -> Array:
-    return parallel.sparse(case.kspace, case.maps, case.mask, weight, prior=prior)
-
-
-def _network(name: str, case: parallel.Case) -> Array:
-    return pretrained.reconstruct_coils(name, case.kspace, case.maps, case.mask)
-
-
-def _one_coil(image: Image, factor: int, *, pattern: str, **options: Any) -> reconstruction.Pair:
-    return reconstruction.pair(image, factor, pattern={"lines": "random"}.get(pattern, pattern), **options)
+def _each(method: Callable[..., Array]) -> Callable[..., Array]:
+    """A method whose last argument is a case, for a list of them."""
+    return lambda *given: np.stack([method(*given[:-1], case) for case in given[-1]])
 
 
 KINDS = (
     Kind(
-        "",
-        "-kspace",
-        _one_coil,
-        lambda pair: pair.target,
-        {"zero-filled": ("Zero-filled", lambda pair: reconstruction.zero_filled(pair.given))},
-        lambda prior, weight, pair: reconstruction.compressed_sensing(pair.given, pair.mask, weight, prior=prior),
-        lambda name, pair: pretrained.reconstruct(name, pair.given, pair.mask),
+        prefix="",
+        coils=False,
+        case=reconstruction.pair,
+        target=lambda pair: pair.target,
+        methods={"zero-filled": ("Zero-filled", lambda pair: reconstruction.zero_filled(pair.given))},
+        sensed=lambda prior, weight, pair: reconstruction.compressed_sensing(
+            pair.given, pair.mask, weight, prior=prior
+        ),
+        applied=lambda name, pair: pretrained.reconstruct(name, pair.given, pair.mask),
     ),
     Kind(
-        "eight coils, ",
-        "-coils",
-        parallel.cases,
-        lambda cases: np.stack([case.target for case in cases]),
-        {
+        prefix="eight coils, ",
+        coils=True,
+        case=parallel.cases,
+        target=lambda cases: np.stack([c.target for c in cases]),
+        methods={
             "zero-filled": ("Zero-filled", _each(lambda c: parallel.combined(c.kspace, c.maps))),
             "least-squares": (
                 "Least squares",
                 _each(lambda c: parallel.least_squares(c.kspace, c.maps, c.mask, pretrained.LEAST_SQUARES)),
             ),
         },
-        lambda prior, weight, cases: _each(_sparse, prior, weight)(cases),
-        lambda name, cases: _each(_network, name)(cases),
+        sensed=_each(lambda prior, weight, c: parallel.sparse(c.kspace, c.maps, c.mask, weight, prior=prior)),
+        applied=_each(lambda name, c: pretrained.reconstruct_coils(name, c.kspace, c.maps, c.mask)),
     ),
 )
 
@@ -122,13 +112,13 @@ def _choose(tuning: list[Scan]) -> dict[tuple[int, Kind, str], dict[Scan, dict[f
     found: dict[tuple[int, Kind, str], dict[Scan, dict[float, float]]] = {}
     for scan in runtime.progress(tuning, "choosing λ", unit="scan"):
         image = scan.read()
-        for factor, kind, prior in product(FACTORS, KINDS, WEIGHTS):
-            given = kind.case(image, factor, key=scan.key, slices=1, pattern="lines")
-            curve = {
-                weight: metrics.psnr(kind.target(given), np.abs(kind.sensed(prior, weight, given)))
-                for weight in WEIGHTS[prior]
-            }
-            found.setdefault((factor, kind, prior), {})[scan] = curve
+        for factor, kind in product(FACTORS, KINDS):
+            given = kind.case(image, factor, key=scan.key, slices=1)
+            target = kind.target(given)
+            for prior, weights in WEIGHTS.items():
+                results = {weight: np.abs(kind.sensed(prior, weight, given)) for weight in weights}
+                curve = {weight: metrics.psnr(target, result) for weight, result in results.items()}
+                found.setdefault((factor, kind, prior), {})[scan] = curve
     return found
 
 

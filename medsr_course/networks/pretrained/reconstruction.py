@@ -165,16 +165,13 @@ def reconstruct_coils_with(
 ) -> Array:
     """Reconstructs a complex image ``(h, w)`` with the block of a network for several coils; see its use above."""
     start = parallel.least_squares(kspace, maps, mask, LEAST_SQUARES)
-    seen, again = parallel.combined(mask * kspace, maps), parallel.heard_again(maps, mask)
     unit = _unit(start)
+    seen, again = parallel.combined(mask * kspace, maps) / unit, parallel.heard_again(maps, mask)
 
-    *_, x = _unrolled(
-        block,
-        start[None] / unit,
-        lambda x: parallel.consistent(x[0], seen / unit, again, trust)[None],
-        iterations,
-        hidden,
-    )
+    def consistent(x: Array) -> Array:
+        return parallel.consistent(x[0], seen, again, trust)[None]
+
+    *_, x = _unrolled(block, start[None] / unit, consistent, iterations, hidden)
     return (unit * x[0] * (np.abs(maps).max(axis=0) > 0)).astype(np.complex64)
 
 

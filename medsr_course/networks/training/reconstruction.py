@@ -191,27 +191,19 @@ class Reconstruction(Task):
 
     def _psnrs(self, model: Model, recipe: Recipe, image: Image, factors: tuple, **options: Any) -> dict[str, float]:
         """Returns the PSNR of zero-filling, or least squares, and of the network at each R of ``factors``."""
-        if recipe.settings.get("coils"):
-            return self._coil_psnrs(model, recipe, image, factors, **options)
         block, how, found = self.exported(model).predict_on_batch, self.how(recipe, model), {}
         for factor in factors:
-            pair = task.pair(image, factor, **options)
-            made = reconstruct_with(block, pair.given, pair.mask, **how)
-            found[f"R = {factor}, zero-filled"] = metrics.psnr(pair.target, np.abs(zero_filled(pair.given)))
-            found[f"R = {factor}"] = metrics.psnr(pair.target, np.abs(made))
-        return found
-
-    def _coil_psnrs(
-        self, model: Model, recipe: Recipe, image: Image, factors: tuple, key: str, slices: int
-    ) -> dict[str, float]:
-        block, how, found = self.exported(model).predict_on_batch, self.how(recipe, model), {}
-        for factor in factors:
-            cases = parallel.cases(image, factor, key=key, slices=slices, pattern="lines")
-            targets = np.stack([c.target for c in cases])
-            plain = [parallel.least_squares(c.kspace, c.maps, c.mask, LEAST_SQUARES) for c in cases]
-            made = [reconstruct_coils_with(block, c.kspace, c.maps, c.mask, **how) for c in cases]
-            found[f"R = {factor}, least squares"] = metrics.psnr(targets, np.abs(plain))
-            found[f"R = {factor}"] = metrics.psnr(targets, np.abs(made))
+            if recipe.settings.get("coils"):
+                cases = parallel.cases(image, factor, pattern="random", **options)
+                target, base = np.stack([c.target for c in cases]), "least squares"
+                plain = np.stack([parallel.least_squares(c.kspace, c.maps, c.mask, LEAST_SQUARES) for c in cases])
+                made = np.stack([reconstruct_coils_with(block, c.kspace, c.maps, c.mask, **how) for c in cases])
+            else:
+                pair = task.pair(image, factor, **options)
+                target, base, plain = pair.target, "zero-filled", zero_filled(pair.given)
+                made = reconstruct_with(block, pair.given, pair.mask, **how)
+            found[f"R = {factor}, {base}"] = metrics.psnr(target, np.abs(plain))
+            found[f"R = {factor}"] = metrics.psnr(target, np.abs(made))
         return found
 
     def begin(self, model: Model, start: Model) -> None:
