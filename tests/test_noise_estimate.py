@@ -49,6 +49,16 @@ def test_the_kinds_are_told_apart_and_sigma_is_found(slices, kind, percent, n):
         assert found.native == (1, 1)
 
 
+@pytest.mark.parametrize(("kind", "n"), [("rician", 1), ("chi", 8), ("interpolated", 1)])
+@pytest.mark.parametrize("strength", [0.08, 0.2])
+def test_ghosts_and_dim_tissue_in_the_air_do_not_count_as_noise(slices, kind, n, strength):
+    ghost = slices + strength * np.roll(slices, slices.shape[1] // 2, axis=1)  # half a field away, as motion makes it
+    stack, _ = file(ghost, kind, 3)
+    found = noise.estimate(stack)
+    assert found.sigma == pytest.approx(noise.noise_sigma(coils.stored(ghost, 2, "a"), 3).mean(), rel=0.08)
+    assert found.coils == pytest.approx(n, rel=0.1)
+
+
 @pytest.mark.parametrize("native", [1.25, 1.5, 2.0])
 def test_the_native_band_is_found(slices, native):
     stack = coils.stored(slices, 2, "a", noise=3, kind="interpolated", native=native)

@@ -210,23 +210,47 @@ function gammaQuantile(n, p) {
   return (low + high) / 2;
 }
 
+const COUNTS = Array.from({ length: 2000 }, (_, k) => 0.25 * 512 ** (k / 1999));
+const RATIOS = COUNTS.map((n) => Math.exp(2 * (logGamma(n + 0.5) - logGamma(n))) / n);
+
+// noise._coils_of the mean squared and the mean square of noise.
+function coilsOf(values) {
+  return interpolate(mean(values) ** 2 / meanSquare(values), RATIOS, COUNTS);
+}
+
+function meanSquare(values) {
+  return mean(values.map((v) => v * v));
+}
+
+// noise._quiet: the values of the air where it holds noise alone.
+function quietAir(image, near, h, w) {
+  const power = filtered(image.map((v) => v * v), h, w, new Array(7).fill(1 / 7), -3, false);
+  const inner = dilated(near, h, w, 3).map((v, k) => (v || power[k] <= 0 ? 0 : 1));
+  let values = image.filter((_, k) => !near[k]), n = 1;
+  if (count(inner) < 200) return values;
+  const lowest = percentile(power.filter((_, k) => inner[k]), 20);
+  for (let round = 0; round < 3; round++) {
+    const most = lowest * (1 + 8 / (7 * Math.sqrt(n)));
+    values = image.filter((_, k) => inner[k] && power[k] <= most);
+    n = Math.max(coilsOf(values), 1);
+  }
+  return values;
+}
+
 // noise._from_air: {coils, sigma}, or null where the air says nothing.
 function noiseOfAir(image, h, w, level) {
-  const soft = gaussian(image, h, w, 1.5);
+  const soft = gaussian(image, h, w, 1.5), enough = Math.max(200, 0.005 * h * w);
   const near = dilated(Uint8Array.from(soft, (v) => (v > 0.25 * level ? 1 : 0)), h, w, 6);
-  const air = image.filter((_, k) => !near[k]);
-  if (air.length < Math.max(200, 0.005 * h * w) || air.filter((v) => v === 0).length > 0.3 * air.length) return null;
-  const square = mean(air.map((v) => v * v)), ns = [], ratios = [];
-  for (let k = 0; k < 2000; k++) {
-    const n = 0.25 * 512 ** (k / 1999);
-    ns.push(n);
-    ratios.push(Math.exp(2 * (logGamma(n + 0.5) - logGamma(n))) / n);
-  }
-  const coils = interpolate(mean(air) ** 2 / square, ratios, ns);
+  const all = image.filter((_, k) => !near[k]);
+  if (all.length < enough || all.filter((v) => v === 0).length > 0.3 * all.length) return null;
+  const air = quietAir(image, near, h, w);
+  if (air.length < enough) return null;
+  const coils = coilsOf(air);
   const [low, middle, high] = [25, 50, 75].map((p) => percentile(air, p));
   const [a, b, c] = [0.25, 0.5, 0.75].map((p) => Math.sqrt(gammaQuantile(coils, p)));
   const shape = (((high - low) / middle) * b) / (c - a);
-  return coils < 0.75 || !(shape > 0.8 && shape < 1.25) ? null : { coils, sigma: Math.sqrt(square / (2 * coils)) };
+  const sigma = Math.sqrt(meanSquare(air) / (2 * coils));
+  return coils < 0.75 || !(shape > 0.8 && shape < 1.25) ? null : { coils, sigma };
 }
 
 // noise_head.bounds: [at least, most likely, at most], or null where too little is seen.
