@@ -172,11 +172,11 @@ def page(rows: list[dict[str, str]]) -> str:
     lines = [
         "# Levers of use",
         "",
-        "Made by `python -m tools.levers` from development scans alone (ds002748: sub-66, sub-71; `stroke-brain`; four "
-        "validation subjects of the cohort). "
-        "PSNR inside the head, dB, over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best strength for "
-        "that very scan (of NLM's every second is tried) and told the true noise: mean over persons (least of all "
-        "scans).",
+        "Made by `python -m tools.levers` from development scans alone: "
+        f"{', '.join(dict.fromkeys(row['scan'] for row in rows))} (sub- with four digits: validation subjects of the "
+        "cohort). PSNR inside the head, dB, over the best of ZIP, ZIP + Gaussian and ZIP + NLM, each at its best "
+        "strength for that very scan (of NLM's every second is tried) and told the true noise: mean over persons "
+        "(least of all scans).",
     ]
     for network in dict.fromkeys(row["network"] for row in rows):
         mine = [row for row in rows if row["network"] == network]
