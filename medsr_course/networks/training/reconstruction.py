@@ -165,8 +165,8 @@ RECIPES = {
         architecture="cascade",
         settings={**UNROLLED, "coils": True},
         start="cascade-kspace",
-        steps=1500,
-        version="1.0",
+        steps=7000,
+        version="2.0",
         options={"coils": 8},
     ),
 }
