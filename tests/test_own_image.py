@@ -376,13 +376,14 @@ def test_a_slice_goes_in_and_what_is_kept_equals_python(visit, tmp_path):
     page = visit()
     image = cases()["noisy"].astype(np.float32)
     nifti = nibabel.Nifti1Image(image.T[..., None], np.diag([2, 2, 2, 1.0]))
-    choose(page, "x.nii", nifti.to_bytes())
+    choose(page, "Ward 3 (new).nii.gz", gzip.compress(nifti.to_bytes()))
     page.get_by_role("button", name="Make it twice as fine").click()
     page.get_by_text("Done in").wait_for(timeout=120_000)
     kept = {}
     for name in ("result", "zip", "added"):
         with page.expect_download() as started:
             page.get_by_role("link", name=name, exact=True).click()
+        assert started.value.suggested_filename == f"Ward-3-new_desc-{name}.nii"
         started.value.save_as(tmp_path / f"{name}.nii")
         made = nibabel.load(tmp_path / f"{name}.nii")
         kept[name] = np.asarray(made.dataobj).squeeze().T
