@@ -42,12 +42,13 @@ OWN_SCRIPTS = (
     "words",
     "likeness",
     "judging",
+    "frames",
     "files",
     "viewers",
     "own-image",
 )
 VOLUME = ("niivue", "template")  # what a click on a whole volume loads; "series" instead of "template" on another
-VOLUME_SCRIPTS = ("packed", "files", "series", "volume")
+VOLUME_SCRIPTS = ("packed", "frames", "files", "series", "volume")
 ENGINE = ("fourier.js", "measuring.js", "superresolution.js", "worker.js")
 
 

@@ -6,13 +6,28 @@ import gzip
 import http.server
 import io
 import json
+import shutil
 import threading
+import zipfile
+from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from conftest import require
 from PIL import Image
+from pydicom.data import get_testdata_file
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    MRImageStorage,
+    RLELossless,
+    generate_uid,
+)
 
 from book import libraries
 from medsr_course.networks import pretrained
@@ -212,14 +227,13 @@ def test_zero_filling_and_its_reverse_are_those_of_python_for_every_parity(visit
 
 
 def dicom(image, **tags):
-    """An uncompressed DICOM file of one slice, uint16."""
-    import pydicom
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+    """A DICOM file of unsigned values (h, w) or (frames, h, w), without compression unless ``syntax`` says so.
 
+    RLE is made here; what else is compressed, ``packed`` holds.
+    """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = MRImageStorage, generate_uid()
-    meta.TransferSyntaxUID = tags.pop("syntax", ExplicitVRLittleEndian)
+    meta.TransferSyntaxUID, packed = tags.pop("syntax", ExplicitVRLittleEndian), tags.pop("packed", None)
     data = FileDataset("x", {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     data.Modality, (data.Rows, data.Columns) = "MR", image.shape[-2:]
@@ -231,9 +245,12 @@ def dicom(image, **tags):
     data.ProcedureCodeSequence = [code]  # a sequence before the pixels
     for name, value in ({"SeriesInstanceUID": "2.25.1"} | tags).items():
         setattr(data, name, value)
-    data.PixelData = image.astype("<u2").tobytes()
-    if meta.TransferSyntaxUID.is_compressed:
-        data.PixelData = pydicom.encaps.encapsulate([data.PixelData])
+    data.PixelData = image.astype(f"<u{data.BitsAllocated // 8}").tobytes()
+    if meta.TransferSyntaxUID == RLELossless:
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+    elif meta.TransferSyntaxUID.is_compressed:
+        data.PixelData = pydicom.encaps.encapsulate(packed or [data.PixelData], has_bot=False)
     data["ProcedureCodeSequence"].is_undefined_length = True
     buffer = io.BytesIO()
     data.save_as(buffer, enforce_file_format=True)
@@ -257,8 +274,6 @@ def read(page, name, content, index=0):
 
 @pytest.mark.browser
 def test_dicom_without_compression_is_decoded_in_the_page(visit):
-    from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
-
     page = visit()
     image = np.random.default_rng(0).integers(0, 4096, (20, 24))
     for syntax in (None, ImplicitVRLittleEndian):
@@ -268,8 +283,75 @@ def test_dicom_without_compression_is_decoded_in_the_page(visit):
         assert about["pixel"] == [2, 1.5]
         assert about["notes"] == ["body-part"]
     choose(page, "x.dcm", dicom(image, syntax=JPEG2000Lossless))
-    assert "compressed" in page.locator(".medsr-own-status").inner_text()
+    said = page.locator(".medsr-own-status").inner_text()
+    for words in ("(JPEG 2000)", "dcm2niix", "medsr enhance"):
+        assert words in said
     assert page.get_by_role("button", name="Make it twice as fine").is_disabled()
+    choose(page, "x.dcm", dicom(image, PhotometricInterpretation="PALETTE COLOR"))
+    page.get_by_text("is in colour").wait_for()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("bits", [8, 16])
+def test_rle_is_unpacked_as_by_pydicom(visit, bits):
+    page = visit()
+    frames = np.random.default_rng(0).integers(0, 2 ** (bits - 1), (3, 21, 23))
+    frames[:, 3:9] = 7  # runs beside what does not repeat
+    allocated = {"BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1, "RescaleIntercept": "0"}
+    packed = dicom(frames, syntax=RLELossless, NumberOfFrames=3, RescaleSlope="1", **allocated)
+    for k, frame in enumerate(frames):
+        values, about = read(page, "x.dcm", packed, index=k)
+        np.testing.assert_array_equal(values[::-1], frame.astype(np.float32))
+        assert (about["count"], about["notes"]) == (3, [])
+    choose(page, "x.dcm", packed[:-200])
+    page.get_by_text("cannot be unpacked").wait_for()
+
+
+def as_pydicom(content, index=0):
+    item = pydicom.dcmread(io.BytesIO(content))
+    pixels = item.pixel_array.reshape(-1, item.Rows, item.Columns)[index]
+    return pixels * float(item.get("RescaleSlope", 1)) + float(item.get("RescaleIntercept", 0))
+
+
+@pytest.mark.browser
+def test_a_scanner_s_rle_is_read_as_by_pydicom(visit):
+    page = visit()
+    content = Path(get_testdata_file("MR_small_RLE.dcm", download=False)).read_bytes()
+    np.testing.assert_array_equal(read(page, "x.dcm", content)[0][::-1], as_pydicom(content))
+
+
+@pytest.mark.browser
+@pytest.mark.real
+def test_shared_compressed_files_are_read_as_by_pydicom_or_refused_in_words(visit):
+    folder = datasets.real_folder()
+    archive = folder and folder.parent / "dicom" / "dicom_compressed_and_burntin.zip"
+    require("real", archive and archive.is_file(), "needs the DICOM archives beside the real scans")
+    page = visit()
+    refused = {"693_J2KR": "JPEG 2000", "JPEG-LL": "JPEG Lossless", "emri_small_jpeg_ls_lossless": "JPEG-LS"}
+    with zipfile.ZipFile(archive) as files:
+        rle = files.read("emri_small_RLE.dcm")
+        for name, kind in refused.items():
+            choose(page, "x.dcm", files.read(f"{name}.dcm"))
+            page.get_by_text(f"({kind}): convert it").wait_for()
+    for k in (0, 9):
+        np.testing.assert_array_equal(read(page, "x.dcm", rle, index=k)[0][::-1], as_pydicom(rle, k))
+
+
+@pytest.mark.browser
+def test_jpeg_of_8_bits_inside_dicom_is_read_by_the_browser(visit):
+    page = visit()
+    image = 120 + 90 * np.sin(np.arange(42) / 5)[:, None] * np.cos(np.arange(51) / 7)
+    whole, eight = png(image, "JPEG"), {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+    half = len(whole) // 4 * 2
+    for packed in ([whole], [whole[:half], whole[half:]]):
+        content = dicom(image, syntax=JPEGBaseline8Bit, packed=packed, **eight)
+        values, about = read(page, "x.dcm", content)
+        assert np.abs(values[::-1] - as_pydicom(content)).max() <= 1  # decoders round differently, by a grey level
+        assert about["notes"] == ["jpeg"]
+    two = dicom(image, syntax=JPEGBaseline8Bit, packed=[whole, png(255 - image, "JPEG")], NumberOfFrames=2, **eight)
+    assert np.abs(read(page, "x.dcm", two, index=1)[0][::-1] - as_pydicom(two, 1)).max() <= 1
+    choose(page, "x.dcm", dicom(image, syntax=JPEGBaseline8Bit, packed=[b"no JPEG "], **eight))
+    page.get_by_text("cannot be unpacked").wait_for()
 
 
 @pytest.mark.browser
@@ -294,13 +376,14 @@ def test_a_slice_goes_in_and_what_is_kept_equals_python(visit, tmp_path):
     page = visit()
     image = cases()["noisy"].astype(np.float32)
     nifti = nibabel.Nifti1Image(image.T[..., None], np.diag([2, 2, 2, 1.0]))
-    choose(page, "x.nii", nifti.to_bytes())
+    choose(page, "Ward 3 (new).nii.gz", gzip.compress(nifti.to_bytes()))
     page.get_by_role("button", name="Make it twice as fine").click()
     page.get_by_text("Done in").wait_for(timeout=120_000)
     kept = {}
     for name in ("result", "zip", "added"):
         with page.expect_download() as started:
             page.get_by_role("link", name=name, exact=True).click()
+        assert started.value.suggested_filename == f"Ward-3-new_desc-{name}.nii"
         started.value.save_as(tmp_path / f"{name}.nii")
         made = nibabel.load(tmp_path / f"{name}.nii")
         kept[name] = np.asarray(made.dataobj).squeeze().T
@@ -466,8 +549,6 @@ def test_a_series_equals_what_python_reads(visit, tmp_path, turned):
 
 @pytest.mark.browser
 def test_of_a_folder_the_largest_series_is_taken_and_the_rest_is_counted(visit):
-    from pydicom.uid import JPEG2000Lossless
-
     page = visit(name="chapters/volume.html")
     stack = np.random.default_rng(0).integers(0, 4096, (6, 20, 24))
     whole, other = series(stack), series(stack[:2], EchoTime=80)
@@ -490,6 +571,35 @@ def test_of_a_folder_the_largest_series_is_taken_and_the_rest_is_counted(visit):
         made, said = assembled(page, files)
         assert made is None
         assert why in said
+
+
+@pytest.mark.browser
+def test_the_folder_button_takes_a_series_out_of_sub_folders_and_foreign_files(visit, tmp_path):
+    page = visit(name="chapters/volume.html")
+    grid_ = np.indices((9, 40, 44)).astype(float)
+    ball = 1500 * np.exp(-sum((g - n / 2) ** 2 / (n / 4) ** 2 for g, n in zip(grid_, (9, 40, 44), strict=True)))
+    disc = tmp_path / "disc" / "A B"
+    for name in ("series/first", "series/second", "other", "empty"):
+        (disc / name).mkdir(parents=True)
+    for k, content in enumerate(series(ball.astype(int))):
+        (disc / "series" / ("second" if k % 2 else "first") / f"IM{k}").write_bytes(content)  # no suffix, as on discs
+    (disc / "other" / "scout.dcm").write_bytes(dicom(ball[0].astype(int), SeriesInstanceUID="2.25.9"))
+    shutil.copy(get_testdata_file("dicomdirtests/DICOMDIR", download=False), disc)  # DICOM that holds no image
+    for name, content in (("letter.txt", b"Dear colleague"), ("viewer.exe", b"MZ" * 200), ("other/none", b"")):
+        (disc / name).write_bytes(content)
+    page.get_by_label("a folder of DICOM files").set_input_files(tmp_path / "disc")
+    shown = page.locator(".medsr-volume-stage[data-shown='series.nii']")
+    shown.wait_for(timeout=60_000)
+    said = "9 slices, 44 × 40, put in order by their places; 5 files were left out: This DICOM file holds no image."
+    page.get_by_text(said, exact=False).wait_for()
+    picture = np.asarray(Image.open(io.BytesIO(shown.screenshot())).convert("L"), float)
+    assert picture.std() > 20
+    assert page.get_by_label("a folder of DICOM files").input_value() == ""  # the same folder may be chosen again
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("Dear colleague")
+    page.get_by_label("a folder of DICOM files").set_input_files(tmp_path / "letters")
+    page.get_by_text("there is no DICOM file among them").wait_for()
+    assert shown.is_visible()  # what was there stays
 
 
 @pytest.mark.browser

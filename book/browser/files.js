@@ -124,7 +124,8 @@ const medsrFiles = (function () {
   }
 
   // -------------------------------------------------------------------------------------------------- DICOM
-  const PLAIN = { "1.2.840.10008.1.2": false, "1.2.840.10008.1.2.1": true }; // uncompressed: with explicit types or not
+  const EXPLICIT = { "1.2.840.10008.1.2": false, "1.2.840.10008.1.2.1": true, // whether elements name their types
+    [medsrFrames.RLE]: true, [medsrFrames.JPEG]: true };
   const LONG = ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"];
 
   function elements(bytes, view, at, end, explicit, until) {
@@ -160,31 +161,35 @@ const medsrFiles = (function () {
     throw new Unreadable("The DICOM file is damaged: a sequence does not end.");
   }
 
-  function dicom(bytes, view) {
+  async function dicom(bytes, view) {
     const meta = elements(bytes, view, 132, bytes.length, true, (group) => group === 2);
     const words = (found, tag) => {
       const one = found[tag];
       return one ? String.fromCharCode(...bytes.subarray(one.start, one.start + one.length)).replace(/[\0 ]+$/, "") : "";
     };
     const syntax = words(meta.found, 0x00020010);
-    if (!(syntax in PLAIN)) {
-      throw new Unreadable(`The pixels of this DICOM file are compressed or swapped (transfer syntax ${syntax || "unknown"
-        }), which this page does not read: convert it, for instance with dcm2niix, or use medsr enhance.`);
-    }
-    const { found } = elements(bytes, view, meta.at, bytes.length, PLAIN[syntax]);
+    if (!(syntax in EXPLICIT)) throw new Unreadable(medsrFrames.refusal(syntax));
+    const { found } = elements(bytes, view, meta.at, bytes.length, EXPLICIT[syntax]);
     const number = (tag, usual) => (found[tag] ? view.getUint16(found[tag].start, true) : usual);
     const decimals = (tag) => words(found, tag).split("\\").map(Number).filter(Number.isFinite);
     const [h, w, bits] = [number(0x00280010, 0), number(0x00280011, 0), number(0x00280100, 16)];
     const signed = number(0x00280103, 0) === 1, pixels = found[0x7fe00010];
     const photometric = words(found, 0x00280004), inverted = photometric === "MONOCHROME1";
     if (!pixels || !h || !w || ![8, 16, 32].includes(bits)) throw new Unreadable("This DICOM file holds no image.");
-    if (number(0x00280002, 1) !== 1) throw new Unreadable("This DICOM image is in colour: give a grey one.");
+    const coloured = number(0x00280002, 1) !== 1 || photometric.startsWith("PALETTE");
+    if (coloured) throw new Unreadable("This DICOM image is in colour: give a grey one.");
     const count = Number(words(found, 0x00280008)) || 1, each = h * w * (bits / 8);
-    if (pixels.start + each > bytes.length) throw new Unreadable("The DICOM file is cut off: pixels are missing.");
+    const packed = syntax === medsrFrames.RLE || syntax === medsrFrames.JPEG;
+    let values = view, first = pixels.start;
+    if (packed) {
+      const plain = await medsrFrames.unpack(syntax, bytes, view, first, { count, each, size: bits / 8 });
+      if (!plain) throw new Unreadable("The DICOM file is cut off or damaged: its pixels cannot be unpacked.");
+      [values, first] = [new DataView(plain.buffer), 0];
+    } else if (first + each > bytes.length) throw new Unreadable("The DICOM file is cut off: pixels are missing.");
     const [slope] = [...decimals(0x00281053), 1], [offset] = [...decimals(0x00281052), 0];
     const get = `get${signed ? "Int" : "Uint"}${bits}`, stored = number(0x00280101, bits);
     function value(at) {
-      let v = view[get](at, true);
+      let v = values[get](at, true);
       if (stored < bits) { // bits beyond the stored ones are no part of the value
         v &= 2 ** stored - 1;
         if (signed && v >= 2 ** (stored - 1)) v -= 2 ** stored;
@@ -194,14 +199,14 @@ const medsrFiles = (function () {
     function slice(k) {
       const out = new Float32Array(w * h);
       for (let y = 0; y < h; y++) {
-        for (let x = 0; x < w; x++) out[(h - 1 - y) * w + x] = value(pixels.start + k * each + (y * w + x) * (bits / 8));
+        for (let x = 0; x < w; x++) out[(h - 1 - y) * w + x] = value(first + k * each + (y * w + x) * (bits / 8));
       }
       if (!inverted) return out;
       const most = out.reduce((a, b) => Math.max(a, b));
       return out.map((v) => most - v);
     }
     const spacing = decimals(0x00280030), about = { modality: words(found, 0x00080060), part: words(found, 0x00180015) };
-    const notes = [];
+    const notes = syntax === medsrFrames.JPEG || words(found, 0x00282110) === "01" ? ["jpeg"] : [];
     if (about.modality === "CT") notes.push("ct");
     else if (about.modality && about.modality !== "MR") notes.push("modality");
     const head = /head|brain|skull|cerebr|neuro|crane|kopf|schaedel|encephal/i;

@@ -3,7 +3,7 @@
   "use strict";
   const page = document.getElementById("medsr-own"), usage = JSON.parse(page.dataset.usage);
   const LARGEST = 1024; // pixels along a side
-  const state = { file: null, index: 0, made: null };
+  const state = { file: null, name: "", index: 0 };
 
   function element(tag, parent, text, settings = {}) {
     const node = Object.assign(document.createElement(tag), settings);
@@ -62,7 +62,9 @@
     return [Math.min(0, percentile(sorted, 0.5)), percentile(sorted, 99.8)];
   }
 
-  async function open(promise) {
+  async function open(promise, name) {
+    const stem = name.replace(/\.(nii|nii\.gz|dcm|ima|png|jpe?g)$/i, "");
+    state.name = (stem.match(/[\p{L}\p{N}_]+/gu) || ["image"]).join("-");
     result.textContent = before.textContent = "";
     go.disabled = true;
     preview.hidden = sliceRow.hidden = true;
@@ -84,6 +86,9 @@
     status.textContent = `${format}, ${w} × ${h} pixels${count > 1 ? `, ${count} slices` : ""}.`;
     choose();
   }
+  function take(file) {
+    open(medsrFiles.read(file), file.name);
+  }
   function choose() {
     state.index = Number(slice.value);
     sliceText.textContent = slice.value;
@@ -99,7 +104,7 @@
   }
 
   async function run() {
-    const { file, index } = state;
+    const { file, index, name } = state;
     go.disabled = true;
     progress.hidden = false;
     progress.removeAttribute("value");
@@ -108,31 +113,33 @@
     try {
       const values = file.slice(index);
       const { made, seconds } = await medsrEngine.run(values, file.h, file.w, usage, (part) => { progress.value = part; });
-      if (file === state.file && index === state.index) show(values, made, seconds);
+      if (file === state.file && index === state.index) {
+        show(values, made, seconds, file.count > 1 ? `${name}_slice-${index}` : name);
+      }
     } catch (error) {
       status.textContent = `It did not work: ${error.message}. Your image has not left this page.`;
     }
     progress.hidden = true;
     go.disabled = false;
   }
-  function show(values, made, seconds) {
+  function show(values, made, seconds, source) {
     const { file } = state, { w, h } = made, added = made.result.map((v, k) => v - made.zip[k]), unit = made.seen.unit[1];
     const [low, high] = window_(values), most = percentile(added.map(Math.abs), 99.8) || 1;
     const pixel = file.pixel && file.pixel.map((mm) => mm / usage.scale);
     const sigma = made.seen.sigma && unit ? `${((100 * made.seen.sigma) / unit).toFixed(1)} %` : "none";
     status.textContent = `Done in ${seconds.toFixed(1)} s: ${file.w} × ${file.h} pixels became ${w} × ${h}. ` +
       `Noise that the network was told of: ${sigma}.`;
+    list(element("ul", result, "", { className: "medsr-own-findings" }), judgedAfter(made.seen));
     viewer({ "your image": [values, file.w, file.h], ZIP: [made.zip, w, h], network: [made.result, w, h] }, [low, high],
       { kind: "compare", start: [1, 2] }, pixel, "Left ZIP, right the network, in one window. ZIP is the same scan, " +
       "zero-filled: no network has touched it. Press B to blink.");
     viewer({ "network − ZIP": [added, w, h] }, [-most, most], { kind: "slider", start: [0], label: "Image" }, pixel,
       "All that the network added: grey is nothing, white more than ZIP, black less. Is there a structure in it that you " +
       "would call a finding? Then look for it in ZIP. What is here only comes from other people's scans.");
-    list(element("ul", result, "", { className: "medsr-own-findings" }), judgedAfter(made.seen));
     const links = element("p", result, "Keep it, as NIfTI: "), [dx, dy] = pixel || [1, 1];
     Object.entries({ result: made.result, zip: made.zip, added }).forEach(([name, image]) => {
       const address = URL.createObjectURL(medsrFiles.asNifti(image, [w, h], [dx, 0, 0, 0, 0, dy, 0, 0, 0, 0, 1, 0]));
-      element("a", links, name, { href: address, download: `medsr_desc-${name}.nii` });
+      element("a", links, name, { href: address, download: `${source}_desc-${name}.nii` });
       links.append(" ");
     });
   }
@@ -153,18 +160,18 @@
     medsrViewer(key);
   }
 
-  input.addEventListener("change", () => { if (input.files.length) open(medsrFiles.read(input.files[0])); });
+  input.addEventListener("change", () => { if (input.files.length) take(input.files[0]); });
   sample.addEventListener("click", () => {
     input.value = "";
     status.textContent = "Loading the template …";
-    open(medsrPacked.get("template").then((bytes) => medsrFiles.read(new Blob([bytes]))));
+    open(medsrPacked.get("template").then((bytes) => medsrFiles.read(new Blob([bytes]))), "template");
   });
   slice.addEventListener("input", choose);
   go.addEventListener("click", run);
   page.addEventListener("dragover", (event) => event.preventDefault());
   page.addEventListener("drop", (event) => {
     event.preventDefault();
-    if (event.dataTransfer.files.length) open(medsrFiles.read(event.dataTransfer.files[0]));
+    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
   });
   page.dataset.ready = "true";
 })();

@@ -33,8 +33,9 @@
     status.setAttribute("role", "status");
     const stage = element("div", place, "", { className: "medsr-volume-stage", hidden: true });
     const canvas = element("canvas", stage, "", { tabIndex: 0 });
-    element("p", place, "This page decodes DICOM of one slice a file, without compression. What is compressed, dcm2niix " +
-      "converts to NIfTI, and medsr enhance reads.", { className: "medsr-volume-note" });
+    element("p", place, "This page decodes DICOM of one slice a file: without compression, as RLE, or as JPEG of 8 bits. " +
+      "JPEG Lossless, JPEG-LS and JPEG 2000 are refused: dcm2niix converts them to NIfTI, and medsr enhance reads them.",
+    { className: "medsr-volume-note" });
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", "The volume. Arrow keys move the crosshair to the right, left, front " +
       "and back, Page Up and Page Down move it up and down.");
@@ -73,9 +74,9 @@
       }
       show.disabled = series.disabled = false;
     }
-    async function chosen(list) {
+    async function chosen(list, several) {
       const [file] = list;
-      if (list.length > 1 || await medsrSeries.isDicom(file)) return medsrSeries.read(list);
+      if (several || await medsrSeries.isDicom(file)) return medsrSeries.read(list);
       return { bytes: await file.arrayBuffer(), said: `${file.name}.` };
     }
     show.addEventListener("click", () => open("template.nii", async () => (
@@ -83,8 +84,8 @@
     series.addEventListener("click", () => open("series.nii", async () => (
       medsrSeries.read(apart(await medsrPacked.get("series"))))));
     [files, folder].forEach((input) => input.addEventListener("change", () => {
-      const list = Array.from(input.files);
-      if (list.length) open(list.length > 1 || input === folder ? "series.nii" : list[0].name, () => chosen(list));
+      const list = Array.from(input.files), several = list.length > 1 || input === folder;
+      if (list.length) open(several ? "series.nii" : list[0].name, () => chosen(list, several));
       input.value = ""; // the same files may be chosen again
     }));
     view.addEventListener("change", () => { if (viewer) viewer.setSliceType(Number(view.value)); });
