@@ -101,7 +101,7 @@ class Repeated(pairs.Pair):
 
     again: Array
     sigma: Array
-    rows: ArrayLike = 1.0
+    rows: Array | float = 1.0
 
     @property
     def channels(self) -> Stack:
@@ -131,7 +131,7 @@ class Repeated(pairs.Pair):
         return found
 
 
-def repeated(images: Array, *, rows: ArrayLike = 1.0, pixel_size: float = 1.6) -> Repeated:
+def repeated(images: Array, *, rows: Array | float = 1.0, pixel_size: float = 1.6) -> Repeated:
     """A pair of two repetitions ``(2, n, h, w)``, complex; ``rows`` see :class:`Repeated`; pixel size in mm."""
     first, again = images
     sigma = np.sqrt(np.mean(np.abs((first - again) / rows) ** 2, axis=(1, 2), keepdims=True) / 4)

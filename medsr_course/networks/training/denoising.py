@@ -127,7 +127,7 @@ class Repetitions:
         rng = np.random.default_rng([self.seed, 5, k])
         channels = []
         for _ in range(self.batch):
-            scan = self.scans[rng.integers(len(self.scans))]
+            scan = self.scans[int(rng.integers(len(self.scans)))]
             y, x = (rng.integers(side - self.size + 1) for side in scan.shape[2:])
             both = scan[:, rng.integers(scan.shape[1]), y : y + self.size, x : x + self.size]
             order, up, left = (slice(None, None, int(way)) for way in rng.choice((-1, 1), 3))
