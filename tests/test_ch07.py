@@ -136,5 +136,9 @@ def test_it_claims_what_the_syllabus_asks():
         "Given 9 %, a network for 3 %",
         "learns the Rician mean",
         "Real test scans, every level",
+        "Noise of 0.3 to 1 %",
+        "its own grid is ahead of the file's grid",
+        "Low field, shield: trained on real repetitions",
+        "Low field, shield: over the best filter",
     ):
         assert words in text

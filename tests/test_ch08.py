@@ -152,6 +152,8 @@ def test_it_claims_what_the_syllabus_asks():
         "Unseen, sharp scans: its spectrum error",
         "Real, sharp scans: its spectrum",
         "answers",
+        "The control, with no adversary",
+        "neither this scan's noise nor its missing detail",
     ):
         assert words in text
 

@@ -130,6 +130,44 @@ def test_a_method_that_saw_the_second_repetition_would_be_found_out():
     assert pair.scores(pair.again)["psnr"] == pytest.approx(60)  # less than nothing is left
 
 
+def test_rows_of_their_own_noise():
+    rng = np.random.default_rng(5)
+    noise = rng.standard_normal((2, 3, 64, 64)) + 1j * rng.standard_normal((2, 3, 64, 64))
+    strength = np.where(np.arange(64) < 20, 2.0, 0.1)[:, None]
+    truth = np.zeros((64, 64))
+    truth[12:52, 12:52] = 1
+    images = truth + strength * noise
+    rows = denoising.row_noise(images)
+    np.testing.assert_allclose(rows, strength, rtol=0.3)
+    even = denoising.repeated(images, rows=rows)
+    assert even.sigma.ravel() == pytest.approx(1, rel=0.05)
+    assert even.channels[:, :20].std() == pytest.approx(1, rel=0.2)  # of channels, the disturbed rows, too
+    np.testing.assert_allclose(even.filtered("gaussian", 1e-3), images[0], rtol=1e-3, atol=1e-3)  # in their own unit
+
+
+def test_the_strongest_is_the_best_of_those_tried():
+    _, pair = repetitions()
+    tried = (0.3, 1.0, 8.0)
+    scores = [pair.scores(pair.filtered("gaussian", strength))["psnr_head"] for strength in tried]
+    assert pair.strongest("gaussian", tried) == tried[int(np.argmax(scores))]
+
+
+def test_batches_of_repetitions_hold_one_scan_and_the_way_to_the_other():
+    from medsr_course.networks.training.denoising import Repetitions
+
+    clean = np.arange(3 * 40 * 50).reshape(3, 40, 50)
+    batches = Repetitions([np.stack([clean, clean + 1e6])], size=16, batch=5, seed=3)
+    given, wanted = batches(7)
+    assert given.shape == wanted.shape == (10, 16, 16, 1)
+    real, imaginary = wanted[::2], wanted[1::2]  # 10⁶ either way, in a phase of its own in each patch
+    np.testing.assert_allclose(np.hypot(real, imaginary), 1e6, rtol=1e-3)
+    assert np.ptp(real, axis=(1, 2)).max() < 1e3
+    assert np.array_equal(batches(7)[0], given)
+    assert not np.array_equal(batches(8)[0], given)
+    still = Repetitions([np.stack([clean, clean])], size=16)(0)[1]
+    assert np.abs(still).max() < 1e-2 * clean.max()
+
+
 # ---------------------------------------------------------------- the board
 
 

@@ -95,21 +95,28 @@ class Repeated(pairs.Pair):
     """Two measurements of one scan, complex ``(n, h, w)``: ``given`` to methods, and ``again``, which no method sees.
 
     ``target``, the magnitude of their mean, tells where the head is and what range PSNR has; it is not the truth.
-    ``sigma`` ``(n, 1, 1)`` is that of the noise in each channel.
+    ``rows`` is what filters see each row divided by, a number or ``(h, 1)``: where some rows hold more noise than
+    others, that of each. ``sigma`` ``(n, 1, 1)`` is that of the noise in each channel after that.
     """
 
     again: Array
     sigma: Array
+    rows: Array | float = 1.0
 
     @property
     def channels(self) -> Stack:
-        """Real and imaginary channels of what is given, float32 ``(2 n, h, w)``."""
-        return np.concatenate([self.given.real, self.given.imag]).astype(np.float32)
+        """Real and imaginary channels of what is given, over ``rows``: float32 ``(2 n, h, w)``."""
+        given = self.given / self.rows
+        return np.concatenate([given.real, given.imag]).astype(np.float32)
 
     def filtered(self, name: str, strength: float) -> Array:
         """Both channels after a filter of :data:`FILTERS`, as a complex stack."""
         real, imaginary = np.split(FILTERS[name].apply(self.channels, np.tile(self.sigma, (2, 1, 1)), strength), 2)
-        return real + 1j * imaginary
+        return self.rows * (real + 1j * imaginary)
+
+    def strongest(self, name: str, strengths: Sequence[float]) -> float:
+        """The strength of a filter that is best inside the head on this very scan: more than anybody could know."""
+        return max(strengths, key=lambda strength: self.scores(self.filtered(name, strength))["psnr_head"])
 
     def scores(self, result: Array) -> dict[str, float]:
         r"""Returns ``psnr`` and ``psnr_head`` (dB) from the error left, :math:`E|d(x_1)-x_2|^2 - E|x_1-x_2|^2/2`.
@@ -124,12 +131,24 @@ class Repeated(pairs.Pair):
         return found
 
 
-def repeated(images: Array, *, pixel_size: float = 1.6) -> Repeated:
-    """A pair of two repetitions ``(2, n, h, w)``, complex; pixel size in mm."""
+def repeated(images: Array, *, rows: Array | float = 1.0, pixel_size: float = 1.6) -> Repeated:
+    """A pair of two repetitions ``(2, n, h, w)``, complex; ``rows`` see :class:`Repeated`; pixel size in mm."""
     first, again = images
-    sigma = np.sqrt(np.mean(np.abs(first - again) ** 2, axis=(1, 2), keepdims=True) / 4)
+    sigma = np.sqrt(np.mean(np.abs((first - again) / rows) ** 2, axis=(1, 2), keepdims=True) / 4)
     target = np.abs(first + again).astype(np.float32) / 2
-    return Repeated(target, first, again, sigma, pixel_size=pixel_size)
+    return Repeated(target, first, again, sigma, rows, pixel_size=pixel_size)
+
+
+def row_noise(images: Array) -> Array:
+    """Noise of each row, σ of a channel, float ``(h, 1)``, from two repetitions ``(2, n, h, w)``, complex.
+
+    >>> rng = np.random.default_rng(0)
+    >>> noise = rng.normal(size=(2, 4, 2, 500)) + 1j * rng.normal(size=(2, 4, 2, 500))
+    >>> row_noise(noise * [[1], [3]]).round(1).ravel()
+    array([1., 3.])
+    """
+    first, again = images
+    return np.sqrt(np.mean(np.abs(first - again) ** 2, axis=(0, 2)) / 4)[:, None]
 
 
 def _pair_of_coils(target: Stack, percent: float, kind: str, key: int | str, size: float) -> Pair:

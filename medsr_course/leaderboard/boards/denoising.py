@@ -119,8 +119,7 @@ def _repetitions() -> list[Row]:
         scan = Scan("low-field", "validation", "noiseA", shield, lambda: None)
         entries = [Entry("noisy", "noisy", lambda pair: pair.given)]
         for name, found in denoising.FILTERS.items():
-            tried = {strength: pair.filtered(name, strength) for strength in _strengths(name)}
-            best = max(tried, key=lambda strength: pair.scores(tried[strength])["psnr_head"])
+            best = pair.strongest(name, _strengths(name))
             apply = partial(denoising.Repeated.filtered, name=name, strength=best)
             entries.append(Entry(name, found.title, apply, more={"strength": best}))
         for entry in [*entries, *_networks("gaussian", _channels)]:

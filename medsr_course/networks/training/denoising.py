@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from functools import partial
 from itertools import product
@@ -107,6 +107,34 @@ class Noisy:
             clean[i, ..., 0], noisy[i, ..., 0] = (
                 coils.to_native(np.abs(coils.from_native(image, fine)), own) for image in (signal, measured)
             )
+
+
+@dataclass
+class Repetitions:
+    """Batches of real noise, Noise2Noise: patches of one repetition, and what to add to reach the other.
+
+    ``scans`` are complex, each ``(2, n, h, w)``: two repetitions of n slices, of any sizes and units, best of one
+    strength of noise. Returns given and wanted, float32 ``(2 · batch, size, size, 1)``: each patch's real and its
+    imaginary channel, after a turn of the phase. Flipped at random, and either repetition may be the one that is given.
+    """
+
+    scans: Sequence[Array]
+    size: int = 48
+    batch: int = 4
+    seed: int = 0
+
+    def __call__(self, k: int) -> tuple[Array, Array]:
+        rng = np.random.default_rng([self.seed, 5, k])
+        channels = []
+        for _ in range(self.batch):
+            scan = self.scans[int(rng.integers(len(self.scans)))]
+            y, x = (rng.integers(side - self.size + 1) for side in scan.shape[2:])
+            both = scan[:, rng.integers(scan.shape[1]), y : y + self.size, x : x + self.size]
+            order, up, left = (slice(None, None, int(way)) for way in rng.choice((-1, 1), 3))
+            both = both[order, up, left] * np.exp(2j * np.pi * rng.random())
+            channels += [both.real, both.imag]
+        given, other = np.swapaxes(channels, 0, 1).astype(np.float32)[..., None]
+        return given, other - given
 
 
 def _cosines(shape, rng):
