@@ -1,7 +1,7 @@
 """Networks of chapter 09 at equal processor time: ``python -m tools.architectures`` writes ``results/architectures``.
 
 Each network is trained from nothing on the same stored ×2 pairs for the same processor time, since time is what a
-reader has: a cheap network gets more steps. Learning rates are chosen for each on validation subjects of the cohort,
+reader has: a cheap network gets more steps. Parts, see ``--only``: controls, architectures, longer. Learning rates are chosen for each on validation subjects of the cohort,
 in trainings of :data:`TRY` of that time. Controls change one thing in one small network: a pooling layer, a dense one,
 neighbouring slices, and k-space without its corners. Rows are written as they come; a run that was cut off goes on.
 """
@@ -31,7 +31,7 @@ from medsr_course.types import Array, Image, Rng
 from tools import command
 
 SCALE, BATCH, MARGIN = 2, 16, 6  # patches in a batch; their margin that the loss leaves out, in fine pixels
-RATES = (1e-3, 4e-3)
+RATES = (2e-3, 5e-3)
 TRY = 0.4  # of the time of a training: how long a learning rate is tried
 PAIRS = 192  # slices of a seed that patches are cut from, the same for every network
 BLOCK = 12  # side of the block that the dense layer reads, in coarse pixels; sides are padded to a multiple of it
@@ -114,7 +114,8 @@ LONG = {
     f"{name}-long": replace(ARCHITECTURES[name], title=f"{ARCHITECTURES[name].title}, longer", rate_of=name,
                             times=LONGER) for name in ("vdsr", "drcn")
 }  # fmt: skip
-NETWORKS = {**ARCHITECTURES, **CONTROLS, **LONG}
+PARTS = {"controls": CONTROLS, "architectures": ARCHITECTURES, "longer": LONG}
+NETWORKS = {name: entry for part in PARTS.values() for name, entry in part.items()}
 
 
 def without_corners(image: Array) -> Array:
@@ -287,29 +288,28 @@ def scored(name: str, seed: int, rate: float, cost: float, seconds: float) -> It
                 yield {**about, "input": kind, "group": group, "scan": scan, **one.gains(entry, model, kind)}
 
 
-def work(rows: list[Row], seconds: float, seeds: int) -> Iterator[list[Row]]:
-    """Yields the new rows of what ``rows`` lack: rates first, then one seed after the other, then longer trainings."""
-    choices: dict[str, Row] = {}
-    for name in (*ARCHITECTURES, *CONTROLS):
-        if not NETWORKS[name].rate_of:
-            mine = [row for row in rows if row["kind"] == "rate" and row["network"] == name]
-            if not mine:
-                mine = list(tried(name, seconds))
-                yield mine
-            choices[name] = max(mine, key=lambda row: float(row["gain"]))
-    jobs = [(name, seed) for seed in range(seeds) for name in (*ARCHITECTURES, *CONTROLS)]
-    jobs = [(name, seed) for name, seed in jobs if name in ARCHITECTURES or seed < 2] + [(name, 0) for name in LONG]
+def work(rows: list[Row], parts: list[str], seconds: float, seeds: int) -> Iterator[list[Row]]:
+    """Yields the new rows of what ``rows`` lack, one training after the other; a network's rates before its first."""
+    jobs = [(name, seed) for part in parts for seed in range(seeds if part != "longer" else 1) for name in PARTS[part]]
     done = {(row["network"], str(row["seed"])) for row in rows if row["kind"] == "score"}
+    rates = [row for row in rows if row["kind"] == "rate"]
     for name, seed in jobs:
-        if (name, str(seed)) not in done:
-            choice = choices[NETWORKS[name].rate_of or name]
-            yield list(scored(name, seed, float(choice["rate"]), float(choice["cost"]), seconds))
+        if (name, str(seed)) in done:
+            continue
+        tuned = NETWORKS[name].rate_of or name
+        if not any(row["network"] == tuned for row in rates):
+            new = list(tried(tuned, seconds))
+            rates += new
+            yield new
+        choice = max((row for row in rates if row["network"] == tuned), key=lambda row: float(row["gain"]))
+        yield list(scored(name, seed, float(choice["rate"]), float(choice["cost"]), seconds))
 
 
 def main() -> None:
     """Train, measure, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5, help="processor time of a training")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
+    parser.add_argument("--seconds", type=float, default=20, help="processor time of a training")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=command.RESULTS)
     options = parser.parse_args()
@@ -320,7 +320,7 @@ def main() -> None:
         with table.open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     with training.precision("auto"):
-        for new in work(list(rows), options.seconds, options.seeds):
+        for new in work(list(rows), options.only, options.seconds, options.seeds):
             rows += new
             print(time.strftime("%X"), new[0]["network"], new[0].get("seed", ""), new[0]["steps"],
                   f"{np.mean([row['gain'] for row in new]):+.3f}", flush=True)  # fmt: skip
@@ -373,26 +373,29 @@ def _line(rows: list[Row], name: str) -> list[str]:
 
 
 def report(rows: list[Row]) -> str:
-    """The tables as Markdown."""
+    """The tables as Markdown, of the parts that are there."""
     there = dict.fromkeys(row["network"] for row in rows if row["kind"] == "score")
     head = ["network", "weights", "steps", "processor s", "rate", "seeds", "gain, test people", "SD over seeds"]
     head += ["inside the head", "development"]
-    scans = gains(rows, next(iter(there)), group="development").shape[1]
-    lines = ["# Six architectures, and four controls", "", INTRO.format(scans=scans), ""]
-    lines += markdown.table(head, [_line(rows, n) for n in (*ARCHITECTURES, *LONG) if n in there])
-    lines += ["", "## Pooling, a dense layer, neighbouring slices", "", CONTROL, ""]
-    cells = []
-    for name in (name for name in CONTROLS if name in there and name != "ellipse"):
-        less = gains(rows, name).mean(axis=0) - gains(rows, "plain").mean(axis=0)
-        cells.append([*_line(rows, name), "–" if name == "plain" else _interval(less)])
-    lines += markdown.table([*head, "less plain"], cells)
-    lines += ["", "## Without the corners of k-space", "", CORNERS, ""]
-    cells = []
-    for trained_on in (name for name in ("plain", "ellipse") if name in there):
-        scores = [_interval(gains(rows, trained_on, kind=kind).mean(axis=0)) for kind in INPUTS]
-        cells.append([{"plain": "rectangle"}.get(trained_on, trained_on), *scores])
-    lines += markdown.table(["trained on", *INPUTS], cells)
-    lines += ["", "## Learning rates", "", CHOSEN.format(share=TRY), ""]
+    scans = max((gains(rows, name, group="development").shape[1] for name in there), default=0)
+    lines = ["# Architectures of chapter 09, and controls", "", INTRO.format(scans=scans), ""]
+    nets = [name for name in (*ARCHITECTURES, *LONG) if name in there]
+    if nets:
+        lines += ["## Six architectures", "", *markdown.table(head, [_line(rows, name) for name in nets]), ""]
+    if "plain" in there:
+        lines += ["## Pooling, a dense layer, neighbouring slices", "", CONTROL, ""]
+        cells, base = [], gains(rows, "plain").mean(axis=0)
+        for name in (name for name in CONTROLS if name in there and name != "ellipse"):
+            less = gains(rows, name).mean(axis=0) - base
+            cells.append([*_line(rows, name), "–" if name == "plain" else _interval(less)])
+        lines += [*markdown.table([*head, "less plain"], cells), ""]
+        lines += ["## Without the corners of k-space", "", CORNERS, ""]
+        cells = []
+        for trained_on in (name for name in ("plain", "ellipse") if name in there):
+            scores = [_interval(gains(rows, trained_on, kind=kind).mean(axis=0)) for kind in INPUTS]
+            cells.append([{"plain": "rectangle"}.get(trained_on, trained_on), *scores])
+        lines += [*markdown.table(["trained on", *INPUTS], cells), ""]
+    lines += ["## Learning rates", "", CHOSEN.format(share=TRY), ""]
     tries = [row for row in rows if row["kind"] == "rate"]
     cells = [[r["network"], f"{float(r['rate']):g}", r["steps"], f"{float(r['gain']):+.2f}"] for r in tries]
     lines += markdown.table(["network", "learning rate", "steps", "gain"], cells)
