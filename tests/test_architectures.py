@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from medsr_course.leaderboard import stored
 from medsr_course.physics import acquisition, coils, interpolation
 from medsr_course.tasks import superresolution
 from tools import architectures
@@ -116,3 +117,18 @@ def test_a_training_gains(small):
     model, cost = architectures.trained(entry, 0, 4e-3, 60)
     assert cost > 0
     assert small.gains(entry, model, "rectangle")["gain"] > 0.1
+
+
+def test_what_chapter_09_says_is_in_the_table():
+    """Pooling costs most of the gain and a dense layer nearly all, whatever the seed; either k-space wants its own."""
+    rows, _ = stored.table("architectures")
+    gains = {name: architectures.gains(rows, name) for name in architectures.CONTROLS}
+    plain = gains["plain"].mean(axis=1)
+    assert len(plain) == 3
+    assert gains["plain"].shape[1] >= 8
+    assert plain.min() > 0.2
+    assert gains["pooled"].mean(axis=1).max() < 0.5 * plain.min()
+    assert gains["dense"].mean(axis=1).max() < 0.25 * plain.min()
+    assert abs(gains["slices"].mean() - plain.mean()) < np.ptp(gains["slices"].mean(axis=1))  # no gain to speak of
+    round_one = architectures.gains(rows, "ellipse", kind="ellipse").mean()
+    assert round_one > architectures.gains(rows, "plain", kind="ellipse").mean() > 0.1
