@@ -34,14 +34,13 @@ def small(head, monkeypatch):
     architectures.pool.cache_clear()
 
 
-def test_corners_are_not_measured(head):
-    coarse = acquisition.kspace_crop(head, 2)
-    left = np.abs(acquisition.to_kspace(architectures.without_corners(coarse)))
-    assert left[..., 0, 0].max() < 1e-6
-    kept = np.count_nonzero(left[0, 0] > 1e-9) / left[0, 0].size
-    assert kept == pytest.approx(np.pi / 4, abs=0.03)
-    again = architectures.without_corners(architectures.without_corners(coarse))
-    assert np.allclose(again, architectures.without_corners(coarse), atol=1e-5)
+def test_corners_are_not_measured():
+    coarse = np.random.default_rng(0).normal(size=(1, 32, 36))
+    once = architectures.without_corners(coarse)
+    left = np.abs(acquisition.to_kspace(once))[0]
+    assert left[0, 0] < 1e-9
+    assert np.mean(left > 1e-9) == pytest.approx(np.pi / 4, abs=0.03)
+    assert np.allclose(architectures.without_corners(once), once)
 
 
 @pytest.mark.parametrize("name", ["srcnn", "espcn", "pooled", "dense", "slices"])
