@@ -10,7 +10,7 @@ from medsr_course.physics.noise import add_complex_noise
 from medsr_course.teaching import claims
 
 NOTEBOOK = resources.checkout() / "notebooks" / "09_cnn_super_resolution.ipynb"
-WANTED = ("tiles", "my_depth_to_space", "Differences", "my_srcnn", "upscale", "gabor_bank", "Ways")
+WANTED = ("tiles", "my_depth_to_space", "Differences", "my_srcnn", "upscale", "gabor_bank", "Ways", "without_corners")
 WAYS = ("magnitude", "blur", "noisy")
 
 
@@ -134,6 +134,19 @@ def test_stored_ways_are_magnitudes_whose_truth_does_not_agree_with_them(chapter
     assert metrics.low_band_residual(signed, head, 2) < 1e-5  # of signed data it is
 
 
+def test_corners_are_lost_and_the_rest_is_kept(chapter, head):
+    whole = acquisition.kspace_crop(coils.object_of(head, "a"), 2)
+    image, share = chapter["without_corners"](whole)
+    assert share == pytest.approx(np.pi / 4, abs=0.01)
+    before, after = (acquisition.to_kspace(x)[0] for x in (whole, image))
+    assert np.abs(after[0, 0]) < 1e-6 < np.abs(before[0, 0])
+    middle = np.s_[30:70, 30:70]
+    assert np.allclose(after[middle], before[middle], atol=1e-4)
+    unlike, half = before.copy(), before.shape[0] // 2
+    unlike[:half] = 0  # half of the k-space, and not its corners, is another matter
+    assert np.abs(acquisition.from_kspace(unlike) - image[0]).max() > 0.1
+
+
 def test_exercises_and_quiz_are_there():
     assert exercises_of("09") == {
         "09-space-to-depth",
@@ -154,5 +167,6 @@ def test_it_claims_what_the_syllabus_asks():
         "no real test scan below ZIP",
         "untrained network is zero-filling",
         "changes ZIP inside the head",
+        "ZIP loses without the corners",
     ):
         assert words in text
