@@ -33,7 +33,7 @@ RECIPES = {
         steps=900,
     ),
     "cnn25d-z4": _recipe("2.5-D network, slices ×4", architecture="cnn25d"),
-    "convlstm-z4": _recipe("ConvLSTM over slices, ×4", architecture="convlstm"),
+    "convlstm-z4": _recipe("ConvLSTM over slices, ×4", architecture="convlstm", steps=6000, version="2.0"),
 }
 
 
