@@ -135,5 +135,6 @@ def test_it_claims_what_the_syllabus_asks():
         "no real test scan below back-projection",
         "Told the true profile, the ConvLSTM leads at a gap",
         "through time beats",
+        "Three trainings: ConvLSTM over the 2.5-D network",
     ):
         assert words in text
