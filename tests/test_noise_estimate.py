@@ -133,6 +133,9 @@ def test_what_is_no_scan_is_handled():
     head = np.zeros((64, 64))
     head[16:48, 16:48] = 100
     assert noise.estimate(np.hypot(head, 0.1 * rng.standard_normal((64, 64)))).kind in ("none", "unknown")
+    wide = np.pad(head, 32)
+    whole = rng.random(wide.shape) < np.where(np.arange(128) < 28, 0.1, 1)  # zeros where the air is quietest
+    assert noise.estimate(np.where(wide > 0, wide, whole * rng.uniform(3, 6, wide.shape))).coils is None
     quiet = np.abs(head + 0.1 * coils.complex_noise(head.shape, rng))
     assert noise.estimate(quiet).kind == "none"
     for bad, why in ((np.full((1, 64, 64), np.nan), "NaN"), (head + 1j, "complex"), (np.zeros((2, 2, 2, 2)), "stack")):

@@ -242,9 +242,10 @@ function noiseOfAir(image, h, w, level) {
   const soft = gaussian(image, h, w, 1.5), enough = Math.max(200, 0.005 * h * w);
   const near = dilated(Uint8Array.from(soft, (v) => (v > 0.25 * level ? 1 : 0)), h, w, 6);
   const all = image.filter((_, k) => !near[k]);
-  if (all.length < enough || all.filter((v) => v === 0).length > 0.3 * all.length) return null;
+  const empty = (values) => values.length < enough || values.filter((v) => v === 0).length > 0.3 * values.length;
+  if (empty(all)) return null;
   const air = quietAir(image, near, h, w);
-  if (air.length < enough) return null;
+  if (empty(air)) return null;
   const coils = coilsOf(air);
   const [low, middle, high] = [25, 50, 75].map((p) => percentile(air, p));
   const [a, b, c] = [0.25, 0.5, 0.75].map((p) => Math.sqrt(gammaQuantile(coils, p)));

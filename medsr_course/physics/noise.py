@@ -326,7 +326,7 @@ def _from_air(stack: Stack, level: float) -> tuple[float | None, float | None]:
         if air.sum() < enough or (one[air] == 0).mean() > 0.3:
             continue
         values = one[_quiet(one, air)]
-        if values.size < enough:
+        if values.size < enough or (values == 0).mean() > 0.3:
             continue
         square = np.mean(values**2)
         n = _coils_of(values.mean() ** 2 / square)
