@@ -143,7 +143,7 @@ def row_noise(images: Array) -> Array:
     """Noise of each row, σ of a channel, float ``(h, 1)``, from two repetitions ``(2, n, h, w)``, complex.
 
     >>> rng = np.random.default_rng(0)
-    >>> noise = rng.normal(size=(2, 4, 2, 500)) + 1j * rng.normal(size=(2, 4, 2, 500))
+    >>> noise = rng.normal(size=(2, 4, 2, 9000)) + 1j * rng.normal(size=(2, 4, 2, 9000))
     >>> row_noise(noise * [[1], [3]]).round(1).ravel()
     array([1., 3.])
     """
