@@ -21,6 +21,7 @@ import numpy as np
 
 from medsr_course import resources, runtime
 from medsr_course.leaderboard import markdown
+from medsr_course.leaderboard.stored import by_seed
 from medsr_course.networks import models, training
 from medsr_course.networks.framework import keras, layers
 from medsr_course.networks.models import common
@@ -123,9 +124,7 @@ NETWORKS = {name: entry for part in PARTS.values() for name, entry in part.items
 def without_corners(image: Array) -> Array:
     """Keeps of the k-space of a complex ``(…, h, w)`` the ellipse that just fits into its rectangle."""
     h, w = image.shape[-2:]
-    rows, columns = ((np.arange(n) - n // 2) / (n / 2) for n in (h, w))
-    inside = rows[:, None] ** 2 + columns**2 <= 1
-    return acquisition.from_kspace(acquisition.to_kspace(image) * inside)
+    return acquisition.from_kspace(acquisition.to_kspace(image) * acquisition.ellipse((h, w)))
 
 
 def stored(fine: Array, phase: Array, ellipse: bool) -> Array:
@@ -138,8 +137,7 @@ def triples(image: Image, n: int, between: tuple[float, float]) -> Array:
     """Axial slices of :func:`volumes.axial_slices`, each between its two neighbours: float32 ``(n, 3, h, w)``."""
     ras = volumes.to_ras(image)
     count = ras.shape[2]
-    index = np.unique(np.clip(np.linspace(between[0] * count, between[1] * count, n).astype(int), 0, count - 1))
-    near = np.clip(index[:, None] + np.array([-1, 0, 1]), 0, count - 1)
+    near = np.clip(volumes.evenly(count, n, between)[:, None] + np.array([-1, 0, 1]), 0, count - 1)
     return np.moveaxis(np.asanyarray(ras.dataobj)[:, :, near], (2, 3), (0, 1)).swapaxes(2, 3).astype(np.float32)
 
 
@@ -326,8 +324,7 @@ def main() -> None:
             rows += new
             print(time.strftime("%X"), new[0]["network"], new[0].get("seed", ""), new[0]["steps"],
                   f"{np.mean([row['gain'] for row in new]):+.3f}", flush=True)  # fmt: skip
-            command.write(options.output, "architectures", rows, "")  # what survives a cut
-    command.write(options.output, "architectures", rows, report(rows))
+            command.write(options.output, "architectures", rows, report(rows))  # what survives a cut
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -350,10 +347,9 @@ CHOSEN = (
 
 
 def gains(rows: list[Row], name: str, *, kind: str = "rectangle", group: str = "test", of: str = "gain") -> Array:
-    """Gains of a network, ``(seeds, scans)``; of an empty table ``(0, 0)``."""
-    mine = [r for r in rows if r["network"] == name and r.get("group") == group and r["input"] == kind]
-    seeds = dict.fromkeys(str(row["seed"]) for row in mine)
-    return np.array([[float(r[of]) for r in mine if str(r["seed"]) == seed] for seed in seeds], ndmin=2)
+    """Gains of a network, ``(seeds, scans)``."""
+    mine = (r for r in rows if r["network"] == name and r.get("group") == group and r["input"] == kind)
+    return by_seed(mine, of)
 
 
 def _interval(values: Array) -> str:

@@ -10,28 +10,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from medsr_course import resources, runtime
-from medsr_course.leaderboard import markdown
+from medsr_course.leaderboard import markdown, stored
 from medsr_course.networks.training import registry, sources
 from medsr_course.networks.training.thick_slices import gain
 from medsr_course.physics import metrics
-from medsr_course.types import Array
+from medsr_course.types import Array, Image
 from tools import command
 
 NAMES = ("convlstm-z4", "cnn25d-z4", "lstm-z4")
 ROWS = 16  # of each slice
 
 
-def measure(name: str, seed: int, steps: int) -> Iterator[dict[str, Any]]:
-    """Trains one network; a row for each person, and the error left at the end of its curve."""
+def measure(name: str, seed: int, steps: int, people: dict[str, Image]) -> Iterator[dict[str, Any]]:
+    """Trains one network; a row for each person."""
     recipe = replace(registry.find(name), seed=seed)
     task = registry.TASKS[recipe.task]
     checkpoint = runtime.cache_dir() / "training" / f"{name}-{steps}-seed{seed}.npz"
     model, card = registry.train(name, recipe=recipe, steps=steps, checkpoint=checkpoint)
-    people = [scan for group in sources.cohort_test().values() for scan in group.items()]
-    for scan, image in people:
+    where = command.provenance()
+    for scan, image in people.items():
         found = gain(model.predict_on_batch, image, rows=ROWS, **task.how(recipe, model))
         yield {
             "network": name,
@@ -42,16 +40,14 @@ def measure(name: str, seed: int, steps: int) -> Iterator[dict[str, Any]]:
             "seed": seed,
             "scan": scan,
             "gain": found["gain"],
-            **command.provenance(),
+            **where,
         }
     checkpoint.unlink(missing_ok=True)
 
 
 def of_seeds(rows: list[dict[str, Any]], name: str) -> Array:
     """The gains of one network, (seeds, people)."""
-    mine = [row for row in rows if row["network"] == name]
-    seeds = sorted({int(row["seed"]) for row in mine})
-    return np.array([[float(row["gain"]) for row in mine if int(row["seed"]) == seed] for seed in seeds])
+    return stored.by_seed(row for row in rows if row["network"] == name)
 
 
 def page(rows: list[dict[str, Any]]) -> str:
@@ -94,10 +90,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=command.RESULTS)
     options = parser.parse_args()
+    people = {scan: image for group in sources.cohort_test().values() for scan, image in group.items()}
     rows: list[dict[str, Any]] = []
     for seed in range(options.seeds):
         for name in NAMES:
-            rows += measure(name, seed, options.steps)
+            rows += measure(name, seed, options.steps, people)
             print(f"{name}, seed {seed}: {of_seeds(rows, name)[-1].mean():+.2f} dB", flush=True)
     command.write(options.output, "slices-seeds", rows, page(rows))
 

@@ -213,7 +213,7 @@ function gammaQuantile(n, p) {
 const COUNTS = Array.from({ length: 2000 }, (_, k) => 0.25 * 512 ** (k / 1999));
 const RATIOS = COUNTS.map((n) => Math.exp(2 * (logGamma(n + 0.5) - logGamma(n))) / n);
 
-// noise._coils_of the mean squared and the mean square of noise.
+// noise._coils_of
 function coilsOf(values) {
   return interpolate(mean(values) ** 2 / meanSquare(values), RATIOS, COUNTS);
 }

@@ -1,12 +1,17 @@
 """What was measured once and is kept in ``results/``, for a machine that has not the scans."""
 
 import csv
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from medsr_course import resources
 from medsr_course.leaderboard import engine, tables
 from medsr_course.leaderboard.board import Row
 from medsr_course.runtime import CourseError
+from medsr_course.types import Array
 
 Gains = dict[tuple[str, str], dict[str, float]]
 
@@ -101,6 +106,19 @@ def rows(name: str, part: str) -> tuple[list[dict[str, str]], str]:
         raise CourseError(f"results/{name}.csv has no part {part!r}: make it again")
     where = dict.fromkeys("{machine}, commit {commit}, {date}".format(**row) for row in found)
     return found, "; ".join(where)
+
+
+def by_seed(rows: Iterable[Mapping[str, Any]], column: str = "gain") -> Array:
+    """Returns the numbers of one network, trained with several seeds: ``(seeds, people)``, in the order of the rows.
+
+    >>> by_seed([{"seed": seed, "gain": 0.1 * (k + 1)} for seed in (0, 1) for k in range(3)]).round(1)
+    array([[0.1, 0.2, 0.3],
+           [0.1, 0.2, 0.3]])
+    """
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(str(row["seed"]), []).append(float(row[column]))
+    return np.array(list(found.values()), ndmin=2)
 
 
 def _file(name: str) -> Path:

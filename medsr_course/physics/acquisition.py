@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from medsr_course.physics import grid
-from medsr_course.types import Array, Stack
+from medsr_course.types import Array, Mask, Stack
 
 
 def kspace_crop(stack: Stack, scale: int) -> Stack:
@@ -54,6 +54,18 @@ def block_average_adjoint(stack: Stack, scale: int) -> Stack:
     """Adjoint of :func:`block_average`: each value spread over its block, divided by ``scale²``."""
     spread = np.repeat(np.repeat(stack, scale, axis=-2), scale, axis=-1)
     return spread / scale**2
+
+
+def ellipse(shape: tuple[int, int]) -> Mask:
+    """Which samples of centred k-space ``(h, w)`` lie in the ellipse that just fits in: scanners leave out the corners.
+
+    >>> ellipse((3, 5)).astype(int)
+    array([[0, 1, 1, 1, 0],
+           [1, 1, 1, 1, 1],
+           [0, 1, 1, 1, 0]])
+    """
+    rows, columns = ((np.arange(n) - n // 2) / (n / 2) for n in shape)
+    return rows[:, None] ** 2 + columns**2 <= 1
 
 
 def to_kspace(image: Array) -> Array:

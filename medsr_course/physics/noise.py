@@ -321,18 +321,18 @@ def _from_air(stack: Stack, level: float) -> tuple[float | None, float | None]:
     signal = ndimage.gaussian_filter(stack, (0, 1.5, 1.5)) > 0.25 * level
     near = ndimage.binary_dilation(signal, np.ones((1, 3, 3), bool), iterations=6)
     counts, sigmas, shapes = [], [], []
+    enough = max(200, 0.005 * stack[0].size)
+
+    def empty(values: Array) -> bool:
+        return values.size < enough or (values == 0).mean() > 0.3
+
     for one, air in zip(stack, ~near, strict=True):
-        enough = max(200, 0.005 * one.size)
-        if air.sum() < enough or (one[air] == 0).mean() > 0.3:
+        if empty(one[air]) or empty(values := one[_quiet(one, air)]):
             continue
-        values = one[_quiet(one, air)]
-        if values.size < enough or (values == 0).mean() > 0.3:
-            continue
-        square = np.mean(values**2)
-        n = _coils_of(values.mean() ** 2 / square)
+        n = _coils_of(values)
         low, middle, high = np.percentile(values, [25, 50, 75])
         counts.append(n)
-        sigmas.append(np.sqrt(square / (2 * n)))
+        sigmas.append(np.sqrt(np.mean(values**2) / (2 * n)))
         shapes.append((high - low) / middle)
     if len(counts) < max(1, len(stack) // 3):
         return None, None
@@ -358,16 +358,17 @@ def _quiet(one: Array, air: Mask) -> Mask:
     lowest = np.percentile(power[inner], _LOWEST)
     for _ in range(3):  # N tells how much windows scatter, and they tell N
         quiet = inner & (power <= lowest * (1 + _SLACK / (_WINDOW * np.sqrt(n))))
-        values = one[quiet]
-        n = max(_coils_of(values.mean() ** 2 / np.mean(values**2)), 1.0)
+        n = max(_coils_of(one[quiet]), 1.0)
     return quiet
 
 
-def _coils_of(ratio: float) -> float:
-    """N of a χ distribution with 2N channels whose E[M]²/E[M²] is ``ratio``."""
-    n = np.geomspace(0.25, 128, 2000)
-    rising = np.exp(2 * (special.gammaln(n + 0.5) - special.gammaln(n))) / n
-    return float(np.interp(ratio, rising, n))
+_COUNTS = np.geomspace(0.25, 128, 2000)  # N, and E[M]²/E[M²] of each, which rises
+_RATIOS = np.exp(2 * (special.gammaln(_COUNTS + 0.5) - special.gammaln(_COUNTS))) / _COUNTS
+
+
+def _coils_of(values: Array) -> float:
+    """N of the χ distribution with 2N channels that has E[M]²/E[M²] of these magnitudes."""
+    return float(np.interp(values.mean() ** 2 / np.mean(values**2), _RATIOS, _COUNTS))
 
 
 def _from_head(

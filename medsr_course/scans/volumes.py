@@ -142,6 +142,16 @@ def slice_spacing(image: Image, plane: str = "axial") -> float:
     return float(voxel_sizes(to_ras(image))[_axes(plane)[0]])
 
 
+def evenly(count: int, n: int, between: tuple[float, float]) -> Array:
+    """Returns the numbers of at most ``n`` of ``count`` slices, evenly spread between two fractions of them.
+
+    >>> evenly(100, 3, (0.4, 0.6)).tolist(), evenly(2, 5, (0.0, 1.0)).tolist()
+    ([40, 50, 60], [0, 1])
+    """
+    index = np.linspace(between[0] * count, between[1] * count, n).astype(int)
+    return np.unique(np.clip(index, 0, count - 1))
+
+
 def axial_slices(image: Image, n: int = 10, between: tuple[float, float] = (0.35, 0.72)) -> Stack:
     """Return the axial slices that the course measures on: evenly spread over the middle of the head.
 
@@ -158,10 +168,7 @@ def axial_slices(image: Image, n: int = 10, between: tuple[float, float] = (0.35
     float32 array (n, y, x)
     """
     ras = to_ras(image)
-    count = ras.shape[2]
-    index = np.linspace(between[0] * count, between[1] * count, n).astype(int)
-    index = np.unique(np.clip(index, 0, count - 1))
-    data = np.asanyarray(ras.dataobj)[:, :, index]
+    data = np.asanyarray(ras.dataobj)[:, :, evenly(ras.shape[2], n, between)]
     return np.ascontiguousarray(data.transpose(2, 1, 0), dtype=np.float32)
 
 
