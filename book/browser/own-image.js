@@ -126,7 +126,8 @@
     const { file } = state, { w, h } = made, added = made.result.map((v, k) => v - made.zip[k]), unit = made.seen.unit[1];
     const [low, high] = window_(values), most = percentile(added.map(Math.abs), 99.8) || 1;
     const pixel = file.pixel && file.pixel.map((mm) => mm / usage.scale);
-    const sigma = made.seen.sigma && unit ? `${((100 * made.seen.sigma) / unit).toFixed(1)} %` : "none";
+    const { sigma: told, found } = made.seen, unknown = found && found.sigma === null;
+    const sigma = told && unit ? `${((100 * told) / unit).toFixed(1)} %` : unknown ? "none, as it cannot be told" : "none";
     status.textContent = `Done in ${seconds.toFixed(1)} s: ${file.w} × ${file.h} pixels became ${w} × ${h}. ` +
       `Noise that the network was told of: ${sigma}.`;
     list(element("ul", result, "", { className: "medsr-own-findings" }), judgedAfter(made.seen));

@@ -33,7 +33,6 @@ CONDITIONS = (  # (kind, noise in %) of magnitudes, on which denoisers are measu
     *(("rician", 1), ("rician", 3), ("rician", 6)),
     *(("chi", 3), ("interpolated", 3), ("interpolated", 6)),
 )
-HARM = -0.05  # dB: the most that may be lost where the target holds half as much noise of its own, or more
 
 
 @dataclass(frozen=True, eq=False)

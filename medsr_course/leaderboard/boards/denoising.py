@@ -20,7 +20,7 @@ from medsr_course.types import Array, Stack
 
 SLICES = 5  # of each scan that is measured
 MODULES = ("physics/coils", "physics/grid", "physics/metrics", "physics/noise", "scans/volumes", "tasks/denoising")
-HALF = "the target's own noise is at least half of that"  # then gains over filters do not count
+NOISY = "noisy truth"  # of so much noise of its own that nothing is concluded
 RIVALS = {f"{name}{end}": (name, bool(end)) for name in denoising.FILTERS for end in ("", "-unbiased")}
 Sweep = dict[Scan, dict[float, float]]
 
@@ -46,7 +46,7 @@ def measure(request: Request) -> list[Row]:
         for kind, level in denoising.CONDITIONS:
             pair = denoising.pair(image, level, kind, key=scan.key, slices=SLICES)
             own = _own_noise(pair.target)
-            where = setting(kind, level) + (f", no harm asked: {HALF}" if level < 2 * own else "")
+            where = setting(kind, level) + (f", {NOISY}" if level < 2 * own else "")
             strengths = {rival: scans.choose(scan, swept[rival, kind, level]) for rival in RIVALS}
             for entry in _entries(strengths):
                 rows.append(entry.row(scan, where, pair, pair.scores, pair.given.size) | {"own_noise": own})
@@ -137,10 +137,11 @@ BOARD = Denoising(
         "the head* first. Each filter, with its magnitude bias taken off (√max(M² − 2Nσ², 0)) and without, has its "
         "best strength of ten, chosen inside the head on development scans, with noise of the same kind and level, "
         "and is told σ and the number of coils N; the networks receive the noisy image alone. *The best filter* is the "
-        "best on each scan. Real scans carry noise of their own, which counts as truth: where it is at least half of "
-        f"what was added, only harm is judged, at least {denoising.HARM} dB over the noisy image. **Repetitions**: "
-        "complex low-field images (0.055 T), measured twice. No truth is needed: the error left is E|d(x₁) − x₂|² − "
-        "E|x₁ − x₂|²/2, PSNR is from that, and filters have the strength that is best for this very scan."
+        "best on each scan. Scans carry noise of their own, which counts as truth: taking that out, too, counts as an "
+        f"error. Where it is at least half of what was added, the table says *{NOISY}*, and does not tell who is "
+        "better. **Repetitions**: complex low-field images (0.055 T), measured twice. No truth is needed: the error "
+        "left is E|d(x₁) − x₂|² − E|x₁ − x₂|²/2, PSNR is from that, and filters have the strength that is best for "
+        "this very scan."
     ),
     metrics={"psnr_head": ("PSNR inside the head (dB)", ".2f", "up"), "psnr": ("PSNR (dB)", ".2f", "up")},
     reference="noisy",
