@@ -1,5 +1,6 @@
 """Cards: one type for the networks of every task, checked when it is read."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from medsr_course import resources
 from medsr_course.networks import pretrained
 from medsr_course.networks.pretrained import Card, WeightError, cards
+from tools import command, reproduce
 
 ALL = pretrained.names(task=None)
 
@@ -169,3 +171,14 @@ def test_measures_of_features_refuse_what_has_no_scale(head):
         losses.perceptual_distance(eye, 0 * head, head)
     with pytest.raises(ValueError, match="float32"):
         losses.perceptual_distance(eye, 1e300 * head, head)
+
+
+def test_weights_made_again_are_as_good_as_those_shipped():
+    """The committed page is made of the committed rows, and these hold what the cards say today."""
+    rows = list(csv.DictReader((command.RESULTS / "reproduction.csv").open(encoding="utf-8")))
+    page = (command.RESULTS / "reproduction.md").read_text(encoding="utf-8")
+    assert page == reproduce.page(rows)
+    assert len({row["network"] for row in rows}) >= 2
+    for row in rows:
+        assert float(row["card"]) == pretrained.card(row["network"]).metrics[row["data"]]["gain (dB)"]
+        assert abs(float(row["again"]) - float(row["card"])) <= reproduce.WITHIN

@@ -17,6 +17,7 @@ from classroom import concepts, copies, lessons, pages, site
 from medsr_course.runtime import CourseError
 from medsr_course.scans import bundles, catalogue
 from medsr_course.teaching import exercises, notebooks
+from tools import hub
 
 LESSONS = lessons.lessons()
 EACH = pytest.mark.parametrize("number", LESSONS)
@@ -397,3 +398,36 @@ def test_a_student_gets_notebooks_and_the_cohort_and_keeps_changes(tmp_path):
         assert (home / ".cache" / "medsr-course" / "cohort-v5-seed0").resolve() == shared / "cohort-v5-seed0"
         (home / "notebooks" / "00_a.ipynb").write_text("changed")
     assert (home / "notebooks" / "00_a.ipynb").read_text() == "changed"
+
+
+def test_a_simulated_student_connects_again_and_runs_what_is_left(monkeypatch):
+    """A connection that breaks costs neither a cell nor the student; one that never holds is told."""
+    ran, broken = [], [2, 1]  # messages that each of the first two connections carries
+
+    class Socket:
+        def __init__(self):
+            self.left = broken.pop(0) if broken else 9
+
+        def send(self, message):
+            self.left -= 1
+            if self.left < 1:
+                raise hub.websocket.WebSocketConnectionClosedException("gone")
+            self.message = json.loads(message)
+
+        def recv(self):
+            ran.append(self.message["content"]["code"])
+            reply = {"parent_header": self.message["header"], "msg_type": "execute_reply", "content": {"status": "ok"}}
+            return json.dumps(reply)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(hub.websocket, "create_connection", lambda *where, **how: Socket())
+    monkeypatch.setattr(hub.time, "sleep", lambda seconds: None)
+    student = hub.Student(1, "token")
+    student._run("ws://nowhere", ["a", "b", "c"])
+    assert ran == ["a", "b", "c"]
+    assert student.again == 2
+    broken[:] = [1] * hub.TRIES
+    with pytest.raises(hub.websocket.WebSocketException):
+        student._run("ws://nowhere", ["a"])
