@@ -196,7 +196,7 @@ def _quality(plan: Plan) -> str:
 def _thin(stack: Stack, plan: Plan, fine: Spool, classical: Spool, progress: bool) -> float:
     """Thin slices, in bands of rows; the share of what was added that is left on the input's grid."""
     scale = plan.options.scale or 1
-    options = pretrained.usage(pretrained.card(plan.network))
+    options = pretrained.usage(pretrained.card(plan.network)) | {"quality": _quality(plan)}
     slab: thick_slices.Slab = options.pop("slab")
     slab = thick_slices.Slab(slab.spacing, float(np.clip(plan.thickness, 0.5, 1.5)) * slab.spacing, slab.shape)
     unit = grid.intensity(_measured(stack))

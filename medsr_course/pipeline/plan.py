@@ -138,7 +138,7 @@ def plan(image: Image, options: Options, *, sidecar: Mapping[str, Any] | None = 
     thin = options.axes == "through-plane"
     one = count // shape[rows if thin else across]  # pixels of the result in a row of all slices, or in a slice
     block, tile = memory.shares(base, options.max_memory, memory.BAND if thin else spool.BLOCK, one)
-    times = 2 if thin else 8 if options.quality == "best" else 1  # windows overlap; eight symmetries
+    times = (2 if thin else 1) * (8 if options.quality == "best" else 1)  # windows overlap; eight symmetries
     effort = times * pretrained.card(network).parameters * voxels
     seconds = STARTING + 1.3 * effort / (SPEED * runtime.cpu_count()) + EACH_VOXEL * count
     return Plan(
@@ -261,8 +261,8 @@ def _notes(options: Options, fine: tuple[int, ...], affine: Array, finer: tuple[
         )
     if options.keep_grid and finer:
         notes.append("the result goes back onto the input's grid: what is finer than its voxels is lost again")
-    only = options.task == "segment" or options.axes == "through-plane"
-    if options.quality != "standard" and (only or (options.quality, options.task) == ("fast", "denoise")):
+    slow = options.task == "denoise" or options.axes == "through-plane"  # there is no smaller network
+    if (options.task == "segment" and options.quality != "standard") or (slow and options.quality == "fast"):
         notes.append(f"there is one network for this: --quality {options.quality} changes nothing")
     return notes
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.leaderboard import cache, scans
+from medsr_course.leaderboard import cache, methods, scans
 from medsr_course.leaderboard.board import Board, Entry, Row
 from medsr_course.leaderboard.scans import COHORT, REPORT, Request, Scan
 from medsr_course.networks import pretrained
@@ -20,6 +20,7 @@ from medsr_course.types import Array, Stack
 
 SLICES = 5  # of each scan that is measured
 MODULES = ("physics/coils", "physics/grid", "physics/metrics", "physics/noise", "scans/volumes", "tasks/denoising")
+AVERAGED = "dncnn-magnitude"  # measured as the average over eight flips and transposes, too, on the report scans
 NOISY = "noisy truth"  # of so much noise of its own that nothing is concluded
 RIVALS = {f"{name}{end}": (name, bool(end)) for name in denoising.FILTERS for end in ("", "-unbiased")}
 Sweep = dict[Scan, dict[float, float]]
@@ -48,7 +49,7 @@ def measure(request: Request) -> list[Row]:
             own = _own_noise(pair.target)
             where = setting(kind, level) + (f", {NOISY}" if level < 2 * own else "")
             strengths = {rival: scans.choose(scan, swept[rival, kind, level]) for rival in RIVALS}
-            for entry in _entries(strengths):
+            for entry in _entries(strengths, best=scan.group == REPORT):
                 rows.append(entry.row(scan, where, pair, pair.scores, pair.given.size) | {"own_noise": own})
     return rows + _repetitions()
 
@@ -88,13 +89,17 @@ def _filtered(rival: str, pair: denoising.Pair, strength: float) -> Stack:
     return noise.without_floor(result, pair.sigma, pair.coils).astype(np.float32) if unbiased else result
 
 
-def _entries(strengths: dict[str, float]) -> list[Entry]:
-    """The methods for magnitudes; ``strengths`` of the rivals."""
+def _entries(strengths: dict[str, float], best: bool) -> list[Entry]:
+    """The methods for magnitudes: ``strengths`` of the rivals, and whether quality "best", slow, is one of them."""
     entries = [Entry("noisy", "noisy", lambda pair: pair.given)]
     for rival, (name, unbiased) in RIVALS.items():
-        title, best = denoising.FILTERS[name].title + ", bias off" * unbiased, strengths[rival]
-        entries.append(Entry(rival, title, partial(_filtered, rival, strength=best), more={"strength": best}))
-    return [*entries, *_networks("rician", _magnitudes)]
+        title, strength = denoising.FILTERS[name].title + ", bias off" * unbiased, strengths[rival]
+        entries.append(Entry(rival, title, partial(_filtered, rival, strength=strength), more={"strength": strength}))
+    entries += _networks("rician", _magnitudes)
+    if best:
+        apply, card = partial(_magnitudes, AVERAGED, quality="best"), pretrained.card(AVERAGED)
+        entries.append(Entry(AVERAGED + methods.BEST, f"{AVERAGED}, best", apply, card.parameters))
+    return entries
 
 
 def _networks(kind: str, apply: Callable[[str, Any], Array]) -> list[Entry]:
@@ -102,8 +107,8 @@ def _networks(kind: str, apply: Callable[[str, Any], Array]) -> list[Entry]:
     return [Entry(card.name, card.name, partial(apply, card.name), card.parameters) for card in cards]
 
 
-def _magnitudes(name: str, pair: denoising.Pair) -> Stack:
-    return pretrained.denoise(name, pair.given)
+def _magnitudes(name: str, pair: denoising.Pair, quality: str = "standard") -> Stack:
+    return pretrained.denoise(name, pair.given, quality)
 
 
 def _channels(name: str, pair: denoising.Repeated) -> Array:
@@ -136,12 +141,12 @@ BOARD = Denoising(
         f"complex Gaussian, σ in % of each slice's 99.5th percentile. {SLICES} axial slices of each scan; read *inside "
         "the head* first. Each filter, with its magnitude bias taken off (√max(M² − 2Nσ², 0)) and without, has its "
         "best strength of ten, chosen inside the head on development scans, with noise of the same kind and level, "
-        "and is told σ and the number of coils N; the networks receive the noisy image alone. *The best filter* is the "
-        "best on each scan. Scans carry noise of their own, which counts as truth: taking that out, too, counts as an "
-        f"error. Where it is at least half of what was added, the table says *{NOISY}*, and does not tell who is "
-        "better. **Repetitions**: complex low-field images (0.055 T), measured twice. No truth is needed: the error "
-        "left is E|d(x₁) − x₂|² − E|x₁ − x₂|²/2, PSNR is from that, and filters have the strength that is best for "
-        "this very scan."
+        'and is told σ and the number of coils N; the networks receive the noisy image alone; ", best" is the '
+        "average over its eight flips and transposes. *The best filter* is the best on each scan. Scans carry noise of "
+        "their own, which counts as truth: taking that out, too, counts as an error. Where it is at least half of what "
+        f"was added, the table says *{NOISY}*, and does not tell who is better. **Repetitions**: complex low-field "
+        "images (0.055 T), measured twice. No truth is needed: the error left is E|d(x₁) − x₂|² − E|x₁ − x₂|²/2, PSNR "
+        "is from that, and filters have the strength that is best for this very scan."
     ),
     metrics={"psnr_head": ("PSNR inside the head (dB)", ".2f", "up"), "psnr": ("PSNR (dB)", ".2f", "up")},
     reference="noisy",
