@@ -40,6 +40,7 @@ MAPS = {
     "map: errors": "largest errors",
 }
 NOISE = 1.0  # %
+CONTRASTS = ("FLAIR", "T1w", "T2w")  # the first that a scan has
 
 
 def slices(image: Image, scale: int) -> Stack:
@@ -58,7 +59,7 @@ def people(subjects: int) -> Iterator[tuple[str, Subject]]:
 
 def measure(group: str, subject: Subject, scale: int) -> list[dict[str, Any]]:
     """Rows of one subject: one for each method, and the AUCs of the map with the network's."""
-    contrast = "FLAIR" if "FLAIR" in subject.contrasts else "T1w"
+    contrast = next(name for name in CONTRASTS if name in subject.contrasts)
     fine = slices(subject.contrasts[contrast], scale)
     coarse = coils.stored(fine, scale, subject.id, noise=NOISE).astype(np.float32)
     scan, control, key = probing.make(_image(coarse), scale=scale, plane="axial", apart=1)

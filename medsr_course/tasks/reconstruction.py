@@ -383,3 +383,12 @@ def conjugate_gradients(
         if watch is not None:
             watch(x)
     return x
+
+
+def __getattr__(name: str) -> Callable:
+    """SENSE, which is at home in :mod:`parallel`, is found under its former address, too."""
+    if name == "sense":
+        from medsr_course.tasks import parallel
+
+        return parallel.sense
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
