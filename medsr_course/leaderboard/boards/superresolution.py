@@ -16,7 +16,7 @@ from medsr_course.leaderboard import cache, markdown, methods, scans, statistics
 from medsr_course.leaderboard.board import Board, Row, timed
 from medsr_course.leaderboard.figure import figure
 from medsr_course.leaderboard.methods import FILTERS
-from medsr_course.leaderboard.scans import COHORT, CONTRASTS, GROUPS, Request, Scan
+from medsr_course.leaderboard.scans import COHORT, CONTRASTS, GROUPS, REPORT, Request, Scan
 from medsr_course.physics.interpolation import zero_fill
 from medsr_course.scans import phantom, volumes
 from medsr_course.tasks import superresolution
@@ -117,7 +117,7 @@ def _conditions(name: str, scale: int, scan: Scan) -> list[tuple[str, float]]:
         if noise and name not in FILTERS:
             wanted = wanted and (name == "zip" or methods.get(name).learned)
         if name.endswith(methods.BEST):  # which takes eight times as long
-            wanted = wanted and not noise and scan.data != "cohort"
+            wanted = wanted and scan.data != "cohort" and (not noise or scan.group == REPORT)
         if wanted and (scan.contrast != "CT" or kind == "signed"):
             found.append((kind, noise))
     return found
