@@ -400,13 +400,13 @@ def test_a_student_gets_notebooks_and_the_cohort_and_keeps_changes(tmp_path):
     assert (home / "notebooks" / "00_a.ipynb").read_text() == "changed"
 
 
-def test_a_simulated_student_connects_again_and_runs_what_is_left(monkeypatch):
-    """A connection that breaks costs neither a cell nor the student; one that never holds is told."""
-    ran, broken = [], [2, 1]  # messages that each of the first two connections carries
+def test_a_simulated_student_starts_another_kernel(monkeypatch):
+    """A kernel that does not answer costs time, not the student; a cell that raises is an error at once."""
+    ran, lives = [], [2, 1, 9]  # messages that each connection carries
 
     class Socket:
         def __init__(self):
-            self.left = broken.pop(0) if broken else 9
+            self.left = lives.pop(0)
 
         def send(self, message):
             self.left -= 1
@@ -415,19 +415,32 @@ def test_a_simulated_student_connects_again_and_runs_what_is_left(monkeypatch):
             self.message = json.loads(message)
 
         def recv(self):
-            ran.append(self.message["content"]["code"])
-            reply = {"parent_header": self.message["header"], "msg_type": "execute_reply", "content": {"status": "ok"}}
-            return json.dumps(reply)
+            code = self.message["content"]["code"]
+            ran.append(code)
+            content = {"status": "error", "ename": "NameError", "evalue": "x"} if code == "bad" else {"status": "ok"}
+            head = self.message["header"]
+            return json.dumps({"parent_header": head, "msg_type": "execute_reply", "content": content})
 
         def close(self):
             pass
 
+    class Answer:
+        def raise_for_status(self):
+            pass
+
+        def json(self):
+            return {"id": "kernel"}
+
+    monkeypatch.setattr(hub.requests, "post", lambda *where, **how: Answer())
     monkeypatch.setattr(hub.websocket, "create_connection", lambda *where, **how: Socket())
-    monkeypatch.setattr(hub.time, "sleep", lambda seconds: None)
-    student = hub.Student(1, "token")
-    student._run("ws://nowhere", ["a", "b", "c"])
-    assert ran == ["a", "b", "c"]
-    assert student.again == 2
-    broken[:] = [1] * hub.TRIES
-    with pytest.raises(hub.websocket.WebSocketException):
-        student._run("ws://nowhere", ["a"])
+
+    def student(cells, connections):
+        lives[:] = connections
+        one = hub.Student(1, "token")
+        one.work(cells)
+        return one.error, one.again
+
+    assert student(["a", "b", "c"], [2, 1, 9]) == ("", 2)
+    assert ran == ["a", "a", "b", "c"]
+    assert student(["a"], [1] * hub.TRIES) == ("gone", hub.TRIES - 1)
+    assert student(["bad", "a"], [9, 9]) == ("NameError: x", 0)
