@@ -33,7 +33,7 @@ from tools import command
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 18_000
 BROKEN = (
-    "*Kernels started anew*: a connection broke, or a kernel did not answer. The student then started another, as with\n"
+    "*Kernels started anew*: a connection broke, or a kernel did not answer. The student then started another, as by\n"
     "*Restart kernel*. *Failed* are students who did not get through all the same."
 )
 CELLS = 4  # code cells of chapter 00: settings, imports, the four images, the errors
