@@ -421,9 +421,11 @@ def test_what_a_row_depends_on_is_hashed():
     assert methods.get("zip").apply is interpolation.zero_fill
 
 
-def test_quality_best_is_measured_on_real_scans_without_noise():
+def test_quality_best_is_measured_on_real_scans_and_in_noise_on_report_scans_alone():
     name = next(name for name in pretrained.names() if methods.get(name).can(2))
-    real, made = scan("real-scans", "test", "a"), scan("cohort", "test", "a")
-    assert board_module._conditions(f"{name}-best", 2, real) == [("rician", 0), ("signed", 0)]
+    report, tuning, made = (scan(*about, "a") for about in (("real-scans", "test"), ("real-scans", "validation"),
+                                                             ("cohort", "test")))  # fmt: skip
+    assert board_module._conditions(f"{name}-best", 2, report) == board_module._conditions(name, 2, report)
+    assert board_module._conditions(f"{name}-best", 2, tuning) == [("rician", 0), ("signed", 0)]
     assert board_module._conditions(f"{name}-best", 2, made) == []
-    assert len(board_module._conditions(name, 2, real)) > 2
+    assert len(board_module._conditions(name, 2, report)) > 2
