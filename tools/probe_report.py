@@ -173,12 +173,13 @@ def main() -> None:
     parser.add_argument("--scale", type=int, nargs="*", default=[2, 4])
     parser.add_argument("--output", type=Path, default=ROOT / "results")
     options = parser.parse_args()
-    rows = [
-        row
-        for scale in options.scale
-        for group, subject in runtime.progress(list(people(options.subjects)), f"×{scale}")
-        for row in measure(group, subject, scale)
-    ]
+    rows: list[dict[str, Any]] = []
+    for scale in options.scale:
+        for group, subject in runtime.progress(list(people(options.subjects)), f"×{scale}"):
+            try:
+                rows += measure(group, subject, scale)
+            except runtime.CourseError as error:  # too small a scan at this scale
+                print(f"{subject.id}, ×{scale}, is left out: {error}")
     command.write(options.output, "probe", rows, report(rows))
     quoted = resources.path("weights").parent / "sensitivity.json"  # scales that were not measured now stay
     known = json.loads(quoted.read_text(encoding="utf-8")) if quoted.exists() else {}
