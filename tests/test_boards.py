@@ -11,7 +11,7 @@ from test_cli import medsr, one_line_error
 
 from medsr_course import cli, runtime
 from medsr_course.leaderboard import boards, engine, statistics, tables
-from medsr_course.leaderboard.board import Board
+from medsr_course.leaderboard.board import Board, Entry
 from medsr_course.physics import metrics
 
 METRICS = {"psnr": ("PSNR (dB)", ".1f", "up"), "error": ("error", ".3f", "down")}
@@ -167,3 +167,10 @@ def test_the_committed_page_is_made_of_the_committed_rows(task):
     for a, b, step in zip(numbers, committed, steps, strict=True):
         assert abs(a - b) <= max(1.01 * step, 5e-4 * abs(b))
     assert board.columns(rows) == (ROOT / "results" / f"{board.stem}.csv").read_text("utf-8").splitlines()[1].split(",")
+
+
+def test_the_best_of_an_entry_is_the_same_network_with_quality_best():
+    entry = Entry("net", "A network", lambda given, quality="standard": (given, quality), 7, {"strength": 2})
+    best = entry.best()
+    assert best.apply("x") == ("x", "best")
+    assert (best.name, best.title, best.parameters, best.more) == ("net-best", "A network, best", 7, {"strength": 2})

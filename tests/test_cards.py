@@ -180,5 +180,6 @@ def test_weights_made_again_are_as_good_as_those_shipped():
     assert page == reproduce.page(rows)
     assert len({row["network"] for row in rows}) >= 2
     for row in rows:
-        assert float(row["card"]) == pretrained.card(row["network"]).metrics[row["data"]]["gain (dB)"]
-        assert abs(float(row["again"]) - float(row["card"])) <= reproduce.WITHIN
+        assert abs(float(row["again"]) - pretrained.card(row["network"]).metrics[row["data"]]["gain (dB)"]) <= (
+            reproduce.WITHIN
+        )

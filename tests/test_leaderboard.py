@@ -122,6 +122,7 @@ def test_files_are_whole_and_read_back(whole):
             one[k] for k in ("method", "setting", "parameters")
         )
     text = (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert text == board_module.BOARD.page(again, note), "the page is made of other numbers than the rows' file holds"
     assert "tiny ×2" in text
     assert "CT" in text
 

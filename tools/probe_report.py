@@ -40,7 +40,7 @@ MAPS = {
     "map: errors": "largest errors",
 }
 NOISE = 1.0  # %
-CONTRASTS = ("FLAIR", "T1w")  # the first that a person has; a T2w head alone has too few quiet places
+CONTRASTS = ("FLAIR", "T1w", "T2w")  # the first that a person has
 
 
 def slices(image: Image, scale: int) -> Stack:
@@ -54,8 +54,7 @@ def people(subjects: int) -> Iterator[tuple[str, Subject]]:
     yield from (("cohort", subject) for subject in cohort if subject.split != "train")
     if datasets.real_folder():
         for name in ("ds002748", "real-scans"):
-            found = (subject for subject in datasets.load(name) if subject.split == "validation")
-            yield from (("real", subject) for subject in found if set(CONTRASTS) & set(subject.contrasts))
+            yield from (("real", subject) for subject in datasets.load(name) if subject.split == "validation")
 
 
 def measure(group: str, subject: Subject, scale: int) -> list[dict[str, Any]]:

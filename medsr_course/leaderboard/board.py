@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from medsr_course.leaderboard import markdown, statistics
+from medsr_course.leaderboard.methods import BEST
 from medsr_course.leaderboard.scans import Request, Scan
 
 Row = dict[str, Any]
@@ -115,9 +117,14 @@ class Entry:
 
     name: str
     title: str
-    apply: Callable[[Any], Any]
+    apply: Callable[..., Any]
     parameters: int = 0
     more: Row = field(default_factory=dict)
+
+    def best(self) -> "Entry":
+        """Returns the same network used with quality "best"; ``apply`` must take ``quality``."""
+        apply = partial(self.apply, quality="best")
+        return replace(self, name=self.name + BEST, title=f"{self.title}, best", apply=apply)
 
     def row(self, scan: Scan, setting: str, given: Any, scores: Callable[[Any], Row], voxels: int) -> Row:
         """Returns the row of this method on a scan: ``scores`` of what it makes of ``given``, and the seconds."""

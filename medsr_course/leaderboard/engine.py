@@ -51,9 +51,10 @@ def run(task: str, output: Path | None = None, request: Request = ALL) -> tuple[
     note = "Measured by `medsr leaderboard" + ("`: " if task == boards.DEFAULT else f" --task {task}`: ")
     note += "{system} {machine}, {cores} cores, Python {python}; ".format(**where)
     note += f"{commit}{where['date']}. {chosen.about(request, rows)}"
-    page = chosen.page(rows, note)
-    chosen.write_more(rows, folder, note)
-    tables.write(folder / f"{chosen.stem}.csv", rows, chosen.columns(rows), note)
+    written = tables.rounded(rows)  # all files say what the rows' file says
+    page = chosen.page(written, note)
+    chosen.write_more(written, folder, note)
+    tables.write(folder / f"{chosen.stem}.csv", written, chosen.columns(written), note)
     runtime.write_text(folder / f"{chosen.stem}.md", page)
     return chosen, rows, folder
 

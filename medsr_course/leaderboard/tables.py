@@ -24,6 +24,11 @@ def write(path: Path, rows: Iterable[Row], columns: Sequence[str], note: str) ->
         writer.writerows({key: _shown(key, value) for key, value in row.items()} for row in rows)
 
 
+def rounded(rows: Iterable[Row]) -> list[Row]:
+    """Returns rows with the numbers that :func:`write` writes, so that what is made of both is the same."""
+    return [{k: float(_shown(k, v)) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+
+
 def _shown(key: str, value: Any) -> Any:
     if not isinstance(value, float):
         return value

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medsr_course import runtime
-from medsr_course.leaderboard import cache, methods, scans
+from medsr_course.leaderboard import cache, scans
 from medsr_course.leaderboard.board import Board, Entry, Row
 from medsr_course.leaderboard.scans import COHORT, REPORT, Request, Scan
 from medsr_course.networks import pretrained
@@ -95,11 +95,8 @@ def _entries(strengths: dict[str, float], best: bool) -> list[Entry]:
     for rival, (name, unbiased) in RIVALS.items():
         title, strength = denoising.FILTERS[name].title + ", bias off" * unbiased, strengths[rival]
         entries.append(Entry(rival, title, partial(_filtered, rival, strength=strength), more={"strength": strength}))
-    entries += _networks("rician", _magnitudes)
-    if best:
-        apply, card = partial(_magnitudes, AVERAGED, quality="best"), pretrained.card(AVERAGED)
-        entries.append(Entry(AVERAGED + methods.BEST, f"{AVERAGED}, best", apply, card.parameters))
-    return entries
+    networks = _networks("rician", _magnitudes)
+    return [*entries, *networks, *(entry.best() for entry in networks if best and entry.name == AVERAGED)]
 
 
 def _networks(kind: str, apply: Callable[[str, Any], Array]) -> list[Entry]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medsr_course import runtime
-from medsr_course.leaderboard import methods, scans
+from medsr_course.leaderboard import scans
 from medsr_course.leaderboard.board import Board, Entry, Row
 from medsr_course.leaderboard.scans import CT, Request, Scan
 from medsr_course.networks import pretrained
@@ -31,11 +31,11 @@ def measure(request: Request) -> list[Row]:
     measured, tuning = scans.find(request, tuning=1, real=("real-scans",))
     chosen = {scan: _curve(scan) for scan in runtime.progress(tuning, "choosing λ", unit="scan")}
     entries = []
-    for name in (*pretrained.names("slices"), AVERAGED + methods.BEST):
-        known = name.removesuffix(methods.BEST)
-        card, best = pretrained.card(known), name != known
-        apply = partial(pretrained.thin_slices, known, quality="best" if best else "standard")
-        entries.append(Entry(name, card.title.split(",")[0] + ", best" * best, apply, card.parameters))
+    for name in pretrained.names("slices"):
+        card = pretrained.card(name)
+        apply = partial(pretrained.thin_slices, name)
+        entries.append(Entry(name, card.title.split(",")[0], apply, card.parameters))
+    entries += [entry.best() for entry in entries if entry.name == AVERAGED]
     rows = []
     for scan in runtime.progress([scan for scan in measured if scan.group != CT], "thin slices", unit="scan"):
         image = scan.read()
